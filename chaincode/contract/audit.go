@@ -1,0 +1,148 @@
+package contract
+
+import (
+	"encoding/json"
+
+	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
+
+	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/ledger"
+)
+
+// auditContract is the name before the colon in audit:ListAccesses.
+const auditContract = "audit"
+
+// AuditContract answers what happened: who used which record when, permitted or
+// denied, and how any document came to be what it is.
+type AuditContract struct{ contractapi.Contract }
+
+// NewAuditContract makes the contract.
+func NewAuditContract() *AuditContract {
+	return &AuditContract{contractapi.Contract{
+		Name:                      auditContract,
+		Info:                      info("Audit", "Accesses by patient, record, grantee and time, and the history of any key."),
+		TransactionContextHandler: new(ledger.Context),
+	}}
+}
+
+// GetEvaluateTransactions names the queries.
+func (*AuditContract) GetEvaluateTransactions() []string { return evaluated(auditContract) }
+
+// ListAccesses gives one page of accesses, newest first, denials included. Its
+// cost is that of the page, however many accesses there are. Caller: an auditor;
+// a patient, a grantee or a custodian for their own.
+func (*AuditContract) ListAccesses(ctx *ledger.Context, request consent.AccessListRequest) (*consent.AccessPage, error) {
+	caller, err := ctx.CallerAs(ledger.RoleAuditor, ledger.RolePatient, ledger.RoleRequester, ledger.RoleCustodian)
+	if err != nil {
+		return nil, err
+	}
+	list, value, err := accessList(ctx, caller, request)
+	if err != nil {
+		return nil, err
+	}
+	if request.From < 0 || request.Until < 0 {
+		return nil, ledger.Errorf("MF-LIST-TIME", "a bound is before all time; send from and until in Unix seconds, or 0 for none")
+	}
+	until := request.Until
+	if until == 0 {
+		until = 1<<63 - 1
+	}
+	start := ledger.AccessesUntil(list, value, until)
+	accesses, bookmark, err := ledger.PageFrom[consent.Access](ctx, ledger.Accesses(list, value), start, request.PageSize, request.Bookmark)
+	if err != nil {
+		return nil, err
+	}
+	for i, access := range accesses {
+		if access.At < request.From {
+			return &consent.AccessPage{Accesses: accesses[:i], Bookmark: ""}, nil
+		}
+	}
+	return &consent.AccessPage{Accesses: accesses, Bookmark: bookmark}, nil
+}
+
+// accessList finds the list a caller may see.
+func accessList(ctx *ledger.Context, caller ledger.Caller, request consent.AccessListRequest) (ledger.AccessList, string, error) {
+	list := ledger.AccessList(request.By)
+	switch list {
+	case ledger.AllAccesses:
+		if request.Value != "" {
+			return list, "", ledger.Errorf("MF-LIST-UNKNOWN", "the list of all accesses takes no value; leave it empty")
+		}
+		return list, string(list), mayList(caller, false)
+	case ledger.AccessesOfPatient:
+		return list, request.Value, mayList(caller, caller.Role == ledger.RolePatient && caller.ID == request.Value)
+	case ledger.AccessesOfGrantee:
+		return list, request.Value, mayList(caller, caller.Role == ledger.RoleRequester && caller.ID == request.Value)
+	case ledger.AccessesOfRecord:
+		record, err := readRecord(ctx, request.Value)
+		if err != nil {
+			return list, "", err
+		}
+		return list, request.Value, mayList(caller, mayDecide(caller, record) == nil)
+	default:
+		return list, "", ledger.Errorf("MF-LIST-UNKNOWN", "accesses are not listed by that; list them by patient, record, grantee or all")
+	}
+}
+
+// History gives every committed value of any key of the ledger, oldest first:
+// what, who, when and in which transaction. Caller: an auditor.
+func (*AuditContract) History(ctx *ledger.Context, request consent.HistoryRequest) (*consent.History, error) {
+	if _, err := ctx.CallerAs(ledger.RoleAuditor); err != nil {
+		return nil, err
+	}
+	key, err := ledger.ParseKey(request.Object, request.Parts)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := ledger.History(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	history := consent.History{Key: key.String(), Entries: []consent.HistoryEntry{}}
+	for _, change := range changes {
+		history.Entries = append(history.Entries, consent.HistoryEntry{
+			TxID: change.TxID, Timestamp: change.Timestamp, Deleted: change.Deleted, By: author(request.Object, change.Value), Value: change.Value,
+		})
+	}
+	return &history, nil
+}
+
+// author finds who made a change in the document that the change wrote.
+func author(object, document string) string {
+	fields := map[string]json.RawMessage{}
+	if json.Unmarshal([]byte(document), &fields) != nil {
+		return ""
+	}
+	var name string
+	if json.Unmarshal(fields[authorField(object)], &name) != nil {
+		return ""
+	}
+	return name
+}
+
+// authorField names the field that says who wrote a document, "" where only the
+// transaction's own block does.
+func authorField(object string) string {
+	switch object {
+	case "record", "negotiation":
+		return "changed_by"
+	case "version":
+		return "added_by"
+	case "erasure", "revocation", "offer":
+		return "by"
+	case "agreement":
+		return "accepted_by"
+	case "consent", "access":
+		return "grantee"
+	case "node":
+		return "id"
+	case "salt", "update":
+		return "node"
+	case "commitment", "reveal", "attestation":
+		return "master"
+	case "proposal":
+		return "proposer"
+	default:
+		return ""
+	}
+}

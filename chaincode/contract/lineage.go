@@ -1,0 +1,139 @@
+package contract
+
+import (
+	"slices"
+
+	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/ledger"
+)
+
+// maxRound is the highest number a round can have: keys pad it to eight digits.
+const maxRound = 99_999_999
+
+// GetRound gives everything the ledger knows of a round.
+func (*RoundContract) GetRound(ctx *ledger.Context, request fl.RoundRequest) (*fl.RoundState, error) {
+	round, err := readRound(ctx, request.Task, request.Round)
+	if err != nil {
+		return nil, err
+	}
+	state, err := readState(ctx, round)
+	if err != nil {
+		return nil, err
+	}
+	return &state, nil
+}
+
+// GetLineage gives the ancestry of a closed round's global model, newest first:
+// the model, the accepted updates it was made of, who trained and scored them,
+// and the model they started from, back to the task's first.
+func (*RoundContract) GetLineage(ctx *ledger.Context, request fl.RoundRequest) ([]fl.LineageStep, error) {
+	steps := []fl.LineageStep{}
+	for number := request.Round; number > 0 || len(steps) == 0; {
+		round, err := readRound(ctx, request.Task, number)
+		if err != nil {
+			return nil, err
+		}
+		step, err := lineageStep(ctx, round)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, step)
+		number = round.PreviousRound
+	}
+	return steps, nil
+}
+
+// GetRoundHistory gives every committed value of a round's document, or of the
+// task's for round 0.
+func (*RoundContract) GetRoundHistory(ctx *ledger.Context, request fl.HistoryRequest) ([]fl.HistoryEntry, error) {
+	if request.Round == 0 {
+		if _, err := readTask(ctx, request.Task); err != nil {
+			return nil, err
+		}
+		return history(ctx, ledger.TaskKey(request.Task))
+	}
+	if _, err := readRound(ctx, request.Task, request.Round); err != nil {
+		return nil, err
+	}
+	return history(ctx, ledger.RoundKey(request.Task, request.Round))
+}
+
+// lineageStep is one link of the ancestry.
+func lineageStep(ctx *ledger.Context, round fl.Round) (fl.LineageStep, error) {
+	if round.Global == nil {
+		return fl.LineageStep{}, ledger.Errorf("MF-ROUND-NO-GLOBAL", "round %d is %s and has made no global model; ask for a closed round", round.Number, round.Phase)
+	}
+	updates, err := ledger.List[fl.Update](ctx, ledger.Updates(round.Task, round.Number))
+	if err != nil {
+		return fl.LineageStep{}, err
+	}
+	closing, err := ledger.History(ctx, ledger.RoundKey(round.Task, round.Number))
+	if err != nil {
+		return fl.LineageStep{}, err
+	}
+	if len(closing) == 0 {
+		return fl.LineageStep{}, ledger.Errorf("MF-LEDGER-READ", "the peer has no history of round %d; see that its history database is on", round.Number)
+	}
+	step := fl.LineageStep{
+		Round:         round.Number,
+		Global:        *round.Global,
+		Previous:      round.Previous,
+		PreviousRound: round.PreviousRound,
+		Masters:       round.Masters,
+		Updates:       []fl.Update{},
+		Rejected:      []string{},
+		TxID:          closing[len(closing)-1].TxID,
+	}
+	for _, result := range round.Results {
+		if !result.Accepted {
+			step.Rejected = append(step.Rejected, result.Node)
+			continue
+		}
+		i := slices.IndexFunc(updates, func(u fl.Update) bool { return u.Node == result.Node })
+		if i < 0 {
+			return fl.LineageStep{}, ledger.Errorf("MF-LEDGER-CORRUPT", "round %d accepted an update that is not there; report this", round.Number)
+		}
+		step.Updates = append(step.Updates, updates[i])
+	}
+	return step, nil
+}
+
+// findRound reads a round that may be there.
+func findRound(ctx *ledger.Context, task string, number int) (fl.Round, bool, error) {
+	if err := fl.CheckTaskName(task); err != nil {
+		return fl.Round{}, false, err
+	}
+	if number < 1 || number > maxRound {
+		return fl.Round{}, false, ledger.Errorf("MF-ROUND-NUMBER", "there is no round %d; rounds are numbered from 1", number)
+	}
+	return ledger.Get[fl.Round](ctx, ledger.RoundKey(task, number))
+}
+
+// readRound reads a round that must be there.
+func readRound(ctx *ledger.Context, task string, number int) (fl.Round, error) {
+	round, found, err := findRound(ctx, task, number)
+	if err == nil && !found {
+		err = ledger.Errorf("MF-ROUND-UNKNOWN", "the task %s has no round %d; look at the task for its newest", task, number)
+	}
+	return round, err
+}
+
+// readState reads a round with all that was submitted to it.
+func readState(ctx *ledger.Context, round fl.Round) (fl.RoundState, error) {
+	state := fl.RoundState{Round: round}
+	var err error
+	if state.Updates, err = ledger.List[fl.Update](ctx, ledger.Updates(round.Task, round.Number)); err != nil {
+		return state, err
+	}
+	if state.Commitments, err = ledger.List[fl.ScoreCommitment](ctx, ledger.Commitments(round.Task, round.Number)); err != nil {
+		return state, err
+	}
+	if state.Reveals, err = ledger.List[fl.Reveal](ctx, ledger.Reveals(round.Task, round.Number)); err != nil {
+		return state, err
+	}
+	if state.Proposals, err = ledger.List[fl.Proposal](ctx, ledger.Proposals(round.Task, round.Number)); err != nil {
+		return state, err
+	}
+	state.Attestations, err = ledger.List[fl.Attestation](ctx, ledger.Attestations(round.Task, round.Number))
+	return state, err
+}

@@ -1,0 +1,162 @@
+package fl
+
+import "github.com/medfed/medfed/chaincode/codes"
+
+// Limits of a task's terms.
+const (
+	MaxMasters  = 100
+	MaxRounds   = 10_000
+	MaxExamples = 1_000_000_000
+	MaxDeadline = 30 * 24 * 3600 // seconds
+	maxName     = 64
+)
+
+// CheckTerms refuses terms that can't be carried out: numbers that don't hold
+// the task's f, and values that no trainer can work with.
+func CheckTerms(t Terms) error {
+	if err := CheckNumbers(t); err != nil {
+		return err
+	}
+	if err := CheckRecipient(t.Recipient); err != nil {
+		return err
+	}
+	return CheckModel(t.Initial)
+}
+
+// CheckNumbers is CheckTerms without the references that only a task on a ledger
+// has: its first model and its coordinator's recipient.
+func CheckNumbers(t Terms) error {
+	for _, check := range []func(Terms) error{checkNames, checkShape, checkTraining, checkScoring, checkFaults, checkRounds, checkDeadlines} {
+		if err := check(t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkFaults holds the arithmetic of f. With 2f+1 scores of other
+// organisations an update's median is within what honest masters measured; with
+// 3f+1 masters a quorum of 2f+1 is left when f of them are silent.
+func checkFaults(t Terms) error {
+	switch {
+	case t.F < 0 || t.F > MaxMasters:
+		return codes.Errorf("MF-TERMS-FAULTS", "f is %d; set it from 0 to %d", t.F, MaxMasters)
+	case t.Masters > MaxMasters:
+		return codes.Errorf("MF-TERMS-FAULTS", "%d masters are asked for; ask for at most %d", t.Masters, MaxMasters)
+	case t.Masters < 3*t.F+1:
+		return codes.Errorf("MF-TERMS-FAULTS", "%d masters can't hold f = %d; ask for at least 3f+1 = %d masters", t.Masters, t.F, 3*t.F+1)
+	case t.Masters-1 < Quorum(t.F):
+		return codes.Errorf("MF-TERMS-FAULTS", "%d masters leave fewer than 2f+1 = %d scores when a trainer's own organisation is left out; ask for at least %d masters", t.Masters, Quorum(t.F), Quorum(t.F)+1)
+	}
+	return nil
+}
+
+func checkNames(t Terms) error {
+	if !isName(t.Task, "-") {
+		return codes.Errorf("MF-TERMS-INVALID", "the task's name is not 1 to %d of a-z, 0-9 and hyphen; rename it", maxName)
+	}
+	if !isName(t.Model, "-.") {
+		return codes.Errorf("MF-TERMS-INVALID", "the model's name is not 1 to %d of a-z, 0-9, hyphen and dot; use the trainer's name for it", maxName)
+	}
+	if !isName(t.Data, "-._") {
+		return codes.Errorf("MF-TERMS-INVALID", "the data label is not 1 to %d of a-z, 0-9, hyphen, dot and underscore; rename it", maxName)
+	}
+	return nil
+}
+
+// CheckTaskName refuses what can't name a task.
+func CheckTaskName(task string) error {
+	if !isName(task, "-") {
+		return codes.Errorf("MF-TASK-NAME", "the task's name is not 1 to %d of a-z, 0-9 and hyphen; see the list of tasks", maxName)
+	}
+	return nil
+}
+
+func checkShape(t Terms) error {
+	return within(
+		bounds{"channels", int64(t.Channels), 1, 16},
+		bounds{"image_size", int64(t.ImageSize), 1, 4096},
+		bounds{"classes", int64(t.Classes), 2, 10_000},
+	)
+}
+
+func checkTraining(t Terms) error {
+	return within(
+		bounds{"training.epochs", int64(t.Training.Epochs), 1, 10_000},
+		bounds{"training.batch_size", int64(t.Training.BatchSize), 1, 1 << 20},
+		bounds{"training.learning_rate", t.Training.LearningRate, 1, 100 * One},
+		bounds{"training.momentum", t.Training.Momentum, 0, One - 1},
+		bounds{"max_examples", t.MaxExamples, 1, MaxExamples},
+	)
+}
+
+func checkScoring(t Terms) error {
+	if err := CheckStrategy(t.Strategy); err != nil {
+		return err
+	}
+	if t.Metric != MetricAccuracy && t.Metric != MetricAUC {
+		return codes.Errorf("MF-TERMS-INVALID", "the metric is not known; use %s or %s", MetricAccuracy, MetricAUC)
+	}
+	if t.ThresholdKind != ThresholdAbsolute && t.ThresholdKind != ThresholdRelative {
+		return codes.Errorf("MF-TERMS-INVALID", "the kind of threshold is not known; use %s or %s", ThresholdAbsolute, ThresholdRelative)
+	}
+	return within(
+		bounds{"threshold", t.Threshold, 0, One},
+		bounds{"base_weight", t.BaseWeight, 1, One},
+	)
+}
+
+func checkRounds(t Terms) error {
+	return within(
+		bounds{"participation", t.Participation, 1, One},
+		bounds{"min_updates", int64(t.MinUpdates), 1, MaxExamples},
+		bounds{"rounds", int64(t.Rounds), 1, MaxRounds},
+		bounds{"max_failed", int64(t.MaxFailed), 1, MaxRounds},
+	)
+}
+
+func checkDeadlines(t Terms) error {
+	return within(
+		bounds{"deadlines.starting", t.Deadlines.Starting, 1, MaxDeadline},
+		bounds{"deadlines.training", t.Deadlines.Training, 1, MaxDeadline},
+		bounds{"deadlines.committing", t.Deadlines.Committing, 1, MaxDeadline},
+		bounds{"deadlines.revealing", t.Deadlines.Revealing, 1, MaxDeadline},
+		bounds{"deadlines.aggregating", t.Deadlines.Aggregating, 1, MaxDeadline},
+	)
+}
+
+// bounds is a field and the values it may have.
+type bounds struct {
+	field         string
+	value         int64
+	least, utmost int64
+}
+
+// within refuses the first field that is out of its bounds.
+func within(fields ...bounds) error {
+	for _, b := range fields {
+		if b.value < b.least || b.value > b.utmost {
+			return codes.Errorf("MF-TERMS-INVALID", "%s is %d; set it from %d to %d", b.field, b.value, b.least, b.utmost)
+		}
+	}
+	return nil
+}
+
+// isName tells whether a text is 1 to 64 of a-z, 0-9 and the other characters
+// given.
+func isName(text, others string) bool {
+	if text == "" || len(text) > maxName {
+		return false
+	}
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		letter, digit, other := c >= 'a' && c <= 'z', c >= '0' && c <= '9', false
+		for j := 0; j < len(others); j++ {
+			other = other || c == others[j]
+		}
+		if !letter && !digit && !other {
+			return false
+		}
+	}
+	return true
+}

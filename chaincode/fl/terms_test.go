@@ -1,0 +1,147 @@
+package fl_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"filippo.io/age"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/fl"
+)
+
+// recipient is an age recipient anyone can encrypt to.
+const recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+
+func validTerms() fl.Terms {
+	return fl.Terms{
+		Task: "pneumonia-1", Model: "hmchain-cnn", Data: "pneumoniamnist", Channels: 1, ImageSize: 28, Classes: 2,
+		Training: fl.Training{Epochs: 1, BatchSize: 128, LearningRate: 50_000, Momentum: 900_000, Seed: -7},
+		Strategy: fl.StrategyFedAvg, Metric: fl.MetricAccuracy, ThresholdKind: fl.ThresholdAbsolute, Threshold: 500_000,
+		F: 1, Masters: 4, Participation: fl.One, MinUpdates: 2, MaxExamples: 10_000, BaseWeight: 500_000,
+		Rounds: 5, MaxFailed: 3,
+		Deadlines: fl.Deadlines{Starting: 60, Training: 600, Committing: 120, Revealing: 120, Aggregating: 120},
+		Initial: fl.ModelRef{
+			CID:    "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi",
+			Digest: beacon("initial"), Size: 100_000,
+		},
+		Recipient: recipient,
+	}
+}
+
+func TestValidTermsPass(t *testing.T) {
+	if err := fl.CheckTerms(validTerms()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTermsOutOfBoundsAreRefused(t *testing.T) {
+	for _, c := range []struct {
+		field string
+		code  codes.Code
+		spoil func(*fl.Terms)
+	}{
+		{"task empty", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Task = "" }},
+		{"task long", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Task = strings.Repeat("a", 65) }},
+		{"task capital", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Task = "Covid" }},
+		{"task underscore", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Task = "a_b" }},
+		{"model", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Model = "a b" }},
+		{"data", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Data = "a\x00" }},
+		{"channels", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Channels = 0 }},
+		{"image size", "MF-TERMS-INVALID", func(t *fl.Terms) { t.ImageSize = 5000 }},
+		{"classes", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Classes = 1 }},
+		{"epochs", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Training.Epochs = 0 }},
+		{"batch size", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Training.BatchSize = 0 }},
+		{"learning rate", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Training.LearningRate = 0 }},
+		{"momentum below", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Training.Momentum = -1 }},
+		{"momentum of one", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Training.Momentum = fl.One }},
+		{"strategy", "MF-TERMS-STRATEGY", func(t *fl.Terms) { t.Strategy = "fedmagic" }},
+		{"metric", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Metric = "vibes" }},
+		{"threshold kind", "MF-TERMS-INVALID", func(t *fl.Terms) { t.ThresholdKind = "" }},
+		{"threshold below", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Threshold = -1 }},
+		{"threshold above", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Threshold = fl.One + 1 }},
+		{"f below", "MF-TERMS-FAULTS", func(t *fl.Terms) { t.F = -1 }},
+		{"f huge", "MF-TERMS-FAULTS", func(t *fl.Terms) { t.F = 1 << 62 }},
+		{"masters below", "MF-TERMS-FAULTS", func(t *fl.Terms) { t.Masters = 3 }},
+		{"masters above", "MF-TERMS-FAULTS", func(t *fl.Terms) { t.Masters = 101 }},
+		{"one master", "MF-TERMS-FAULTS", func(t *fl.Terms) { t.F, t.Masters = 0, 1 }},
+		{"participation", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Participation = 0 }},
+		{"participation above", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Participation = fl.One + 1 }},
+		{"min updates", "MF-TERMS-INVALID", func(t *fl.Terms) { t.MinUpdates = 0 }},
+		{"max examples", "MF-TERMS-INVALID", func(t *fl.Terms) { t.MaxExamples = 0 }},
+		{"base weight", "MF-TERMS-INVALID", func(t *fl.Terms) { t.BaseWeight = 0 }},
+		{"rounds", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Rounds = 0 }},
+		{"max failed", "MF-TERMS-INVALID", func(t *fl.Terms) { t.MaxFailed = 0 }},
+		{"starting", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Deadlines.Starting = 0 }},
+		{"training", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Deadlines.Training = -5 }},
+		{"committing", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Deadlines.Committing = 0 }},
+		{"revealing", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Deadlines.Revealing = 0 }},
+		{"aggregating", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Deadlines.Aggregating = 1 << 62 }},
+		{"CID", "MF-MODEL-CID", func(t *fl.Terms) { t.Initial.CID = "" }},
+		{"digest", "MF-MODEL-DIGEST", func(t *fl.Terms) { t.Initial.Digest = "" }},
+		{"size", "MF-MODEL-SIZE", func(t *fl.Terms) { t.Initial.Size = 0 }},
+		{"recipient", "MF-RECIPIENT-INVALID", func(t *fl.Terms) { t.Recipient = "" }},
+	} {
+		terms := validTerms()
+		c.spoil(&terms)
+		if got := codeOf(fl.CheckTerms(terms)); got != c.code {
+			t.Errorf("%s: %q, want %q", c.field, got, c.code)
+		}
+	}
+}
+
+func TestRecipients(t *testing.T) {
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fl.CheckRecipient(identity.Recipient().String()); err != nil {
+		t.Error(err)
+	}
+	for what, text := range map[string]string{
+		"empty":                        "",
+		"hello":                        "hello",
+		"capitals":                     strings.ToUpper(recipient),
+		"mixed case":                   "A" + recipient[1:],
+		"cut":                          recipient[:61],
+		"checksum":                     recipient[:61] + "q",
+		"an identity":                  identity.String(),
+		"point zero":                   "age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq5cu47z",
+		"point one":                    "age1qyqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqj7vrya",
+		"point order eight":            "age1ur4h5lpmgxu2u9jku0a0r87ydtdqnr0tnsetrlvxvgz3vh6fhqqqzyt4v9",
+		"point order eight, the other": "age1t7wft09r2zxzfvwsk92eeql0tvzyghxytqwgapkcyf8dm5ylz9ts6wm9s8",
+		"point p less one":             "age1anlllllllllllllllllllllllllllllllllllllllllllllllals4n2t7m",
+		"point p":                      "age1ahlllllllllllllllllllllllllllllllllllllllllllllllalsn46ayy",
+		"point p and one":              "age1amlllllllllllllllllllllllllllllllllllllllllllllllalselrwrv",
+	} {
+		if got := codeOf(fl.CheckRecipient(text)); got != "MF-RECIPIENT-INVALID" {
+			t.Errorf("%s: %q", what, got)
+		}
+		if _, err := age.ParseX25519Recipient(text); strings.HasPrefix(what, "point ") && err != nil {
+			t.Errorf("%s is refused for its form: %v", what, err)
+		}
+	}
+}
+
+// TestDocumentsHoldNoFloatsAndNoMaps keeps what is stored the same on every
+// endorser: no floating-point numbers, no order by chance.
+func TestDocumentsHoldNoFloatsAndNoMaps(t *testing.T) {
+	for _, document := range []any{fl.TaskState{}, fl.RoundState{}, fl.TaskPage{}, fl.LineageStep{}, fl.HistoryEntry{}, fl.Progress{}, fl.DigestUse{}, fl.Event{}} {
+		walk(t, reflect.TypeOf(document))
+	}
+}
+
+func walk(t *testing.T, kind reflect.Type) {
+	switch kind.Kind() {
+	case reflect.Struct:
+		for i := range kind.NumField() {
+			walk(t, kind.Field(i).Type)
+		}
+	case reflect.Slice, reflect.Pointer:
+		walk(t, kind.Elem())
+	case reflect.String, reflect.Int, reflect.Int64, reflect.Bool:
+	default:
+		t.Errorf("a document holds a %s", kind)
+	}
+}

@@ -1,0 +1,210 @@
+package ledger
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The keys of records, consents and accesses in the world state. Their
+// identifiers are opaque (package consent), so that a key says nothing.
+//
+//	key                                         constructor         document             written by
+//	record/<record>                             RecordKey           consent.Record       Register and moves of the record's status
+//	version/<record>/<version>                  VersionKey          consent.Version      Register, AddVersion; once
+//	record-patient/<patient>/<record>           RecordOfPatientKey  Reference            Register; once
+//	record-custodian/<msp>/<record>             RecordOfHospitalKey Reference            Register; once
+//	erasure/<record>/<msp>                      ErasureKey          consent.Attestation  AttestErasure, by the holder itself; once
+//	consent/<consent>                           ConsentKey          consent.Parties      Request; once
+//	negotiation/<consent>                       NegotiationKey      consent.Negotiation  every move of the negotiation
+//	revocation/<consent>                        RevocationKey       consent.Revocation   Revoke, MarkEnteredInError, by the patient only
+//	offer/<consent>/<offer>                     OfferKey            consent.Offer        Request, Counter, Renew; once
+//	agreement/<consent>/<version>               AgreementKey        consent.Agreement    Accept; once
+//	consent-patient/<patient>/<consent>         ConsentOfPatientKey Reference            Request; once
+//	consent-grantee/<grantee>/<consent>         ConsentOfGranteeKey Reference            Request; once
+//	consent-record/<record>/<consent>           ConsentOfRecordKey  Reference            Request; once
+//	access/<access>                             AccessKey           consent.Access       RequestAccess, by the grantee itself; once
+//	access-<list>/<value>/<time>/<access>       AccessListKey       consent.Access       RequestAccess; once; newest first
+//
+// The keys of the collections. Their hashes are public, so they too say nothing.
+//
+//	records-<msp>: private-version/<record>/<version>                 PrivateVersionKey consent.PrivateVersion Stage
+//	records-<msp>: custody/<record>                                   CustodyKey        consent.Custody        the custodian's transactions on a record
+//	grants-<msp>:  terms/<consent>/<offer>                            TermsKey          consent.PrivateTerms   PutTerms
+//	grants-<msp>:  grant/<consent>/<agreement>/<version>/<writer>     GrantKey          consent.Grant          PutGrant
+
+// Reference is what an index key holds: the identifier it leads to.
+type Reference struct {
+	ID string `json:"id"`
+}
+
+// RecordKey names a record.
+func RecordKey(record string) Key { return key("record", record) }
+
+// VersionKey names a version of a record.
+func VersionKey(record string, version int) Key { return key("version", record, number(version)) }
+
+// Versions names all versions of a record.
+func Versions(record string) Prefix { return prefix("version", record) }
+
+// RecordOfPatientKey leads from a patient to a record.
+func RecordOfPatientKey(patient, record string) Key { return key("record-patient", patient, record) }
+
+// RecordsOfPatient names all records of a patient.
+func RecordsOfPatient(patient string) Prefix { return prefix("record-patient", patient) }
+
+// RecordOfHospitalKey leads from a custodian to a record.
+func RecordOfHospitalKey(msp, record string) Key { return key("record-custodian", msp, record) }
+
+// RecordsOfHospital names all records of a custodian.
+func RecordsOfHospital(msp string) Prefix { return prefix("record-custodian", msp) }
+
+// ErasureKey names a holder's attestation.
+func ErasureKey(record, msp string) Key { return key("erasure", record, msp) }
+
+// Erasures names all attestations of a record's erasure.
+func Erasures(record string) Prefix { return prefix("erasure", record) }
+
+// ConsentKey names the parties of a consent.
+func ConsentKey(consent string) Key { return key("consent", consent) }
+
+// NegotiationKey names where a consent stands.
+func NegotiationKey(consent string) Key { return key("negotiation", consent) }
+
+// RevocationKey names the patient's revocations of a consent.
+func RevocationKey(consent string) Key { return key("revocation", consent) }
+
+// OfferKey names an offer.
+func OfferKey(consent string, offer int) Key { return key("offer", consent, number(offer)) }
+
+// Offers names all offers of a consent.
+func Offers(consent string) Prefix { return prefix("offer", consent) }
+
+// AgreementKey names a consent version.
+func AgreementKey(consent string, version int) Key { return key("agreement", consent, number(version)) }
+
+// Agreements names all versions of a consent.
+func Agreements(consent string) Prefix { return prefix("agreement", consent) }
+
+// ConsentOfPatientKey leads from a patient to a consent.
+func ConsentOfPatientKey(patient, consent string) Key {
+	return key("consent-patient", patient, consent)
+}
+
+// ConsentsOfPatient names all consents of a patient.
+func ConsentsOfPatient(patient string) Prefix { return prefix("consent-patient", patient) }
+
+// ConsentOfGranteeKey leads from a grantee to a consent.
+func ConsentOfGranteeKey(grantee, consent string) Key {
+	return key("consent-grantee", grantee, consent)
+}
+
+// ConsentsOfGrantee names all consents of a grantee.
+func ConsentsOfGrantee(grantee string) Prefix { return prefix("consent-grantee", grantee) }
+
+// ConsentOfRecordKey leads from a record to a consent.
+func ConsentOfRecordKey(record, consent string) Key { return key("consent-record", record, consent) }
+
+// ConsentsOfRecord names all consents on a record.
+func ConsentsOfRecord(record string) Prefix { return prefix("consent-record", record) }
+
+// AccessKey names an access.
+func AccessKey(access string) Key { return key("access", access) }
+
+// AccessList is one order in which accesses are listed.
+type AccessList string
+
+// The lists of accesses.
+const (
+	AccessesOfPatient AccessList = "patient"
+	AccessesOfRecord  AccessList = "record"
+	AccessesOfGrantee AccessList = "grantee"
+	AllAccesses       AccessList = "all" // the list of the one value "all"
+)
+
+// AccessListKey names an access in a list, newest first. It holds the whole
+// document, so that a page is one range.
+func AccessListKey(list AccessList, value string, at int64, access string) Key {
+	return key("access-"+string(list), value, newestFirst(at), access)
+}
+
+// Accesses names all accesses of a list.
+func Accesses(list AccessList, value string) Prefix { return prefix("access-"+string(list), value) }
+
+// AccessesUntil names the accesses of a list made at one second: the older ones
+// follow them.
+func AccessesUntil(list AccessList, value string, at int64) Prefix {
+	return prefix("access-"+string(list), value, newestFirst(at))
+}
+
+// newestFirst pads a time so that key order is from the newest to the oldest.
+func newestFirst(at int64) string {
+	const latest = 1<<63 - 1
+	return fmt.Sprintf("%019d", latest-max(at, 0))
+}
+
+// PrivateVersionKey names the private part of a version, in the custodian's
+// records collection.
+func PrivateVersionKey(record string, version int) Key {
+	return key("private-version", record, number(version))
+}
+
+// CustodyKey names the custodian's own copy of where a record stands, in its
+// records collection.
+func CustodyKey(record string) Key { return key("custody", record) }
+
+// TermsKey names the private terms of an offer, in the custodian's grants
+// collection.
+func TermsKey(consent string, offer int) Key { return key("terms", consent, number(offer)) }
+
+// GrantKey names a grant, in the custodian's grants collection.
+func GrantKey(consent string, agreement, version int, writer string) Key {
+	return key("grant", consent, number(agreement), number(version), writer)
+}
+
+// numbered lists the objects of the world state and says, for each of their
+// parts, whether it is a padded number.
+func numbered(object string) ([]bool, bool) {
+	switch object {
+	case "task", "progress", "record", "consent", "negotiation", "revocation", "access":
+		return []bool{false}, true
+	case "node", "salt", "standing", "digest", "record-patient", "record-custodian", "erasure",
+		"consent-patient", "consent-grantee", "consent-record":
+		return []bool{false, false}, true
+	case "round", "version", "offer", "agreement":
+		return []bool{false, true}, true
+	case "update", "commitment", "reveal", "proposal", "attestation":
+		return []bool{false, true, false}, true
+	default:
+		return nil, false
+	}
+}
+
+// ParseKey makes the key of any document of the world state from the name of its
+// object and its parts, as the tables of keys write them, numbers without padding.
+func ParseKey(object string, parts []string) (Key, error) {
+	kinds, ok := numbered(object)
+	if !ok {
+		return Key{}, Errorf("MF-KEY-UNKNOWN", "there are no keys of that object; use one of the table of keys, for instance consent")
+	}
+	if len(parts) != len(kinds) {
+		return Key{}, Errorf("MF-KEY-PARTS", "a key of %s has %d parts and %d were sent; send what the table of keys shows", object, len(kinds), len(parts))
+	}
+	padded := append([]string{}, parts...)
+	for i, isNumber := range kinds {
+		if !isNumber {
+			continue
+		}
+		n, err := strconv.Atoi(parts[i])
+		if err != nil || n < 0 || strings.HasPrefix(parts[i], "+") {
+			return Key{}, Errorf("MF-KEY-PARTS", "part %d of a key of %s is a number from 0; send digits", i+1, object)
+		}
+		padded[i] = number(n)
+	}
+	for _, part := range padded {
+		if err := CheckIdentifier("a part of the key", part); err != nil {
+			return Key{}, err
+		}
+	}
+	return key(object, padded...), nil
+}

@@ -1,0 +1,134 @@
+package ledger
+
+import (
+	"encoding/hex"
+)
+
+// MaxTransient is the most bytes of one transient field.
+const MaxTransient = 16 << 10
+
+// Transient reads the one private field that a transaction was sent, a JSON
+// object, into the struct that into points to. It is as strict as Decode, refuses
+// any other field, and says nothing of what it read: refusals are logged.
+func Transient(ctx *Context, name string, into any) error {
+	fields, err := ctx.GetStub().GetTransient()
+	if err != nil {
+		return Errorf("MF-TRANSIENT-MISSING", "the transient data can't be read; send the field %s", name)
+	}
+	value, found := fields[name]
+	switch {
+	case !found:
+		return Errorf("MF-TRANSIENT-MISSING", "the transient field %s is missing; send what is private by transient only", name)
+	case len(fields) != 1:
+		return Errorf("MF-TRANSIENT-UNKNOWN", "there are %d transient fields; send %s alone", len(fields), name)
+	case len(value) > MaxTransient:
+		return Errorf("MF-TRANSIENT-TOO-LARGE", "the transient field %s has %d bytes; send at most %d", name, len(value), MaxTransient)
+	}
+	if err := Decode(string(value), into); err != nil {
+		return Errorf("MF-TRANSIENT-INVALID", "the transient field %s is not the JSON object that the transaction describes (%s); send exactly its fields", name, kindOf(CodeIn(err.Error())))
+	}
+	return nil
+}
+
+// kindOf says what is wrong with private input without showing any of it.
+func kindOf(code Code) string {
+	switch code {
+	case "MF-ARGUMENT-UNKNOWN-FIELD":
+		return "unknown field"
+	case "MF-ARGUMENT-MISSING-FIELD":
+		return "missing field"
+	case "MF-ARGUMENT-DUPLICATE-FIELD":
+		return "field sent twice"
+	case "MF-ARGUMENT-TYPE":
+		return "field of another type"
+	case "MF-ARGUMENT-TOO-DEEP":
+		return "nested too deep"
+	default:
+		return "malformed"
+	}
+}
+
+// NoTransient refuses a transaction that was sent private data it has no use for:
+// it would go to peers that are not to see it.
+func NoTransient(ctx *Context) error {
+	fields, err := ctx.GetStub().GetTransient()
+	if err != nil || len(fields) > 0 {
+		return Errorf("MF-TRANSIENT-UNKNOWN", "the transaction takes no transient data; send none")
+	}
+	return nil
+}
+
+// GetPrivate reads the document of a key in a collection. The second result says
+// whether there is one. Only a peer of a member of the collection has it.
+func GetPrivate[T any](ctx *Context, collection string, key Key) (T, bool, error) {
+	var document T
+	composed, err := key.compose()
+	if err != nil {
+		return document, false, err
+	}
+	bytes, err := ctx.GetStub().GetPrivateData(collection, composed)
+	if err != nil {
+		return document, false, Errorf("MF-PRIVATE-READ", "this peer does not give %s of %s; ask the custodian's peer, as a client that may read there", key, collection)
+	}
+	if len(bytes) == 0 {
+		return document, false, nil
+	}
+	err = unmarshal(key.String(), bytes, &document)
+	return document, err == nil, err
+}
+
+// PutPrivate writes the document of a key in a collection.
+func PutPrivate(ctx *Context, collection string, key Key, document any) error {
+	composed, err := key.compose()
+	if err != nil {
+		return err
+	}
+	bytes, err := Marshal(document)
+	if err != nil {
+		return err
+	}
+	if err := ctx.GetStub().PutPrivateData(collection, composed, bytes); err != nil {
+		return Errorf("MF-PRIVATE-WRITE", "the peer does not take %s into %s; only clients of the custodian's organisation write there", key, collection)
+	}
+	return nil
+}
+
+// PrivateDigest gives the SHA-256 of the document of a key in a collection, 64
+// hexadecimal digits, or "" when there is none. Every peer knows it.
+func PrivateDigest(ctx *Context, collection string, key Key) (string, error) {
+	composed, err := key.compose()
+	if err != nil {
+		return "", err
+	}
+	sum, err := ctx.GetStub().GetPrivateDataHash(collection, composed)
+	if err != nil {
+		return "", Errorf("MF-PRIVATE-COLLECTION", "there is no collection %s to look up %s in; the custodian must be a hospital of the consortium", collection, key)
+	}
+	return hex.EncodeToString(sum), nil
+}
+
+// Purge removes the document of a key from a collection, and from the blocks'
+// private data of all peers that hold it.
+func Purge(ctx *Context, collection string, key Key) error {
+	composed, err := key.compose()
+	if err != nil {
+		return err
+	}
+	if err := ctx.GetStub().PurgePrivateData(collection, composed); err != nil {
+		return Errorf("MF-PRIVATE-WRITE", "the peer does not purge %s from %s; only clients of the custodian's organisation write there", key, collection)
+	}
+	return nil
+}
+
+// PageFrom is Page, beginning not at the first document of the list but at the
+// first whose key has the parts of start, which is longer, or comes after it.
+func PageFrom[T any](ctx *Context, list, start Prefix, size int, bookmark string) ([]T, string, error) {
+	if bookmark == "" {
+		composed, err := start.compose()
+		if err != nil {
+			return nil, "", err
+		}
+		bookmark = composed
+	}
+	return Page[T](ctx, list, size, bookmark)
+}

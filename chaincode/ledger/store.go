@@ -1,0 +1,163 @@
+package ledger
+
+import (
+	"encoding/json"
+
+	"github.com/hyperledger/fabric-chaincode-go/v2/shim"
+)
+
+// MaxPage is the most documents one page of a list may have.
+const MaxPage = 1000
+
+// Marshal gives a document's stored form: JSON with the fields in the order of
+// their type, so every endorser writes the same bytes.
+func Marshal(document any) ([]byte, error) {
+	bytes, err := json.Marshal(document)
+	if err != nil {
+		return nil, Errorf("MF-INTERNAL", "a %T can't be written as JSON; report this", document)
+	}
+	return bytes, nil
+}
+
+// Get reads the document of a key. The second result says whether there is one.
+// Fabric gives the committed value: a transaction never sees its own writes.
+func Get[T any](ctx *Context, key Key) (T, bool, error) {
+	var document T
+	composed, err := key.compose()
+	if err != nil {
+		return document, false, err
+	}
+	bytes, err := ctx.GetStub().GetState(composed)
+	if err != nil {
+		return document, false, Errorf("MF-LEDGER-READ", "the peer did not read %s; try again", key)
+	}
+	if len(bytes) == 0 {
+		return document, false, nil
+	}
+	err = unmarshal(key.String(), bytes, &document)
+	return document, err == nil, err
+}
+
+// Exists tells whether a key has a document.
+func Exists(ctx *Context, key Key) (bool, error) {
+	_, found, err := Get[json.RawMessage](ctx, key)
+	return found, err
+}
+
+// Put writes the document of a key.
+func Put(ctx *Context, key Key, document any) error {
+	composed, err := key.compose()
+	if err != nil {
+		return err
+	}
+	bytes, err := Marshal(document)
+	if err != nil {
+		return err
+	}
+	if err := ctx.GetStub().PutState(composed, bytes); err != nil {
+		return Errorf("MF-LEDGER-WRITE", "the peer did not take %s; try again", key)
+	}
+	return nil
+}
+
+// List reads all documents under a prefix, in key order. In a submitted
+// transaction the whole range is checked at commit: a document that appears,
+// changes or goes in the meantime makes a phantom conflict.
+func List[T any](ctx *Context, prefix Prefix) ([]T, error) {
+	if _, err := prefix.compose(); err != nil {
+		return nil, err
+	}
+	results, err := ctx.GetStub().GetStateByPartialCompositeKey(prefix.object, prefix.parts)
+	if err != nil {
+		return nil, Errorf("MF-LEDGER-READ", "the peer did not list %s; try again", prefix)
+	}
+	return drain[T](prefix, results)
+}
+
+// Page reads up to size documents under a prefix in key order, from the
+// bookmark of the page before ("" for the first). It gives the next bookmark,
+// "" after the last page. Pages are for queries: Fabric refuses a submitted
+// transaction that writes after paging.
+func Page[T any](ctx *Context, prefix Prefix, size int, bookmark string) ([]T, string, error) {
+	if size < 1 || size > MaxPage {
+		return nil, "", Errorf("MF-PAGE-SIZE", "a page of %d was asked for; ask for 1 to %d", size, MaxPage)
+	}
+	start, err := prefix.compose()
+	if err != nil {
+		return nil, "", err
+	}
+	if bookmark != "" && (len(bookmark) <= len(start) || bookmark[:len(start)] != start) {
+		return nil, "", Errorf("MF-PAGE-BOOKMARK", "the bookmark is of another list; pass the one the page before gave, or none")
+	}
+	results, meta, err := ctx.GetStub().GetStateByPartialCompositeKeyWithPagination(prefix.object, prefix.parts, int32(size), bookmark)
+	if err != nil {
+		return nil, "", Errorf("MF-LEDGER-READ", "the peer did not list %s; try again", prefix)
+	}
+	documents, err := drain[T](prefix, results)
+	return documents, meta.GetBookmark(), err
+}
+
+// drain reads all that a query found. It never returns a nil slice.
+func drain[T any](prefix Prefix, results shim.StateQueryIteratorInterface) ([]T, error) {
+	defer results.Close() //nolint:errcheck // nothing can be done about it
+	documents := []T{}
+	for results.HasNext() {
+		item, err := results.Next()
+		if err != nil {
+			return nil, Errorf("MF-LEDGER-READ", "the peer did not list %s; try again", prefix)
+		}
+		var document T
+		if err := unmarshal(prefix.String(), item.GetValue(), &document); err != nil {
+			return nil, err
+		}
+		documents = append(documents, document)
+	}
+	return documents, nil
+}
+
+// Change is one committed value of a key.
+type Change struct {
+	TxID      string
+	Timestamp int64 // Unix seconds, the client's claim
+	Deleted   bool
+	Value     string // the document as stored
+}
+
+// History gives every committed value of a key, oldest first. It is for
+// queries: Fabric does not check history at commit.
+func History(ctx *Context, key Key) ([]Change, error) {
+	composed, err := key.compose()
+	if err != nil {
+		return nil, err
+	}
+	results, err := ctx.GetStub().GetHistoryForKey(composed)
+	if err != nil {
+		return nil, Errorf("MF-LEDGER-READ", "the peer did not read the history of %s; see that its history database is on", key)
+	}
+	defer results.Close() //nolint:errcheck // nothing can be done about it
+	changes := []Change{}
+	for results.HasNext() {
+		item, err := results.Next()
+		if err != nil {
+			return nil, Errorf("MF-LEDGER-READ", "the peer did not read the history of %s; try again", key)
+		}
+		changes = append(changes, Change{
+			TxID:      item.GetTxId(),
+			Timestamp: item.GetTimestamp().GetSeconds(),
+			Deleted:   item.GetIsDelete(),
+			Value:     string(item.GetValue()),
+		})
+	}
+	for i, j := 0, len(changes)-1; i < j; i, j = i+1, j-1 { // Fabric gives the newest first
+		changes[i], changes[j] = changes[j], changes[i]
+	}
+	return changes, nil
+}
+
+// unmarshal reads a stored document.
+func unmarshal(name string, bytes []byte, document any) error {
+	if err := json.Unmarshal(bytes, document); err != nil {
+		return Errorf("MF-LEDGER-CORRUPT", "%s holds no %T; report this", name, document)
+	}
+	return nil
+}
