@@ -1,0 +1,181 @@
+package dataset
+
+import (
+	"archive/zip"
+	"bufio"
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/sbinet/npyio/npy"
+)
+
+// readVerified reads a MedMNIST file whose MD5 is the official one.
+func readVerified(ctx context.Context, info Info, path string) (*Data, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("MF-DATA-FOLDER: cannot open %s.npz: %w; check the file's permissions", info.Name, err)
+	}
+	defer f.Close()
+	sums, size, err := checksums(ctx, f)
+	if err != nil {
+		return nil, fmt.Errorf("MF-DATA-FOLDER: cannot read %s: %w; check the file", path, err)
+	}
+	if sums.md5 != info.MD5 {
+		return nil, checksumError(path, sums.md5, info)
+	}
+	data, err := parseNPZ(ctx, info, f, size)
+	if err != nil {
+		return nil, fmt.Errorf("MF-DATA-CORRUPT: %s is not a readable MedMNIST file: %w; remove it and fetch %s again", path, err, info.URL)
+	}
+	data.SHA256 = sums.sha256
+	return data, nil
+}
+
+func checksumError(path, got string, info Info) error {
+	return fmt.Errorf("MF-DATA-CHECKSUM: %s has MD5 %s, the official %s.npz has %s; remove it and fetch %s again", path, got, info.Name, info.MD5, info.URL)
+}
+
+// sums are the checksums of a file in hexadecimal digits.
+type sums struct{ md5, sha256 string }
+
+// checksums reads r to its end, unless ctx ends first.
+func checksums(ctx context.Context, r io.Reader) (sums, int64, error) {
+	m, s := md5.New(), sha256.New() // MD5 is what MedMNIST publishes; SHA-256 is what reports name
+	n, err := io.Copy(io.MultiWriter(m, s), contextReader{ctx, r})
+	return sums{hex.EncodeToString(m.Sum(nil)), hex.EncodeToString(s.Sum(nil))}, n, err
+}
+
+// contextReader fails once its context has ended.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(b)
+}
+
+// parseNPZ reads the six arrays of a MedMNIST file: {train,val,test}_images,
+// bytes of shape (N,28,28) or (N,28,28,3), and {train,val,test}_labels, bytes of
+// shape (N,1), with the sizes that info says.
+func parseNPZ(ctx context.Context, info Info, r io.ReaderAt, size int64) (*Data, error) {
+	archive, err := zip.NewReader(r, size)
+	if err != nil {
+		return nil, err
+	}
+	data := &Data{Name: info.Name, Channels: info.Channels, Size: info.Size, Classes: info.Classes}
+	for _, part := range []struct {
+		name  string
+		n     int
+		split *Split
+	}{
+		{"train", info.Train, &data.Train},
+		{"val", info.Validation, &data.Validation},
+		{"test", info.Test, &data.Test},
+	} {
+		shape := []int{part.n, info.Size, info.Size}
+		if info.Channels > 1 {
+			shape = append(shape, info.Channels)
+		}
+		images, err := readBytes(ctx, archive, part.name+"_images.npy", shape)
+		if err != nil {
+			return nil, err
+		}
+		labels, err := readBytes(ctx, archive, part.name+"_labels.npy", []int{part.n, 1})
+		if err != nil {
+			return nil, err
+		}
+		*part.split = Split{Images: normalise(images), Labels: make([]int, part.n)}
+		for i, label := range labels {
+			if int(label) >= info.Classes {
+				return nil, fmt.Errorf("%s_labels: label %d of image %d is not below %d", part.name, label, i, info.Classes)
+			}
+			part.split.Labels[i] = int(label)
+		}
+	}
+	return data, nil
+}
+
+// readBytes reads a member that must be an array of bytes of that shape, in C
+// order, no longer and no shorter. Memory is taken only for that shape.
+func readBytes(ctx context.Context, archive *zip.Reader, member string, shape []int) ([]byte, error) {
+	i := slices.IndexFunc(archive.File, func(f *zip.File) bool { return f.Name == member })
+	if i < 0 {
+		return nil, fmt.Errorf("%s is missing", member)
+	}
+	rc, err := archive.File[i].Open()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", member, err)
+	}
+	defer rc.Close()
+	r := bufio.NewReaderSize(contextReader{ctx, rc}, 1<<16)
+	header, err := readHeader(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", member, err)
+	}
+	if d := header.Descr; d.Type != "|u1" || d.Fortran || !slices.Equal(d.Shape, shape) {
+		return nil, fmt.Errorf("%s: type %q, Fortran order %v, shape %v where |u1, false, %v belongs", member, d.Type, d.Fortran, d.Shape, shape)
+	}
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	values := make([]byte, n)
+	if _, err := io.ReadFull(r, values); err != nil {
+		return nil, fmt.Errorf("%s: %w", member, err)
+	}
+	// The read to the end also makes the zip reader compare its checksum.
+	if extra, err := io.Copy(io.Discard, io.LimitReader(r, 1)); err != nil || extra != 0 {
+		return nil, fmt.Errorf("%s: it does not end after %d values (%v)", member, n, err)
+	}
+	return values, nil
+}
+
+// readHeader reads an array's header and nothing beyond it. npyio trusts the
+// header's length and form, so the length is looked at first and a panic at a
+// malformed dictionary becomes an error.
+func readHeader(r *bufio.Reader) (header npy.Header, err error) {
+	start, err := r.Peek(12)
+	if err != nil {
+		return header, fmt.Errorf("no array header: %w", err)
+	}
+	if start[6] != 1 && binary.LittleEndian.Uint32(start[8:]) > 1<<16 {
+		return header, fmt.Errorf("an array header longer than %d bytes", 1<<16)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a malformed array header: %v", p)
+		}
+	}()
+	reader, err := npy.NewReader(r)
+	if err != nil {
+		return header, err
+	}
+	return reader.Header, nil
+}
+
+// normalised is the value of every byte: v/127.5-1, rounded once to float32.
+var normalised = func() (values [256]float32) {
+	for v := range values {
+		values[v] = float32(float64(2*v-255) / 255)
+	}
+	return values
+}()
+
+func normalise(pixels []byte) []float32 {
+	values := make([]float32, len(pixels))
+	for i, v := range pixels {
+		values[i] = normalised[v]
+	}
+	return values
+}

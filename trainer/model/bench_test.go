@@ -1,0 +1,52 @@
+package model
+
+import (
+	"context"
+	"testing"
+
+	"github.com/medfed/medfed/trainer/nn"
+	"github.com/medfed/medfed/trainer/nn/kernel"
+)
+
+// BenchmarkStep measures training steps (forward, backward and solver) on a batch
+// of 128 grey 28×28 images, and the evaluation of as many, for each kernel family.
+func BenchmarkStep(b *testing.B) {
+	spec := Spec{HMChainCNN, 1, 28, 2}
+	data := examples(spec, 128)
+	order := make([]int, 128)
+	for i := range order {
+		order[i] = i
+	}
+	for l := kernel.Best(); l >= kernel.Plain; l-- {
+		restore, err := kernel.Use(l)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run("train/"+l.String(), func(b *testing.B) {
+			n, err := build(design{spec, 128, nn.Training})
+			if err != nil {
+				b.Fatal(err)
+			}
+			n.load(initial(b, spec))
+			if err := n.feed(data, order); err != nil {
+				b.Fatal(err)
+			}
+			solver := TrainOptions{LearningRate: 0.01, Momentum: 0.9}.solver()
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := n.step(solver, n.values(), n.proximal(0)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("evaluate/"+l.String(), func(b *testing.B) {
+			w := initial(b, spec)
+			for b.Loop() {
+				if _, err := predict(context.Background(), spec, w, data); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		restore()
+	}
+}

@@ -1,0 +1,30 @@
+package model
+
+import "testing"
+
+func TestCapacityIsTheNextPowerOfTwoOrTheBatch(t *testing.T) {
+	for _, c := range []struct{ examples, batch, want int }{
+		{1, 128, 1}, {2, 128, 2}, {3, 128, 4}, {47, 128, 64}, {48, 128, 64}, {64, 128, 64}, {65, 128, 128},
+		{127, 128, 128}, {128, 128, 128}, {4000, 128, 128}, {47, 50, 50}, {33, 50, 50}, {10, 10, 10}, {1, 1, 1},
+	} {
+		if got := (TrainOptions{BatchSize: c.batch}).capacity(c.examples); got != c.want {
+			t.Errorf("%d examples in batches of %d: capacity %d, want %d", c.examples, c.batch, got, c.want)
+		}
+	}
+}
+
+// Eleven examples train to the same bytes in a network built for 11 and for 16.
+func TestCapacityDoesNotChangeTheResult(t *testing.T) {
+	start, data := initial(t, small), examples(small, 11)
+	var digests []string
+	for _, batch := range []int{11, 16, 128} {
+		w, err := Train(t.Context(), small, start, data, TrainOptions{Epochs: 3, BatchSize: batch, LearningRate: 0.05, Momentum: 0.5, Seed: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests = append(digests, w.Digest())
+	}
+	if digests[0] != digests[1] || digests[1] != digests[2] {
+		t.Errorf("the capacity changes the weights: %v", digests)
+	}
+}

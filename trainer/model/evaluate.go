@@ -1,0 +1,76 @@
+package model
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/metrics"
+	"github.com/medfed/medfed/trainer/nn"
+	"github.com/medfed/medfed/trainer/weights"
+)
+
+// evaluationBatch is the number of images evaluated at once. It does not change
+// the result: in evaluation no image knows of another.
+const evaluationBatch = 64
+
+// Evaluate measures weights on data, with the running batch-norm statistics of
+// the weights and without changing them. The same arguments give the same bits
+// whatever the number of cores.
+//
+// Weights may hold NaN or infinities, as a poisoned update does: where the model
+// has no finite answer for an image, package metrics counts the worst one.
+//
+// An error is coded (a spec, weights or data that do not fit) or wraps ctx.Err().
+func Evaluate(ctx context.Context, spec Spec, w *weights.Weights, data dataset.Split) (metrics.Result, error) {
+	probabilities, err := predict(ctx, spec, w, data)
+	if err != nil {
+		return metrics.Result{}, err
+	}
+	return metrics.Compute(probabilities, data.Labels, spec.Classes)
+}
+
+// predict returns the probabilities [examples][classes] that the model gives to
+// each example; NaN where the weights give no number.
+func predict(ctx context.Context, spec Spec, w *weights.Weights, data dataset.Split) ([]float32, error) {
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if err := spec.check(w); err != nil {
+		return nil, err
+	}
+	if err := spec.checkData(data); err != nil {
+		return nil, err
+	}
+	n, err := acquire(design{spec, evaluationBatch, nn.Evaluating})
+	if err != nil {
+		return nil, err
+	}
+	defer release(n)
+	n.load(w)
+	return n.predict(ctx, data)
+}
+
+// predict is the loop over batches.
+func (n *network) predict(ctx context.Context, data dataset.Split) ([]float32, error) {
+	examples, classes := len(data.Labels), n.design.spec.Classes
+	all := make([]float32, 0, examples*classes)
+	batch := make([]int, 0, evaluationBatch)
+	for first := 0; first < examples; first += evaluationBatch {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("evaluation stopped after %d of %d images: %w", first, examples, err)
+		}
+		batch = batch[:0]
+		for i := first; i < min(first+evaluationBatch, examples); i++ {
+			batch = append(batch, i)
+		}
+		if err := n.feed(data, batch); err != nil {
+			return nil, err
+		}
+		if err := n.run(); err != nil {
+			return nil, fmt.Errorf("evaluation: %w", err)
+		}
+		all = append(all, nn.Floats(n.result.Value())[:len(batch)*classes]...)
+	}
+	return all, nil
+}

@@ -1,0 +1,196 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/nn"
+	"github.com/medfed/medfed/trainer/weights"
+)
+
+// design is all that a built network depends on.
+type design struct {
+	spec     Spec
+	capacity int // the largest batch
+	mode     nn.Mode
+}
+
+// network is a design as a Gorgonia graph with its machine. It is used by one
+// goroutine at a time.
+type network struct {
+	design  design
+	graph   *nn.Graph
+	machine gorgonia.VM
+	images  []float32   // value of the input, NHWC
+	labels  []float32   // value of the labels; Training only
+	tensors [][]float32 // values of the spec's slots, in order
+	learned gorgonia.Nodes
+	result  *gorgonia.Node // the loss in Training, else the probabilities
+}
+
+// build makes a network.
+func build(d design) (n *network, err error) {
+	err = nn.Build(func() error {
+		n, err = assemble(d)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("building %s: %w", d.spec.Name, err)
+	}
+	return n, nil
+}
+
+// assemble is build without the lock.
+func assemble(d design) (*network, error) {
+	graph, err := nn.NewGraph(d.capacity)
+	if err != nil {
+		return nil, err
+	}
+	n := &network{design: d, graph: graph}
+	logits, err := n.layers()
+	if err != nil {
+		return nil, err
+	}
+	if d.mode == nn.Evaluating {
+		if n.result, err = graph.Softmax(logits); err != nil {
+			return nil, err
+		}
+		n.machine = gorgonia.NewTapeMachine(graph.Expr, gorgonia.EvalMode())
+		return n, nil
+	}
+	labels := graph.Data("labels", d.capacity)
+	n.labels = nn.Floats(labels.Value())
+	if n.result, err = graph.CrossEntropy(logits, labels); err != nil {
+		return nil, err
+	}
+	if _, err = gorgonia.Grad(n.result, n.learned...); err != nil {
+		return nil, err
+	}
+	n.machine = gorgonia.NewTapeMachine(graph.Expr, gorgonia.BindDualValues(n.learned...))
+	return n, nil
+}
+
+// layers adds the spec's layers to the graph and returns the logits.
+func (n *network) layers() (*gorgonia.Node, error) {
+	d := n.design
+	slots := d.spec.slots()
+	next := func() *gorgonia.Node {
+		t := slots[len(n.tensors)]
+		p := n.graph.Parameter(t.name, t.shape...)
+		n.tensors = append(n.tensors, nn.Floats(p.Value()))
+		n.learned = append(n.learned, p)
+		return p
+	}
+	images := n.graph.Data("images", d.capacity, d.spec.Size, d.spec.Size, d.spec.Channels)
+	n.images = nn.Floats(images.Value())
+	x, err := images, error(nil)
+	for _, f := range features {
+		if x, err = n.graph.Conv2D(x, next(), next(), 1, f.padding); err != nil {
+			return nil, err
+		}
+		scale, shift, running := next(), next(), nn.NewStatistics(f.filters)
+		n.tensors = append(n.tensors, running.Mean, running.Var)
+		if x, err = n.graph.BatchNorm(x, scale, shift, running, d.mode, true); err != nil {
+			return nil, err
+		}
+		if !f.pool {
+			continue
+		}
+		if x, err = n.graph.MaxPool(x, 2, 2, 0); err != nil {
+			return nil, err
+		}
+	}
+	if x, err = n.graph.Flatten(x); err != nil {
+		return nil, err
+	}
+	for range hidden {
+		if x, err = n.graph.Linear(x, next(), next()); err != nil {
+			return nil, err
+		}
+		if x, err = n.graph.ReLU(x); err != nil {
+			return nil, err
+		}
+	}
+	return n.graph.Linear(x, next(), next())
+}
+
+// load sets the parameters and running statistics, and forgets gradients that an
+// interrupted run may have left.
+func (n *network) load(w *weights.Weights) {
+	for i, t := range w.Tensors {
+		copy(n.tensors[i], t.Data)
+	}
+	for _, p := range n.learned {
+		// A network that never ran has none.
+		if grad, err := p.Grad(); err == nil && grad != nil {
+			clear(nn.Floats(grad))
+		}
+	}
+}
+
+// store returns a copy of the parameters and running statistics.
+func (n *network) store() *weights.Weights {
+	w := n.design.spec.empty()
+	for i := range w.Tensors {
+		copy(w.Tensors[i].Data, n.tensors[i])
+	}
+	return w
+}
+
+// feed sets the inputs to the given examples of data, at most the capacity.
+func (n *network) feed(data dataset.Split, examples []int) error {
+	size := n.design.spec.Size * n.design.spec.Size * n.design.spec.Channels
+	for i, example := range examples {
+		copy(n.images[i*size:(i+1)*size], data.Images[example*size:])
+		if n.labels != nil {
+			n.labels[i] = float32(data.Labels[example])
+		}
+	}
+	return n.graph.SetBatch(len(examples))
+}
+
+// run executes the graph on what was fed last.
+func (n *network) run() error {
+	n.machine.Reset()
+	return n.machine.RunAll()
+}
+
+// idle keeps networks that are not in use, so that the next round of the same
+// task builds none. The least recently used goes first.
+var idle struct {
+	sync.Mutex
+	networks []*network
+}
+
+// maxIdle bounds the memory of idle networks: one for training and one for
+// evaluation of two tasks.
+const maxIdle = 4
+
+// acquire returns a network for d, built if no idle one fits. Give it back with
+// release.
+func acquire(d design) (*network, error) {
+	idle.Lock()
+	for i, n := range idle.networks {
+		if n.design == d {
+			idle.networks = slices.Delete(idle.networks, i, i+1)
+			idle.Unlock()
+			return n, nil
+		}
+	}
+	idle.Unlock()
+	return build(d)
+}
+
+// release makes a network available to the next acquire.
+func release(n *network) {
+	idle.Lock()
+	defer idle.Unlock()
+	idle.networks = append(idle.networks, n)
+	if len(idle.networks) > maxIdle {
+		idle.networks = slices.Delete(idle.networks, 0, 1)
+	}
+}

@@ -1,0 +1,221 @@
+package model
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"slices"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/nn"
+	"github.com/medfed/medfed/trainer/weights"
+)
+
+// TrainOptions are the hyper-parameters of local training by stochastic gradient
+// descent.
+type TrainOptions struct {
+	Epochs       int     // passes over the data, at least 1
+	BatchSize    int     // most examples per step, at least 1
+	LearningRate float64 // above 0
+	Momentum     float64 // 0 to below 1; 0 is plain SGD
+	Seed         int64   // of the order in which examples are taken
+
+	// ProximalMu is the factor of FedProx's proximal term (Li et al., arXiv
+	// 1812.06127): mu/2 times the squared distance of the learned parameters from
+	// those that training starts from is added to the loss. 0 for none.
+	ProximalMu float64
+
+	// Progress, if not nil, is called after each step with the steps done and
+	// the steps in all.
+	Progress func(done, total int)
+}
+
+func (o TrainOptions) check() error {
+	switch {
+	case o.Epochs < 1:
+		return fmt.Errorf("MF-MODEL-OPTIONS: %d epochs; train for at least 1", o.Epochs)
+	case o.BatchSize < 1:
+		return fmt.Errorf("MF-MODEL-OPTIONS: a batch size of %d; use at least 1", o.BatchSize)
+	case !(o.LearningRate > 0) || math.IsInf(o.LearningRate, 1):
+		return fmt.Errorf("MF-MODEL-OPTIONS: a learning rate of %v; use a number above 0, such as 0.05", o.LearningRate)
+	case !(o.Momentum >= 0 && o.Momentum < 1):
+		return fmt.Errorf("MF-MODEL-OPTIONS: a momentum of %v; use a number from 0 to below 1, such as 0.9", o.Momentum)
+	case !(o.ProximalMu >= 0) || math.IsInf(o.ProximalMu, 1):
+		return fmt.Errorf("MF-MODEL-OPTIONS: a proximal mu of %v; use 0 for none, or a number above it, such as 0.01", o.ProximalMu)
+	}
+	return nil
+}
+
+// checkData tells whether the examples fit the spec.
+func (s Spec) checkData(data dataset.Split) error {
+	if len(data.Labels) == 0 {
+		return fmt.Errorf("MF-MODEL-DATA: there are no examples; give this node a share of the data")
+	}
+	if want := len(data.Labels) * s.Size * s.Size * s.Channels; len(data.Images) != want {
+		return fmt.Errorf("MF-MODEL-DATA: %d labels of %d×%d×%d images need %d values, but there are %d; use the data set the model was made for",
+			len(data.Labels), s.Size, s.Size, s.Channels, want, len(data.Images))
+	}
+	for i, l := range data.Labels {
+		if l < 0 || l >= s.Classes {
+			return fmt.Errorf("MF-MODEL-DATA: example %d has class %d; the model knows 0 to %d", i, l, s.Classes-1)
+		}
+	}
+	return nil
+}
+
+// Train returns the weights after training start on data. start is not changed.
+//
+// The loss is softmax cross-entropy averaged over the batch. Every epoch takes
+// the examples in a new order and shares them out evenly among as few batches as
+// BatchSize allows: 50 examples in batches of at most 16 make 12, 13, 12 and 13.
+// A small rest batch, as PyTorch's loader makes it, would spoil the batch-norm
+// statistics, which are trained along. On one architecture of
+// processor the same arguments give the same bytes, whatever the number of cores.
+//
+// Between steps ctx is looked at: when it ends, so does Train, with an error that
+// wraps ctx.Err(). Other errors are coded: a spec, options, weights or data that
+// do not fit, and MF-MODEL-DIVERGED when loss or weights are no longer finite.
+func Train(ctx context.Context, spec Spec, start *weights.Weights, data dataset.Split, o TrainOptions) (*weights.Weights, error) {
+	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if err := spec.check(start); err != nil {
+		return nil, err
+	}
+	if err := spec.checkData(data); err != nil {
+		return nil, err
+	}
+	n, err := acquire(design{spec, o.capacity(len(data.Labels)), nn.Training})
+	if err != nil {
+		return nil, err
+	}
+	defer release(n)
+	n.load(start)
+	if err := n.train(ctx, data, o); err != nil {
+		return nil, err
+	}
+	w := n.store()
+	if name, ok := firstInfinite(w); ok {
+		return nil, fmt.Errorf("MF-MODEL-DIVERGED: after the last step %s is not finite; lower the learning rate", name)
+	}
+	return w, nil
+}
+
+// capacity is the batch that a network is built for: the options' for large data,
+// else the next power of two, so that nodes with shares of a few sizes share few
+// networks. It does not change the result.
+func (o TrainOptions) capacity(examples int) int {
+	if examples >= o.BatchSize {
+		return o.BatchSize
+	}
+	return min(o.BatchSize, 1<<bits.Len(uint(examples-1)))
+}
+
+// firstInfinite names the first tensor that holds NaN or an infinity.
+func firstInfinite(w *weights.Weights) (name string, ok bool) {
+	for _, t := range w.Tensors {
+		for _, v := range t.Data {
+			if v-v != 0 {
+				return t.Name, true
+			}
+		}
+	}
+	return "", false
+}
+
+// train runs all steps.
+func (n *network) train(ctx context.Context, data dataset.Split, o TrainOptions) error {
+	examples := len(data.Labels)
+	perEpoch := (examples + o.BatchSize - 1) / o.BatchSize
+	total := o.Epochs * perEpoch
+	solver := o.solver()
+	learned, pull := n.values(), n.proximal(o.ProximalMu)
+	random := rand.New(rand.NewPCG(uint64(o.Seed), 0))
+	var order []int
+	for done := range total {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("training stopped after %d of %d steps: %w", done, total, err)
+		}
+		batch := done % perEpoch
+		if batch == 0 {
+			order = random.Perm(examples)
+		}
+		if err := n.feed(data, order[batch*examples/perEpoch:(batch+1)*examples/perEpoch]); err != nil {
+			return err
+		}
+		loss, err := n.step(solver, learned, pull)
+		if err != nil {
+			return err
+		}
+		if math.IsNaN(loss) || math.IsInf(loss, 0) {
+			return fmt.Errorf("MF-MODEL-DIVERGED: the loss of step %d of %d is %v; lower the learning rate, or start from weights that are finite", done+1, total, loss)
+		}
+		if o.Progress != nil {
+			o.Progress(done+1, total)
+		}
+	}
+	return nil
+}
+
+// solver is Gorgonia's solver for the options. Its momentum is PyTorch's while
+// the learning rate is constant.
+func (o TrainOptions) solver() gorgonia.Solver {
+	if o.Momentum == 0 {
+		return gorgonia.NewVanillaSolver(gorgonia.WithLearnRate(o.LearningRate))
+	}
+	return gorgonia.NewMomentum(gorgonia.WithLearnRate(o.LearningRate), gorgonia.WithMomentum(o.Momentum))
+}
+
+// proximal gives what adds the gradient of the proximal term, mu times the distance
+// from the parameters as they are now, to the gradients of a run.
+func (n *network) proximal(mu float64) func() error {
+	if mu == 0 {
+		return func() error { return nil }
+	}
+	factor := float32(mu)
+	var start [][]float32
+	for _, p := range n.learned {
+		start = append(start, slices.Clone(nn.Floats(p.Value())))
+	}
+	return func() error {
+		for i, p := range n.learned {
+			grad, err := p.Grad()
+			if err != nil {
+				return fmt.Errorf("proximal term: %w", err)
+			}
+			g, now := nn.Floats(grad), nn.Floats(p.Value())
+			for j, from := range start[i] {
+				g[j] += factor * (now[j] - from)
+			}
+		}
+		return nil
+	}
+}
+
+// step runs one batch forward and backward, lets pull add to the gradients, moves
+// the parameters and returns the loss before the move, without the proximal term.
+func (n *network) step(solver gorgonia.Solver, learned []gorgonia.ValueGrad, pull func() error) (float64, error) {
+	if err := n.run(); err != nil {
+		return 0, fmt.Errorf("training step: %w", err)
+	}
+	if err := pull(); err != nil {
+		return 0, err
+	}
+	if err := solver.Step(learned); err != nil {
+		return 0, fmt.Errorf("solver step: %w", err)
+	}
+	return n.loss(), nil
+}
+
+// values are the parameters as a solver wants them.
+func (n *network) values() []gorgonia.ValueGrad { return gorgonia.NodesToValueGrads(n.learned) }
+
+// loss is the loss of the last run of a training network.
+func (n *network) loss() float64 { return float64(n.result.Value().Data().(float32)) }

@@ -1,0 +1,15 @@
+//go:build !amd64
+
+package kernel
+
+func best() Level { return Plain }
+
+func multiply(t *tile, rows, panels int) { multiplyPlain(t, rows, panels) }
+
+func moments(s *strip, channels int)       { momentsPlain(s, 0, channels) }
+func normalise(s *strip, channels int)     { normalisePlain(s, 0, channels) }
+func gradientSums(s *strip, channels int)  { gradientSumsPlain(s, 0, channels) }
+func inputGradient(s *strip, channels int) { inputGradientPlain(s, 0, channels) }
+
+func poolForward(r *poolRow, channels int)  { poolForwardPlain(r, 0, channels) }
+func poolBackward(r *poolRow, channels int) { poolBackwardPlain(r, 0, channels) }

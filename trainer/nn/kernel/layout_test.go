@@ -1,0 +1,32 @@
+package kernel
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// TestLayout: the offsets of the fields are those that the assembly's generator
+// has as constants.
+func TestLayout(t *testing.T) {
+	var a tile
+	var s strip
+	var p poolRow
+	for name, c := range map[string][2]uintptr{
+		"tile.a": {unsafe.Offsetof(a.a), 0}, "tile.b": {unsafe.Offsetof(a.b), 24}, "tile.c": {unsafe.Offsetof(a.c), 48},
+		"tile.init": {unsafe.Offsetof(a.init), 72}, "tile.segments": {unsafe.Offsetof(a.segments), 96},
+		"tile.aRow": {unsafe.Offsetof(a.aRow), 120}, "tile.aStep": {unsafe.Offsetof(a.aStep), 128}, "tile.bStep": {unsafe.Offsetof(a.bStep), 136},
+		"tile.bPanel": {unsafe.Offsetof(a.bPanel), 144}, "tile.cRow": {unsafe.Offsetof(a.cRow), 152}, "tile.depth": {unsafe.Offsetof(a.depth), 160},
+		"segment.b": {unsafe.Offsetof(segment{}.b), 8}, "segment": {unsafe.Sizeof(segment{}), 16},
+		"strip.x": {unsafe.Offsetof(s.x), 0}, "strip.dy": {unsafe.Offsetof(s.dy), 24}, "strip.out": {unsafe.Offsetof(s.out), 48},
+		"strip.scale": {unsafe.Offsetof(s.scale), 72}, "strip.offset": {unsafe.Offsetof(s.offset), 96}, "strip.center": {unsafe.Offsetof(s.center), 120},
+		"strip.first": {unsafe.Offsetof(s.first), 144}, "strip.second": {unsafe.Offsetof(s.second), 168}, "strip.third": {unsafe.Offsetof(s.third), 192},
+		"strip.rows": {unsafe.Offsetof(s.rows), 216}, "strip.stride": {unsafe.Offsetof(s.stride), 224}, "strip.floor": {unsafe.Offsetof(s.floor), 232},
+		"poolRow.top": {unsafe.Offsetof(p.top), 0}, "poolRow.bottom": {unsafe.Offsetof(p.bottom), 24}, "poolRow.out": {unsafe.Offsetof(p.out), 48},
+		"poolRow.dOut": {unsafe.Offsetof(p.dOut), 72}, "poolRow.dTop": {unsafe.Offsetof(p.dTop), 96}, "poolRow.dBottom": {unsafe.Offsetof(p.dBottom), 120},
+		"poolRow.pixels": {unsafe.Offsetof(p.pixels), 144}, "poolRow.stride": {unsafe.Offsetof(p.stride), 152},
+	} {
+		if unsafe.Sizeof(uintptr(0)) == 8 && c[0] != c[1] {
+			t.Errorf("%s is at %d, the assembly has %d", name, c[0], c[1])
+		}
+	}
+}

@@ -1,0 +1,51 @@
+package kernel
+
+import "fmt"
+
+// Level names a family of inner loops. All families give the same bits.
+type Level int
+
+// The families, from the one that runs everywhere to the fastest.
+const (
+	Plain  Level = iota // Go
+	AVX2                // amd64 with AVX2 and FMA: 8 lanes
+	AVX512              // amd64 with AVX-512 F, VL and DQ: 16 lanes
+)
+
+// String is the family's usual name.
+func (l Level) String() string { return [...]string{"plain Go", "AVX2", "AVX-512"}[l] }
+
+// level is the family in use.
+var level = best()
+
+// Best is the fastest family that this machine can run. It is in use unless Use
+// chose another.
+func Best() Level { return best() }
+
+// Use selects a family for the whole process, for comparisons and tests, and
+// returns a function that restores the one before. It must not be called while an
+// operation runs. It fails when the machine cannot run the family.
+func Use(l Level) (restore func(), err error) {
+	if l < Plain || l > best() {
+		return nil, fmt.Errorf("kernel family %d is not among those of this machine, whose best is %v", l, best())
+	}
+	before := level
+	level = l
+	return func() { level = before }, nil
+}
+
+// tileRows is the number of rows of the largest tile whose sums stay in registers.
+func tileRows() int {
+	if level == AVX2 {
+		return 6
+	}
+	return maxRows
+}
+
+// tilePanels is the number of panels a tile may span.
+func tilePanels() int {
+	if level == AVX512 {
+		return 2
+	}
+	return 1
+}

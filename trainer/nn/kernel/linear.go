@@ -1,0 +1,90 @@
+package kernel
+
+import "fmt"
+
+// Linear is a fully connected layer and its gradients, for up to a fixed number
+// of rows.
+type Linear struct {
+	inputs, outputs int
+	packed          []float32 // weights as [panel of outputs][input][16]
+	bias            []float32 // padded to whole panels
+	wideWeight      []float32 // weights and input with rows of whole panels;
+	wideInput       []float32 // empty when inputs already are whole panels
+}
+
+// NewLinear makes a layer from inputs to outputs for up to batch rows.
+func NewLinear(batch, inputs, outputs int) (*Linear, error) {
+	if batch < 1 || inputs < 1 || outputs < 1 {
+		return nil, fmt.Errorf("linear layer of %d rows, %d inputs, %d outputs: every size must be at least 1", batch, inputs, outputs)
+	}
+	l := &Linear{inputs: inputs, outputs: outputs}
+	l.packed = make([]float32, inputs*panels(outputs))
+	l.bias = make([]float32, panels(outputs))
+	if inputs%panel != 0 {
+		l.wideWeight = make([]float32, outputs*panels(inputs))
+		l.wideInput = make([]float32, batch*panels(inputs))
+	}
+	return l, nil
+}
+
+// Forward computes out [n][outputs] = in [n][inputs] · weightᵀ + bias, with
+// weight [outputs][inputs].
+func (l *Linear) Forward(n int, out, in, weight, bias []float32) {
+	parallel(panels(l.outputs)/panel, func(_ *worker, p int) {
+		to := l.packed[p*l.inputs*panel:]
+		for o := p * panel; o < min(l.outputs, (p+1)*panel); o++ {
+			for i, v := range weight[o*l.inputs : (o+1)*l.inputs] {
+				to[i*panel+o%panel] = v
+			}
+		}
+	})
+	copy(l.bias, bias)
+	l.product(n, l.outputs, tile{
+		a: in, b: l.packed, c: out, init: l.bias,
+		aRow: l.inputs, aStep: 1, bStep: panel, bPanel: l.inputs * panel, cRow: l.outputs, depth: l.inputs,
+	})
+}
+
+// InputGradient computes gradIn [n][inputs] = gradOut [n][outputs] · weight.
+func (l *Linear) InputGradient(n int, gradIn, gradOut, weight []float32) {
+	l.product(n, l.inputs, tile{
+		a: gradOut, b: l.wide(l.wideWeight, weight, l.outputs), c: gradIn,
+		aRow: l.outputs, aStep: 1, bStep: panels(l.inputs), bPanel: panel, cRow: l.inputs, depth: l.outputs,
+	})
+}
+
+// WeightGradient computes gradWeight [outputs][inputs] = gradOutᵀ · in and
+// gradBias, the sum of gradOut's rows.
+func (l *Linear) WeightGradient(n int, gradWeight, gradBias, gradOut, in []float32) {
+	l.product(l.outputs, l.inputs, tile{
+		a: gradOut, b: l.wide(l.wideInput, in, n), c: gradWeight,
+		aRow: 1, aStep: l.outputs, bStep: panels(l.inputs), bPanel: panel, cRow: l.inputs, depth: n,
+	})
+	clear(gradBias)
+	for i := range n {
+		for o, v := range gradOut[i*l.outputs : (i+1)*l.outputs] {
+			gradBias[o] += v
+		}
+	}
+}
+
+// wide returns rows of inputs padded to whole panels.
+func (l *Linear) wide(buffer, rows []float32, n int) []float32 {
+	if buffer == nil {
+		return rows
+	}
+	widen(buffer, rows, n, l.inputs)
+	return buffer
+}
+
+// product computes one product, its rows shared out among the processors.
+func (l *Linear) product(rows, cols int, t tile) {
+	chunks := (rows + maxRows - 1) / maxRows
+	parallel(chunks, func(w *worker, i int) {
+		first, last := i*rows/chunks, (i+1)*rows/chunks
+		w.tile = t
+		w.tile.segments = append(w.segmentSpace(1), segment{})
+		w.tile.a, w.tile.c = t.a[first*t.aRow:], t.c[first*t.cRow:]
+		w.product(last-first, cols)
+	})
+}

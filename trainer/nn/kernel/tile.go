@@ -1,0 +1,110 @@
+package kernel
+
+// Everything that multiplies matrices (convolution forward and both gradients,
+// linear layers) is cut into tiles of at most maxRows rows and one or two panels
+// of 16 columns, so that a tile's result stays in vector registers.
+
+const (
+	panel   = 16 // columns of a panel
+	maxRows = 12 // rows of the largest tile
+)
+
+// segment is one stretch of the summed index: offsets, in elements, into the
+// tile's a and b. A convolution has one segment for each row of its window.
+type segment struct{ a, b int }
+
+// tile is the argument of a tile kernel, which computes for rows r and columns j
+//
+//	c[r*cRow+j] = init[j] + Σ_s Σ_k a[s.a + r*aRow + k*aStep] * b[s.b + k*bStep + j]
+//
+// over segments s in order and 0 <= k < depth, each product fused into the sum.
+// Columns 16..31 of b lie at a distance of bPanel from columns 0..15. An empty
+// init is zero. Offsets are in elements.
+//
+// The assembly knows the offsets of these fields; TestLayout checks them.
+type tile struct {
+	a, b, c, init       []float32
+	segments            []segment
+	aRow, aStep, bStep  int
+	bPanel, cRow, depth int
+}
+
+// fill computes all rows of the columns col .. col+width of a product with cols
+// columns in all; a, b, c and init of w.tile belong to the whole product's first
+// element. Columns past cols are computed and dropped.
+func (w *worker) fill(rows, col, width, cols int) {
+	whole := w.tile
+	t := &w.tile
+	t.b = whole.b[col/panel*whole.bPanel:]
+	if len(whole.init) > 0 {
+		t.init = whole.init[col:]
+	}
+	tiles := (rows + tileRows() - 1) / tileRows()
+	for i := range tiles {
+		row := i * rows / tiles
+		n := (i+1)*rows/tiles - row
+		t.a = whole.a[row*whole.aRow:]
+		if col+width <= cols {
+			t.c = whole.c[row*whole.cRow+col:]
+			multiply(t, n, width/panel)
+		} else {
+			t.c, t.cRow = w.edge[:], width
+			multiply(t, n, width/panel)
+			for r := range n {
+				copy(whole.c[(row+r)*whole.cRow+col:][:cols-col], w.edge[r*width:])
+			}
+			t.cRow = whole.cRow
+		}
+	}
+	w.tile = whole
+}
+
+// product computes a whole product of rows times cols from w.tile.
+func (w *worker) product(rows, cols int) {
+	for col := 0; col < cols; {
+		width := block(cols - col)
+		w.fill(rows, col, width, cols)
+		col += width
+	}
+}
+
+// block is the number of columns to compute at once when left are left to do.
+func block(left int) int {
+	if left > panel {
+		return panel * tilePanels()
+	}
+	return panel
+}
+
+// multiplyPlain is the tile kernel in plain Go.
+func multiplyPlain(t *tile, rows, panels int) {
+	for p := range panels {
+		for r := range rows {
+			var sum [panel]float32
+			if len(t.init) > 0 {
+				copy(sum[:], t.init[p*panel:])
+			}
+			for _, s := range t.segments {
+				a, b := s.a+r*t.aRow, s.b+p*t.bPanel
+				for range t.depth {
+					fmaRow(&sum, t.a[a], t.b[b:])
+					a += t.aStep
+					b += t.bStep
+				}
+			}
+			copy(t.c[r*t.cRow+p*panel:], sum[:])
+		}
+	}
+}
+
+// panels rounds a number of columns up to whole panels.
+func panels(cols int) int { return (cols + panel - 1) / panel * panel }
+
+// widen copies rows of cols elements to rows of whole panels in dst, whose
+// remaining columns it leaves as they are.
+func widen(dst, src []float32, rows, cols int) {
+	wide := panels(cols)
+	for r := range rows {
+		copy(dst[r*wide:], src[r*cols:(r+1)*cols])
+	}
+}

@@ -1,0 +1,530 @@
+package nn
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"slices"
+	"testing"
+
+	"gorgonia.org/gorgonia"
+
+	"github.com/medfed/medfed/trainer/nn/kernel"
+)
+
+// numbers are the values in [-1, 1) that testdata/reference.py draws, too.
+func numbers(seed uint64, n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		seed = seed*6364136223846793005 + 1442695040888963407
+		v[i] = float32(int64(seed>>40)-1<<23) / (1 << 23)
+	}
+	return v
+}
+
+// nhwc turns images [n][c][h][w] into [n][h][w][c]; nchw turns them back.
+func nhwc(v []float32, n, c, h, w int) []float32 { return permuted(v, n, c, h*w) }
+func nchw(v []float32, n, c, h, w int) []float32 { return permuted(v, n, h*w, c) }
+
+func permuted(v []float32, n, rows, cols int) []float32 {
+	out := make([]float32, len(v))
+	transpose(n, out, v, rows, cols)
+	return out
+}
+
+// run builds a graph whose loss is the sum of a layer's output times factors,
+// runs it once and returns the output and the gradients of the inputs. A scalar
+// output is the loss itself.
+func run(t *testing.T, batch int, inputs [][]float32, shapes [][]int, factors []float32, layer func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error)) (out []float32, gradients [][]float32) {
+	t.Helper()
+	var g *Graph
+	var y, loss *gorgonia.Node
+	nodes := make([]*gorgonia.Node, len(inputs))
+	var machine gorgonia.VM
+	err := Build(func() (err error) {
+		if g, err = NewGraph(batch); err != nil {
+			return err
+		}
+		for i, shape := range shapes {
+			nodes[i] = g.Parameter(fmt.Sprintf("in%d", i), shape...)
+			copy(Floats(nodes[i].Value()), inputs[i])
+		}
+		if y, err = layer(g, nodes); err != nil {
+			return err
+		}
+		if loss = y; !y.IsScalar() {
+			if loss, err = g.weightedSum(y, factors); err != nil {
+				return err
+			}
+		}
+		if _, err = gorgonia.Grad(loss, nodes...); err != nil {
+			return err
+		}
+		machine = gorgonia.NewTapeMachine(g.Expr, gorgonia.BindDualValues(nodes...))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := machine.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range nodes {
+		d, err := n.Grad()
+		if err != nil {
+			t.Fatal(err)
+		}
+		gradients = append(gradients, slices.Clone(Floats(d)))
+	}
+	if y.IsScalar() {
+		return []float32{y.Value().Data().(float32)}, gradients
+	}
+	return slices.Clone(Floats(y.Value())), gradients
+}
+
+// weightedSum is Σ y·factors as a scalar.
+func (g *Graph) weightedSum(y *gorgonia.Node, factors []float32) (*gorgonia.Node, error) {
+	o := g.operation("weightedsum", []int{1}, func(out []float32, v [][]float32) {
+		var sum float64
+		for i, f := range v[0] {
+			sum += float64(f) * float64(factors[i])
+		}
+		out[0] = float32(sum)
+	})
+	o.scalar, o.wrt = new(gorgonia.F32), []bool{true}
+	shape := y.Shape().Clone()
+	o.diff = func(n gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		d, err := apply(g.operation("weightedsum.input", shape, func(out []float32, v [][]float32) {
+			for i, f := range factors {
+				out[i] = f * v[0][0]
+			}
+		}), grad)
+		return gorgonia.Nodes{d}, err
+	}
+	return apply(o, y)
+}
+
+// near fails the test unless got is want up to tolerance times the largest
+// element of want.
+func near(t *testing.T, what string, got []float32, want []float64, tolerance float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s has %d elements, want %d", what, len(got), len(want))
+	}
+	var scale float64
+	for _, w := range want {
+		scale = max(scale, math.Abs(w))
+	}
+	for i, w := range want {
+		if d := math.Abs(float64(got[i]) - w); !(d <= tolerance*scale) {
+			t.Fatalf("%s[%d] is %v, want %v", what, i, got[i], w)
+		}
+	}
+}
+
+// reference is a case of testdata/reference.json.
+type reference struct {
+	Layer                     string
+	Sizes                     []int
+	Out, Evaluated, Mean, Var []float64
+	Gradients                 [][]float64
+}
+
+// images tells whether an input or output of a layer is a batch of images, and
+// of which size: batch, channels, height, width.
+func (r reference) images(in bool) ([]int, bool) {
+	s := r.Sizes
+	switch r.Layer {
+	case "conv":
+		if in {
+			return s[:4], true
+		}
+		h, w := kernel.ConvShape{Height: s[2], Width: s[3], KernelHeight: s[5], KernelWidth: s[6], Stride: s[7], Padding: s[8]}.Output()
+		return []int{s[0], s[4], h, w}, true
+	case "batchnorm":
+		return s[:4], true
+	case "maxpool":
+		if in {
+			return s[:4], true
+		}
+		h, w := kernel.PoolShape{Height: s[2], Width: s[3], Window: s[4], Stride: s[5], Padding: s[6]}.Output()
+		return []int{s[0], s[1], h, w}, true
+	case "flatten":
+		return s, in
+	}
+	return nil, false
+}
+
+// build returns the shapes of the layer's inputs and the layer.
+func (r reference) build(running *Statistics, mode Mode) ([][]int, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error)) {
+	s := r.Sizes
+	switch r.Layer {
+	case "conv":
+		return [][]int{{s[0], s[2], s[3], s[1]}, {s[4], s[1], s[5], s[6]}, {s[4]}}, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.Conv2D(in[0], in[1], in[2], s[7], s[8])
+		}
+	case "batchnorm":
+		return [][]int{{s[0], s[2], s[3], s[1]}, {s[1]}, {s[1]}}, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.BatchNorm(in[0], in[1], in[2], running, mode, s[4] == 1)
+		}
+	case "maxpool":
+		return [][]int{{s[0], s[2], s[3], s[1]}}, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.MaxPool(in[0], s[4], s[5], s[6])
+		}
+	case "linear":
+		return [][]int{{s[0], s[1]}, {s[2], s[1]}, {s[2]}}, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.Linear(in[0], in[1], in[2])
+		}
+	case "flatten":
+		return [][]int{{s[0], s[2], s[3], s[1]}}, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.Flatten(in[0])
+		}
+	case "crossentropy":
+		return [][]int{{s[0], s[1]}}, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			labels := g.Data("labels", s[0])
+			for i := range s[0] {
+				Floats(labels.Value())[i] = float32(i % s[1])
+			}
+			return g.CrossEntropy(in[0], labels)
+		}
+	}
+	return nil, nil
+}
+
+func product(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// TestReference compares every layer, forward and gradient, with what PyTorch
+// computes in float64.
+func TestReference(t *testing.T) {
+	text, err := os.ReadFile("testdata/reference.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []reference
+	if err := json.Unmarshal(text, &cases); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range cases {
+		t.Run(fmt.Sprint(r.Layer, r.Sizes), func(t *testing.T) {
+			running := r.running()
+			shapes, layer := r.build(running, Training)
+			inputs := r.inputs(shapes)
+			factors := numbers(99, len(r.Out))
+			if s, ok := r.images(false); ok {
+				factors = nhwc(factors, s[0], s[1], s[2], s[3])
+			}
+			out, gradients := run(t, r.Sizes[0], inputs, shapes, factors, layer)
+			if s, ok := r.images(false); ok {
+				out = nchw(out, s[0], s[1], s[2], s[3])
+			}
+			if s, ok := r.images(true); ok {
+				gradients[0] = nchw(gradients[0], s[0], s[1], s[2], s[3])
+			}
+			if r.Layer == "crossentropy" {
+				for i := range gradients[0] {
+					gradients[0][i] *= 4 // the reference's logits are four times the input
+				}
+			}
+			near(t, "output", out, r.Out, 1e-6)
+			for i, want := range r.Gradients {
+				near(t, fmt.Sprintf("gradient of input %d", i), gradients[i], want, 3e-6)
+			}
+			if r.Layer == "batchnorm" {
+				near(t, "running mean", running.Mean, r.Mean, 1e-6)
+				near(t, "running variance", running.Var, r.Var, 1e-6)
+				_, layer := r.build(running, Evaluating)
+				out, _ := run(t, r.Sizes[0], inputs, shapes, factors, layer)
+				near(t, "evaluation", nchw(out, r.Sizes[0], r.Sizes[1], r.Sizes[2], r.Sizes[3]), r.Evaluated, 1e-6)
+			}
+		})
+	}
+}
+
+// running are the statistics that the reference starts from.
+func (r reference) running() *Statistics {
+	return &Statistics{Mean: slices.Repeat([]float32{0.25}, len(r.Mean)), Var: slices.Repeat([]float32{2}, len(r.Var))}
+}
+
+// inputs draws the inputs of the reference.
+func (r reference) inputs(shapes [][]int) [][]float32 {
+	var inputs [][]float32
+	for i, shape := range shapes {
+		inputs = append(inputs, numbers(uint64(i+1), product(shape)))
+	}
+	if s, ok := r.images(true); ok {
+		inputs[0] = nhwc(inputs[0], s[0], s[1], s[2], s[3])
+	}
+	if r.Layer == "crossentropy" {
+		for i := range inputs[0] {
+			inputs[0][i] *= 4
+		}
+	}
+	return inputs
+}
+
+// TestNumericalGradients compares every gradient with central differences.
+func TestNumericalGradients(t *testing.T) {
+	type graph = func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error)
+	images := []int{2, 4, 5, 3}
+	for name, c := range map[string]struct {
+		shapes [][]int
+		out    int
+		layer  graph
+	}{
+		"convolution": {[][]int{images, {4, 3, 3, 2}, {4}}, 2 * 2 * 3 * 4, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.Conv2D(in[0], in[1], in[2], 2, 1)
+		}},
+		"batch norm": {[][]int{images, {3}, {3}}, 120, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.BatchNorm(in[0], in[1], in[2], NewStatistics(3), Training, false)
+		}},
+		"batch norm evaluated": {[][]int{images, {3}, {3}}, 120, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.BatchNorm(in[0], in[1], in[2], NewStatistics(3), Evaluating, false)
+		}},
+		"relu": {[][]int{images}, 120, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) { return g.ReLU(in[0]) }},
+		"max-pooling": {[][]int{images}, 2 * 2 * 3 * 3, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.MaxPool(in[0], 3, 2, 1)
+		}},
+		"flatten": {[][]int{images}, 120, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) { return g.Flatten(in[0]) }},
+		"linear": {[][]int{{2, 7}, {5, 7}, {5}}, 10, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.Linear(in[0], in[1], in[2])
+		}},
+		"cross-entropy": {[][]int{{2, 4}}, 1, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.CrossEntropy(in[0], g.Data("labels", 2))
+		}},
+		"two uses of one node": {[][]int{images, {3}, {3}}, 120, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			x, err := g.BatchNorm(in[0], in[1], in[2], NewStatistics(3), Evaluating, false)
+			if err != nil {
+				return nil, err
+			}
+			return g.BatchNorm(x, in[1], in[2], NewStatistics(3), Evaluating, false)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var inputs [][]float32
+			for i, shape := range c.shapes {
+				inputs = append(inputs, numbers(uint64(40+i), product(shape)))
+			}
+			factors := numbers(50, c.out)
+			value := func() float64 {
+				out, _ := run(t, 2, inputs, c.shapes, factors, c.layer)
+				if len(out) == 1 {
+					return float64(out[0])
+				}
+				var sum float64
+				for i, f := range out {
+					sum += float64(f) * float64(factors[i])
+				}
+				return sum
+			}
+			_, gradients := run(t, 2, inputs, c.shapes, factors, c.layer)
+			for i := range inputs {
+				want := make([]float64, len(inputs[i]))
+				for j, v := range inputs[i] {
+					const h = 1.0 / 512
+					inputs[i][j] = v + h
+					above := value()
+					inputs[i][j] = v - h
+					want[j] = (above - value()) / (2 * h)
+					inputs[i][j] = v
+				}
+				near(t, fmt.Sprintf("gradient of input %d", i), gradients[i], want, 2e-3)
+			}
+		})
+	}
+}
+
+// TestShorterBatch: a graph for seven rows used for three gives the bits of a
+// graph for three.
+func TestShorterBatch(t *testing.T) {
+	var want []float32
+	for _, capacity := range []int{3, 7} {
+		var g *Graph
+		var params gorgonia.Nodes
+		var loss *gorgonia.Node
+		var machine gorgonia.VM
+		running := NewStatistics(4)
+		err := Build(func() (err error) {
+			g, params, loss, err = smallNet(capacity, running)
+			if err != nil {
+				return err
+			}
+			machine = gorgonia.NewTapeMachine(g.Expr, gorgonia.BindDualValues(params...))
+			return g.SetBatch(3)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := machine.RunAll(); err != nil {
+			t.Fatal(err)
+		}
+		got := append([]float32{loss.Value().Data().(float32)}, append(running.Mean, running.Var...)...)
+		for _, p := range params {
+			d, err := p.Grad()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, Floats(d)...)
+		}
+		if want == nil {
+			want = got
+		}
+		if !slices.Equal(got, want) {
+			t.Error("three rows in a graph for seven differ from a graph for three")
+		}
+	}
+}
+
+// smallNet is a net of every layer, on fixed numbers.
+func smallNet(capacity int, running *Statistics) (*Graph, gorgonia.Nodes, *gorgonia.Node, error) {
+	g, err := NewGraph(capacity)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	images, labels := g.Data("images", capacity, 8, 8, 2), g.Data("labels", capacity)
+	copy(Floats(images.Value()), numbers(1, capacity*128))
+	copy(Floats(labels.Value()), []float32{0, 2, 1})
+	var params gorgonia.Nodes
+	param := func(shape ...int) *gorgonia.Node {
+		p := g.Parameter(fmt.Sprint("p", len(params)), shape...)
+		copy(Floats(p.Value()), numbers(uint64(len(params)), product(shape)))
+		params = append(params, p)
+		return p
+	}
+	chain := []func(x *gorgonia.Node) (*gorgonia.Node, error){
+		func(x *gorgonia.Node) (*gorgonia.Node, error) { return g.Conv2D(x, param(4, 2, 3, 3), param(4), 1, 1) },
+		func(x *gorgonia.Node) (*gorgonia.Node, error) {
+			return g.BatchNorm(x, param(4), param(4), running, Training, true)
+		},
+		func(x *gorgonia.Node) (*gorgonia.Node, error) { return g.MaxPool(x, 2, 2, 0) },
+		g.Flatten,
+		func(x *gorgonia.Node) (*gorgonia.Node, error) { return g.Linear(x, param(5, 64), param(5)) },
+		g.ReLU,
+		func(x *gorgonia.Node) (*gorgonia.Node, error) { return g.Linear(x, param(3, 5), param(3)) },
+		func(x *gorgonia.Node) (*gorgonia.Node, error) { return g.CrossEntropy(x, labels) },
+	}
+	x := images
+	for _, layer := range chain {
+		if x, err = layer(x); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	_, err = gorgonia.Grad(x, params...)
+	return g, params, x, err
+}
+
+// TestSoftmax: rows sum to one, large logits do not overflow, and a row without
+// a finite answer is NaN.
+func TestSoftmax(t *testing.T) {
+	inf := float32(math.Inf(1))
+	logits := []float32{1, 2, 3, 1000, 1000, -1000, -inf, 0, 0, inf, 0, 1}
+	var y *gorgonia.Node
+	var machine gorgonia.VM
+	err := Build(func() error {
+		g, err := NewGraph(4)
+		if err != nil {
+			return err
+		}
+		x := g.Data("logits", 4, 3)
+		copy(Floats(x.Value()), logits)
+		y, err = g.Softmax(x)
+		if err != nil {
+			return err
+		}
+		machine = gorgonia.NewTapeMachine(g.Expr)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := machine.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+	got := Floats(y.Value())
+	near(t, "probabilities", got[:9], []float64{0.09003057317, 0.2447284711, 0.6652409558, 0.5, 0.5, 0, 0, 0.5, 0.5}, 1e-7)
+	if p := got[9]; p == p {
+		t.Errorf("probability of an infinite logit is %v, want NaN", p)
+	}
+}
+
+// TestWrongShapes: a layer refuses inputs that do not fit, with an error.
+func TestWrongShapes(t *testing.T) {
+	g, err := NewGraph(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, w, b := g.Data("x", 2, 4, 4, 3), g.Parameter("w", 5, 3, 3, 3), g.Parameter("b", 5)
+	flat, other := g.Data("flat", 2, 6), g.Data("other", 3, 4, 4, 3)
+	for name, f := range map[string]func() (*gorgonia.Node, error){
+		"capacity":            func() (*gorgonia.Node, error) { return g.Conv2D(other, w, b, 1, 0) },
+		"channels":            func() (*gorgonia.Node, error) { return g.Conv2D(x, g.Parameter("w2", 5, 2, 3, 3), b, 1, 0) },
+		"bias":                func() (*gorgonia.Node, error) { return g.Conv2D(x, w, g.Parameter("b2", 4), 1, 0) },
+		"stride":              func() (*gorgonia.Node, error) { return g.Conv2D(x, w, b, 0, 0) },
+		"linear of images":    func() (*gorgonia.Node, error) { return g.Linear(x, w, b) },
+		"linear inputs":       func() (*gorgonia.Node, error) { return g.Linear(flat, g.Parameter("w3", 5, 7), b) },
+		"linear bias":         func() (*gorgonia.Node, error) { return g.Linear(flat, g.Parameter("w4", 4, 6), b) },
+		"batch norm channels": func() (*gorgonia.Node, error) { return g.BatchNorm(x, b, b, NewStatistics(3), Training, false) },
+		"statistics": func() (*gorgonia.Node, error) {
+			return g.BatchNorm(x, g.Parameter("g", 3), g.Parameter("h", 3), NewStatistics(4), Training, false)
+		},
+		"pool window":   func() (*gorgonia.Node, error) { return g.MaxPool(x, 5, 1, 0) },
+		"flat pool":     func() (*gorgonia.Node, error) { return g.MaxPool(flat, 2, 2, 0) },
+		"flat flatten":  func() (*gorgonia.Node, error) { return g.Flatten(flat) },
+		"relu capacity": func() (*gorgonia.Node, error) { return g.ReLU(other) },
+		"labels":        func() (*gorgonia.Node, error) { return g.CrossEntropy(flat, g.Data("labels", 3)) },
+		"softmax":       func() (*gorgonia.Node, error) { return g.Softmax(x) },
+	} {
+		if _, err := f(); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if err := g.SetBatch(3); err == nil {
+		t.Error("a batch above the capacity is accepted")
+	}
+	if _, err := NewGraph(0); err == nil {
+		t.Error("a graph for no rows is accepted")
+	}
+}
+
+// TestProcessors: the number of processors does not change a bit of a step.
+func TestProcessors(t *testing.T) {
+	step := func(procs int) []float32 {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+		var got []float32
+		err := Build(func() error {
+			g, params, loss, err := smallNet(6, NewStatistics(4))
+			if err != nil {
+				return err
+			}
+			if err := gorgonia.NewTapeMachine(g.Expr, gorgonia.BindDualValues(params...)).RunAll(); err != nil {
+				return err
+			}
+			got = append(got, loss.Value().Data().(float32))
+			for _, p := range params {
+				d, err := p.Grad()
+				if err != nil {
+					return err
+				}
+				got = append(got, Floats(d)...)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	want := step(1)
+	for _, procs := range []int{2, 4} {
+		if !slices.Equal(step(procs), want) {
+			t.Errorf("%d processors give other bits than one", procs)
+		}
+	}
+}
