@@ -1,0 +1,207 @@
+package network
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/collections"
+)
+
+// FabricVersion is the release of Fabric that the network runs;
+// network/tools/fabric/go.mod pins its commit.
+const FabricVersion = "3.1.1"
+
+// Network is a consortium with the folder its state lies in. Its methods may be
+// called from several goroutines and from several programs at once.
+type Network struct {
+	consortium *Consortium
+	state      string // absolute
+	bin        string // absolute
+
+	orderers    []*orderer
+	peers       []*peer
+	authorities []*authority // one for each organisation, in the consortium's order
+	swarms      []*swarm
+	chaincode   []byte // the package
+	processes   []*process
+}
+
+// Open binds a consortium to the folder of its state and the folder with the
+// servers' programs. It reads and writes nothing. Code: MF-NETWORK-CONSORTIUM.
+func Open(c *Consortium, stateDir, binDir string) (*Network, error) {
+	c.setDefaults()
+	if err := c.validate(); err != nil {
+		return nil, codes.Errorf("MF-NETWORK-CONSORTIUM", "%v; correct consortium.yaml", err)
+	}
+	state, err := filepath.Abs(stateDir)
+	if err != nil || stateDir == "" {
+		return nil, codes.Errorf("MF-NETWORK-STATE", "no state folder (%v); name one", err)
+	}
+	bin, err := filepath.Abs(binDir)
+	if err != nil {
+		return nil, codes.Errorf("MF-NETWORK-BINARY", "%v; name the folder of programs by its absolute path", err)
+	}
+	n := &Network{consortium: c, state: state, bin: bin}
+	n.orderers, n.peers, n.authorities, n.swarms = n.newOrderers(), n.newPeers(), n.newAuthorities(), n.newSwarms()
+	n.chaincode = n.newPackage()
+	for _, p := range n.peers {
+		n.processes = append(n.processes, n.peerProcess(p))
+	}
+	for _, p := range n.peers {
+		n.processes = append(n.processes, n.serviceProcess(p))
+	}
+	for _, o := range n.orderers {
+		n.processes = append(n.processes, n.ordererProcess(o))
+	}
+	for _, a := range n.authorities {
+		n.processes = append(n.processes, n.authorityProcess(a))
+	}
+	for _, s := range n.swarms {
+		for _, node := range s.nodes {
+			n.processes = append(n.processes, n.ipfsProcess(s, node))
+		}
+	}
+	return n, nil
+}
+
+// Consortium is the description the network is made from.
+func (n *Network) Consortium() *Consortium { return n.consortium }
+
+// StateDir is the absolute path of the folder the network's state lies in.
+func (n *Network) StateDir() string { return n.state }
+
+// record is what network.json says: how far the network has been made.
+type record struct {
+	Made       string `json:"made"`       // digest of what certificates, channel and configurations were made from
+	Joined     bool   `json:"joined"`     // orderers and peers have joined, the package is installed
+	Definition string `json:"definition"` // digest of the committed chaincode definition
+	Sequence   int    `json:"sequence"`   // of that definition
+	Ready      bool   `json:"ready"`      // every gateway has committed a transaction since the last start
+}
+
+func (n *Network) recordFile() string { return n.path("network.json") }
+
+// readRecord gives the empty record for a network that has not been made.
+func (n *Network) readRecord() (record, error) {
+	var r record
+	raw, err := os.ReadFile(n.recordFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &r)
+	}
+	if err != nil {
+		return r, codes.Errorf("MF-NETWORK-STATE", "%s can't be read (%v); remove the state folder to start over", n.recordFile(), err)
+	}
+	return r, nil
+}
+
+func (n *Network) writeRecord(r record) error {
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := writeFile(n.recordFile(), raw, 0o600); err != nil {
+		return n.stateError(err)
+	}
+	return nil
+}
+
+// layoutVersion changes when the software makes a state folder in another way,
+// so that it does not go on with one it no longer understands.
+const layoutVersion = 1
+
+// madeFrom is the digest of what can't change once a network has been made. The
+// chaincode's definition can, and identities can be added.
+func (n *Network) madeFrom() string {
+	fixed := *n.consortium
+	fixed.Chaincode = Chaincode{Name: n.consortium.Chaincode.Name}
+	fixed.Collections = collections.Settings{}
+	fixed.Timeouts = Timeouts{}
+	fixed.Organisations = nil
+	for _, o := range n.consortium.Organisations {
+		o.Identities = nil
+		fixed.Organisations = append(fixed.Organisations, o)
+	}
+	return digest(layoutVersion, n.state, fixed)
+}
+
+func digest(parts ...any) string {
+	raw, _ := json.Marshal(parts) // plain data
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// begin makes the state folder, locks it, and marks it as this software's before
+// anything is made or removed in it. It refuses a folder that holds something
+// else.
+func (n *Network) begin(ctx context.Context) (unlock func(), err error) {
+	if err := os.MkdirAll(n.state, 0o700); err != nil {
+		return nil, n.stateError(err)
+	}
+	entries, err := os.ReadDir(n.state)
+	if err != nil {
+		return nil, n.stateError(err)
+	}
+	for _, entry := range entries {
+		if !n.made() && entry.Name() != locks {
+			return nil, codes.Errorf("MF-NETWORK-STATE", "%s holds %s and is no network's; name an empty or a new folder", n.state, entry.Name())
+		}
+	}
+	unlock, err = n.lock(ctx, wholeNetwork)
+	if err != nil || n.made() {
+		return unlock, err
+	}
+	if err := n.writeRecord(record{}); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// made says whether the state folder is a network's.
+func (n *Network) made() bool {
+	_, err := os.Stat(n.recordFile())
+	return err == nil
+}
+
+// lock takes a lock that other programs respect, waits for it while the context
+// lives, and returns what releases it.
+func (n *Network) lock(ctx context.Context, name string) (unlock func(), err error) {
+	path := n.path(locks, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, n.stateError(err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, n.stateError(err)
+	}
+	err = poll(ctx, func() (bool, error) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+const (
+	// locks is the folder of the locks.
+	locks = "locks"
+	// wholeNetwork is the lock of what concerns every process.
+	wholeNetwork = "network"
+)

@@ -1,0 +1,324 @@
+package network
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/medfed/medfed/chaincode/codes"
+)
+
+// process is a server of the network: how it is started and how one sees that
+// it serves.
+type process struct {
+	name    string
+	host    string            // where it belongs
+	program string            // in the folder of binaries
+	args    []string          //
+	env     []string          // besides what every process gets
+	dir     string            // working folder
+	ports   map[string]string // what for -> address it listens on
+	healthy func(context.Context) error
+}
+
+// running is what is written down of a started process. A process ID alone is
+// not enough: the system gives it to another process once this one has ended.
+type running struct {
+	PID     int    `json:"pid"`
+	Started string `json:"started"` // when, in the system's own terms
+}
+
+// pollInterval is how often another process is asked whether it serves, or has
+// ended: there is no event to wait for.
+const pollInterval = 25 * time.Millisecond
+
+// logTail is how many lines of a log an error shows.
+const logTail = 15
+
+func (n *Network) runFile(name string) string { return n.path("run", name+".json") }
+
+// current tells whether a process that this network started still runs, and its
+// process ID.
+func (n *Network) current(name string) (pid int, alive bool) {
+	raw, err := os.ReadFile(n.runFile(name))
+	if err != nil {
+		return 0, false
+	}
+	var r running
+	if json.Unmarshal(raw, &r) != nil || r.PID <= 0 {
+		return 0, false
+	}
+	started, ok := startOf(r.PID)
+	if !ok || started != r.Started {
+		return 0, false
+	}
+	return r.PID, true
+}
+
+// launch starts a process detached from this one: it outlives the command that
+// started it and gets none of its terminal's signals.
+func (n *Network) launch(p *process) error {
+	binary, err := n.binary(p.program)
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(n.logFile(p.name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return n.stateError(err)
+	}
+	defer log.Close() // the child has its own copy
+	cmd := exec.Command(binary, p.args...)
+	cmd.Dir, cmd.Env = p.dir, environment(p.env...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return codes.Errorf("MF-NETWORK-PROCESS", "%s can't be started: %v; build the servers again with make tools", p.name, err)
+	}
+	go cmd.Wait() // only reaps it: whether it lives is asked of the system
+	started, ok := startOf(cmd.Process.Pid)
+	if !ok {
+		return n.processError(p.name, "ended at once")
+	}
+	record, err := json.Marshal(running{cmd.Process.Pid, started})
+	if err == nil {
+		err = writeFile(n.runFile(p.name), record, 0o600)
+	}
+	if err != nil { // nothing may run that is not written down
+		_ = cmd.Process.Kill()
+		return n.stateError(err)
+	}
+	return nil
+}
+
+// awaitHealthy returns when the process serves, with an error that shows the
+// end of its log when it has ended or the time is up.
+func (n *Network) awaitHealthy(ctx context.Context, p *process) error {
+	limited, cancel := context.WithTimeout(ctx, n.consortium.Timeouts.Start)
+	defer cancel()
+	var last error
+	err := poll(limited, func() (bool, error) {
+		if _, alive := n.current(p.name); !alive {
+			return false, n.processError(p.name, "ended")
+		}
+		last = p.healthy(limited)
+		return last == nil, nil
+	})
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		return n.processError(p.name, "does not serve after "+n.consortium.Timeouts.Start.String()+" ("+errorText(last)+")")
+	}
+	return err
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return "it was not asked in time"
+	}
+	return err.Error()
+}
+
+// stop asks a process to end and kills it when it does not within the time
+// given. A stopped (SIGSTOP) process is woken so that it can hear.
+func (n *Network) stop(ctx context.Context, name string) error {
+	pid, alive := n.current(name)
+	if !alive {
+		return n.forget(name)
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGCONT} {
+		_ = syscall.Kill(pid, signal)
+	}
+	limited, cancel := context.WithTimeout(ctx, n.consortium.Timeouts.Stop)
+	defer cancel()
+	if n.awaitEnd(limited, name) == nil {
+		return n.forget(name)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return n.kill(ctx, name)
+}
+
+// kill ends a process by force and waits until it is gone.
+func (n *Network) kill(ctx context.Context, name string) error {
+	pid, alive := n.current(name)
+	if alive {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	limited, cancel := context.WithTimeout(ctx, n.consortium.Timeouts.Stop)
+	defer cancel()
+	if err := n.awaitEnd(limited, name); err != nil {
+		return codes.Errorf("MF-NETWORK-PROCESS", "%s (process %d) does not end; end it yourself", name, pid)
+	}
+	return n.forget(name)
+}
+
+func (n *Network) awaitEnd(ctx context.Context, name string) error {
+	return poll(ctx, func() (bool, error) {
+		_, alive := n.current(name)
+		return !alive, nil
+	})
+}
+
+// forget removes what was written down of a process that has ended.
+func (n *Network) forget(name string) error {
+	if err := os.Remove(n.runFile(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return n.stateError(err)
+	}
+	return nil
+}
+
+// poll calls done until it says so, fails, or the context ends.
+func poll(ctx context.Context, done func() (bool, error)) error {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		ok, err := done()
+		if ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// processError names a process that failed and shows the end of its log.
+func (n *Network) processError(name, what string) error {
+	return codes.Errorf("MF-NETWORK-PROCESS", "%s %s; see %s, which ends:\n%s", name, what, n.logFile(name), tail(n.logFile(name)))
+}
+
+// tail is the last lines of a log without the stack of a program that panicked,
+// "" when it can't be read.
+func tail(path string) string {
+	const most = 64 << 10
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close() // only read
+	if size, err := f.Seek(0, io.SeekEnd); err == nil {
+		_, _ = f.Seek(max(0, size-most), io.SeekStart)
+	}
+	raw, _ := io.ReadAll(f)
+	before, _, _ := bytes.Cut(raw, []byte("\ngoroutine "))
+	return lastLines(before)
+}
+
+// lastLines is the end of a text, without the far ends of very long lines.
+func lastLines(text []byte) string {
+	const longest = 500
+	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+	lines = lines[max(0, len(lines)-logTail):]
+	for i, line := range lines {
+		if len(line) > longest {
+			lines[i] = strings.ToValidUTF8(line[:longest], "") + "…"
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// fabricLogging makes the Fabric servers log what an operator must see, without
+// colours. The exceptions would report every client that goes away and every
+// try to reach a server that is still starting.
+var fabricLogging = []string{
+	"FABRIC_LOGGING_SPEC=WARN:orderer.common.broadcast=error:grpc=error",
+	"FABRIC_LOGGING_FORMAT=%{time:2006-01-02 15:04:05.000 MST} %{level:.4s} [%{module}] %{message}",
+}
+
+// binary finds a program in the folder of binaries.
+func (n *Network) binary(program string) (string, error) {
+	path := filepath.Join(n.bin, program)
+	if info, err := os.Stat(path); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
+		return "", codes.Errorf("MF-NETWORK-BINARY", "there is no program %s; build it with make tools build", path)
+	}
+	return path, nil
+}
+
+// tool runs a program to its end and returns what it printed on standard output.
+func (n *Network) tool(ctx context.Context, env []string, program string, args ...string) ([]byte, error) {
+	binary, err := n.binary(program)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Env, cmd.Dir = environment(env...), n.state
+	var out, messages bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &messages
+	err = cmd.Run()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, codes.Errorf("MF-NETWORK-TOOL", "%s failed (%v); it said:\n%s", commandLine(program, args), err, lastLines(append(out.Bytes(), messages.Bytes()...)))
+	}
+	return out.Bytes(), nil
+}
+
+// commandLine is a program with its subcommand, without flags and their values.
+func commandLine(program string, args []string) string {
+	words := []string{program}
+	for _, arg := range args {
+		if strings.HasPrefix(arg, "-") {
+			break
+		}
+		words = append(words, filepath.Base(arg))
+	}
+	return strings.Join(words, " ")
+}
+
+// foreign are the prefixes of environment variables that would override what
+// the configuration files say.
+var foreign = []string{"CORE_", "ORDERER_", "FABRIC_", "CHAINCODE_", "IPFS_", "LIBP2P_", "GOLOG_", "KUBO_"}
+
+// environment is this process's own without settings of the servers, and the
+// given ones.
+func environment(extra ...string) []string {
+	var env []string
+	for _, variable := range os.Environ() {
+		if !hasPrefix(variable, foreign) {
+			env = append(env, variable)
+		}
+	}
+	return append(env, extra...)
+}
+
+func hasPrefix(s string, prefixes []string) bool {
+	for _, prefix := range prefixes {
+		if strings.HasPrefix(s, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// writeFile writes a file whole or not at all, with its folder.
+func writeFile(path string, content []byte, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone after the rename
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Chmod(mode), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// stateError says that the state folder can't be used.
+func (n *Network) stateError(err error) error {
+	return codes.Errorf("MF-NETWORK-STATE", "%v; make %s writable or name another state folder", err, n.state)
+}

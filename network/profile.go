@@ -1,0 +1,144 @@
+package network
+
+import (
+	"path/filepath"
+
+	"gopkg.in/yaml.v3"
+
+	"github.com/medfed/medfed/collections"
+)
+
+// profile is a connection profile in the usual Fabric form, with what medfed's
+// clients need besides under x-medfed.
+type profile struct {
+	Name          string                         `yaml:"name"`
+	Version       string                         `yaml:"version"`
+	Client        profileClient                  `yaml:"client"`
+	Organizations map[string]profileOrganization `yaml:"organizations"`
+	Peers         map[string]profileServer       `yaml:"peers"`
+	Authorities   map[string]profileServer       `yaml:"certificateAuthorities"`
+	Channels      map[string]profileChannel      `yaml:"channels"`
+	Medfed        profileMedfed                  `yaml:"x-medfed"`
+}
+
+type profileClient struct {
+	Organization string `yaml:"organization"`
+}
+
+type profileOrganization struct {
+	MSP         string   `yaml:"mspid"`
+	Peers       []string `yaml:"peers"`
+	Authorities []string `yaml:"certificateAuthorities,omitempty"`
+}
+
+type profileServer struct {
+	URL         string            `yaml:"url"`
+	CAName      string            `yaml:"caName,omitempty"`
+	TLSCACerts  profileFile       `yaml:"tlsCACerts"`
+	GRPCOptions map[string]string `yaml:"grpcOptions,omitempty"`
+}
+
+type profileFile struct {
+	Path string `yaml:"path"`
+}
+
+type profileChannel struct {
+	Peers map[string]map[string]bool `yaml:"peers"`
+}
+
+type profileMedfed struct {
+	Channel   string                 `yaml:"channel"`
+	Chaincode string                 `yaml:"chaincode"`
+	IPFS      map[string]profileIPFS `yaml:"ipfs,omitempty"`
+}
+
+type profileIPFS struct {
+	URL       string `yaml:"url"`
+	TokenFile string `yaml:"tokenFile"`
+}
+
+// Profile is the path of an organisation's connection profile.
+func (n *Network) Profile(org string) string { return n.path("profiles", org+".yaml") }
+
+// writeProfile writes an organisation's connection profile. Its own peer comes
+// first; an organisation without one is given the research centre's.
+func (n *Network) writeProfile(i int) error {
+	o := &n.consortium.Organisations[i]
+	relative := func(path string) string {
+		short, err := filepath.Rel(n.path("profiles"), path)
+		if err != nil {
+			return path
+		}
+		return short
+	}
+	p := profile{
+		Name:          n.consortium.Name + "-" + o.Name,
+		Version:       "1.0.0",
+		Client:        profileClient{o.Name},
+		Organizations: map[string]profileOrganization{},
+		Peers:         map[string]profileServer{},
+		Authorities:   map[string]profileServer{},
+		Channels:      map[string]profileChannel{n.consortium.Channel: {Peers: map[string]map[string]bool{}}},
+		Medfed:        profileMedfed{n.consortium.Channel, n.consortium.Chaincode.Name, n.profileIPFS(i, relative)},
+	}
+	for _, peer := range n.peers {
+		p.Organizations[peer.Organisation.Name] = profileOrganization{MSP: peer.MSP, Peers: []string{peer.CertificateName}}
+		p.Peers[peer.CertificateName] = profileServer{
+			URL:         "grpcs://" + peer.Address,
+			TLSCACerts:  profileFile{relative(peer.TLS.CA)},
+			GRPCOptions: map[string]string{"ssl-target-name-override": peer.CertificateName},
+		}
+		p.Channels[n.consortium.Channel].Peers[peer.CertificateName] = map[string]bool{
+			"endorsingPeer": true, "chaincodeQuery": true, "ledgerQuery": true, "eventSource": true,
+		}
+	}
+	ca := n.authorities[i]
+	p.Organizations[o.Name] = profileOrganization{o.MSP, n.gatewayPeers(o), []string{ca.Name}}
+	p.Authorities[ca.Name] = profileServer{URL: "https://" + ca.Address, CAName: ca.Name, TLSCACerts: profileFile{relative(ca.TLS.CA)}}
+	content, err := yaml.Marshal(p)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(n.Profile(o.Name), content, 0o600); err != nil {
+		return n.stateError(err)
+	}
+	return nil
+}
+
+// gatewayPeers are the peers an organisation's clients connect to: its own, or
+// the research centres', or any.
+func (n *Network) gatewayPeers(o *Organisation) []string {
+	var own, centres, all []string
+	for _, p := range n.peers {
+		all = append(all, p.CertificateName)
+		if p.Organisation == o {
+			own = append(own, p.CertificateName)
+		}
+		if p.Organisation.Kind == collections.ResearchCentre {
+			centres = append(centres, p.CertificateName)
+		}
+	}
+	for _, peers := range [][]string{own, centres} {
+		if len(peers) > 0 {
+			return peers
+		}
+	}
+	return all
+}
+
+// profileIPFS are an organisation's IPFS nodes: its own of the private swarm,
+// and one of the public network, which the organisations share.
+func (n *Network) profileIPFS(i int, relative func(string) string) map[string]profileIPFS {
+	nodes := map[string]profileIPFS{}
+	for _, s := range n.swarms {
+		for k, node := range s.nodes {
+			entry := profileIPFS{"http://" + node.rpc(), relative(n.tokenFile(node))}
+			if s.private && node.Owner == n.consortium.Organisations[i].Name {
+				nodes["private"] = entry
+			} else if !s.private && k == i%len(s.nodes) {
+				nodes["public"] = entry
+			}
+		}
+	}
+	return nodes
+}
