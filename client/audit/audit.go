@@ -1,0 +1,126 @@
+// Package audit lets an outsider check a ledger. [Export] writes every block of
+// a channel into one file, and [Verify] checks that file on a machine that has
+// no network, trusting nobody but the digest of the channel's first block. All
+// else, certificates, orderers, policies, follows from that block and the
+// configuration blocks after it:
+//
+//   - the hash chain: every header names the one before, and the data it covers;
+//   - the orderers' signatures: a Byzantine quorum of the consenters;
+//   - every transaction's creator and endorsers, against the MSPs of the channel;
+//   - the endorsement policy that the _lifecycle namespace held at that block;
+//   - the validation flags, which no orderer signs: every transaction is judged
+//     again, with its reads against the state at that block;
+//   - the rounds: the state that the valid transactions leave is replayed with
+//     the rules of package fl, the elections, samples, medians, standings and
+//     attestations.
+//
+// Codes of a refusal, each naming the block and, where there is one, the
+// transaction:
+//
+//	MF-AUDIT-BUNDLE       the file is no bundle, damaged, or of a later version
+//	MF-AUDIT-BLOCK        a block, or a part of it, can't be read or is not well formed
+//	MF-AUDIT-GENESIS      the first block is not the one that was asked for
+//	MF-AUDIT-HEAD         the last block is not the one that was asked for
+//	MF-AUDIT-CHAIN        a block does not follow the one before
+//	MF-AUDIT-DATA         a block's content is not what its header covers
+//	MF-AUDIT-ORDERERS     too few orderers have signed a block
+//	MF-AUDIT-CONFIG       a configuration can't be read, or does not follow the one before
+//	MF-AUDIT-CREATOR      a transaction counted as valid is not signed by its creator
+//	MF-AUDIT-ENDORSEMENT  a transaction counted as valid lacks endorsements that the policy asks for
+//	MF-AUDIT-CONFLICT     a transaction counted as valid has read what was no longer so
+//	MF-AUDIT-FLAG         a transaction's validity is not what it should be, for another reason
+//	MF-AUDIT-STATE        a document of the replayed state can't be read
+//	MF-AUDIT-RULES        a round is not what the rules make of it
+//	MF-AUDIT-UNSUPPORTED  the ledger uses what this version can't check
+//	MF-AUDIT-READ         the bundle can't be read from the disk
+//	MF-AUDIT-WRITE        the bundle can't be written
+package audit
+
+import (
+	"fmt"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/fl"
+)
+
+// Steps of the progress that [Export] and [Verify] tell of.
+const (
+	StepExport = "export blocks"
+	StepVerify = "verify blocks"
+)
+
+// Progress is told that done of total parts of a step are finished.
+type Progress interface {
+	Step(name string, done, total int)
+}
+
+// Summary is what a verification found.
+type Summary struct {
+	Channel        string         `json:"channel"`
+	Genesis        string         `json:"genesis"` // hash of the first block's header, hexadecimal
+	Head           string         `json:"head"`    // hash of the last block's header, hexadecimal
+	Blocks         int            `json:"blocks"`
+	Configurations int            `json:"configurations"` // blocks that hold one, the first included
+	Transactions   int            `json:"transactions"`
+	Validity       map[string]int `json:"validity"` // transactions by Fabric's validation code
+	Signatures     Signatures     `json:"signatures"`
+	Keys           int            `json:"keys"` // public documents in the replayed state
+	Tasks          []TaskSummary  `json:"tasks"`
+	Rounds         int            `json:"rounds"` // replayed
+	Differences    []Difference   `json:"differences"`
+}
+
+// Signatures counts the signatures that were checked and found good.
+type Signatures struct {
+	Orderers     int `json:"orderers"`
+	Creators     int `json:"creators"`
+	Endorsements int `json:"endorsements"`
+}
+
+// TaskSummary is one task of the replayed state.
+type TaskSummary struct {
+	Chaincode string       `json:"chaincode"`
+	Task      string       `json:"task"`
+	Phase     fl.TaskPhase `json:"phase"`
+	Rounds    int          `json:"rounds"`
+	Closed    int          `json:"closed"`
+}
+
+// Difference is a place where a task's rounds are not what the rules make of them.
+type Difference struct {
+	Task        string `json:"task"`
+	Round       int    `json:"round"` // 0 for the task itself
+	What        string `json:"what"`
+	Ledger      string `json:"ledger"`
+	Replayed    string `json:"replayed"`
+	Block       uint64 `json:"block"`       // that last wrote the round, or the task
+	Transaction uint64 `json:"transaction"` // within the block
+}
+
+// place is where in the chain something was found.
+type place struct {
+	block       uint64
+	transaction int    // -1 for the block itself
+	id          string // of the transaction, "" when it has none
+}
+
+func inBlock(number uint64) place { return place{number, -1, ""} }
+
+func (p place) String() string {
+	switch {
+	case p.transaction < 0:
+		return fmt.Sprintf("block %d", p.block)
+	case p.id == "":
+		return fmt.Sprintf("block %d, transaction %d", p.block, p.transaction)
+	default:
+		return fmt.Sprintf("block %d, transaction %d (%s)", p.block, p.transaction, p.id)
+	}
+}
+
+// advice is what to do about a ledger that does not hold.
+const advice = "do not trust this bundle; export another from a peer of an organisation that you trust and compare"
+
+// fault makes a refusal at a place.
+func fault(code codes.Code, at place, format string, args ...any) error {
+	return codes.Errorf(code, "%s: %s; %s", at, fmt.Sprintf(format, args...), advice)
+}

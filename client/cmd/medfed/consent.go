@@ -1,0 +1,409 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/client/gateway"
+	"github.com/medfed/medfed/client/record"
+)
+
+func newConsent(a *app) *cobra.Command {
+	return group("consent", "Negotiate what a patient permits a third party, and end it",
+		newConsentRequest(a), newConsentCounter(a), newConsentRenew(a), newConsentAccept(a), newConsentReject(a), newConsentWithdraw(a),
+		newConsentRevoke(a), newConsentGrant(a), newConsentTerms(a), newConsentList(a), newConsentShow(a), newConsentExport(a), newConsentImport(a))
+}
+
+func newConsentRequest(a *app) *cobra.Command {
+	f := &termsFlags{}
+	c := &cobra.Command{
+		Use:   "request RECORD",
+		Short: "Ask a patient for a consent: the first offer (role requester)",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := consent.CheckRecordID(args[0]); err != nil {
+				return err
+			}
+			o, err := f.offer(record.NewConsentID(), 1)
+			if err != nil {
+				return err
+			}
+			return a.offer(cmd.Context(), f, o, func(r gateway.Records) (consent.Offer, error) {
+				return r.RequestConsent(cmd.Context(), consent.AskRequest{
+					Consent: o.Consent, Record: args[0], Terms: o.Terms, PrivateDigest: o.PrivateDigest, Expires: o.Expires,
+				})
+			})
+		},
+	}
+	f.bind(c)
+	return c
+}
+
+func newConsentCounter(a *app) *cobra.Command {
+	return newNextOffer(a, "counter", "Answer the open offer with another one", gateway.Records.Counter)
+}
+
+func newConsentRenew(a *app) *cobra.Command {
+	return newNextOffer(a, "renew", "Offer a next version of a consent; the one in force stays until it is accepted", gateway.Records.Renew)
+}
+
+// newNextOffer is a command that makes the offer after the newest.
+func newNextOffer(a *app, use, short string, submit func(gateway.Records, context.Context, consent.OfferRequest) (consent.Offer, error)) *cobra.Command {
+	f := &termsFlags{}
+	c := &cobra.Command{
+		Use:   use + " CONSENT",
+		Short: short,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := consent.CheckConsentID(args[0]); err != nil {
+				return err
+			}
+			if _, err := f.terms(); err != nil {
+				return err
+			}
+			state, err := getConsent(cmd.Context(), a, args[0])
+			if err != nil {
+				return err
+			}
+			o, err := f.offer(args[0], state.Consent.Offers+1)
+			if err != nil {
+				return err
+			}
+			return a.offer(cmd.Context(), f, o, func(r gateway.Records) (consent.Offer, error) {
+				return submit(r, cmd.Context(), o.OfferRequest)
+			})
+		},
+	}
+	f.bind(c)
+	return c
+}
+
+// offer makes an offer. Private terms go to the custodian's collection at once
+// when the patient makes it; a grantee hands them over as a file.
+func (a *app) offer(ctx context.Context, f *termsFlags, o offerDraft, submit func(gateway.Records) (consent.Offer, error)) error {
+	if err := f.keepPrivate(o); err != nil {
+		return err
+	}
+	made, err := askRecords(a, func(r gateway.Records, who *gateway.Identity) (consent.Offer, error) {
+		made, err := submit(r)
+		if err != nil || o.private == nil || who.Role != ledger.RolePatient {
+			return made, err
+		}
+		state, err := r.GetConsent(ctx, made.Consent)
+		if err != nil {
+			return made, err
+		}
+		return r.PutTerms(ctx, state.Consent.Custodian, *o.private)
+	})
+	if err != nil {
+		return err
+	}
+	return a.print(made, func(w io.Writer) {
+		fmt.Fprintf(w, "consent\t%s\n", made.Consent)
+		printOffer(w, made)
+	})
+}
+
+func printOffer(w io.Writer, o consent.Offer) {
+	fmt.Fprintf(w, "offer\t%d by %s (%s)\n", o.Offer, o.By, o.Side)
+	fmt.Fprintf(w, "versions\t%s\nperiod\t%s\npurposes\t%s\ncompensation\t%s\n", scopeInWords(o.Terms.Scope), periodInWords(o.Terms.Period),
+		strings.Join(o.Terms.Purposes, ", "), o.Terms.Compensation)
+	if o.Expires != 0 {
+		fmt.Fprintf(w, "expires\t%s\n", moment(o.Expires))
+	}
+	fmt.Fprintf(w, "digest\t%s\n", o.Digest())
+}
+
+func scopeInWords(s consent.Scope) string {
+	switch s.Kind {
+	case consent.ScopeThis:
+		return fmt.Sprintf("%d only", s.Version)
+	case consent.ScopeUpTo:
+		return fmt.Sprintf("up to %d", s.Version)
+	default:
+		return string(s.Kind)
+	}
+}
+
+func periodInWords(p consent.Period) string {
+	from := "from the acceptance"
+	if p.From != 0 {
+		from = "from " + moment(p.From)
+	}
+	return from + " until " + moment(p.Until)
+}
+
+func newConsentAccept(a *app) *cobra.Command {
+	var offer int
+	var digest, recipient string
+	c := &cobra.Command{
+		Use:   "accept CONSENT --offer N",
+		Short: "Agree to one exact offer of the other side",
+		Long: `Agree to one exact offer of the other side. The signature is over the offer's
+digest, so its terms can't change under it; --digest insists on the one you have
+seen. A patient who names the grantee's --recipient grants what was agreed on
+at once; otherwise the custodian does, with "consent grant".`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkAnswer(args[0], offer); err != nil {
+				return err
+			}
+			return accept(cmd.Context(), a, args[0], offer, digest, recipient)
+		},
+	}
+	c.Flags().IntVar(&offer, "offer", 0, "number of the offer")
+	c.Flags().StringVar(&digest, "digest", "", "the offer's digest, as consent show prints it (default that of the ledger's offer)")
+	c.Flags().StringVar(&recipient, "recipient", "", "the grantee's age recipient: grant at once what is agreed on")
+	return c
+}
+
+// accepted is what "consent accept" prints.
+type accepted struct {
+	Agreement consent.Agreement `json:"agreement"`
+	Granted   []record.Granted  `json:"granted"`
+}
+
+func accept(ctx context.Context, a *app, id string, offer int, digest, recipient string) error {
+	state, err := getConsent(ctx, a, id)
+	if err != nil {
+		return err
+	}
+	if offer > len(state.Offers) {
+		return codes.Errorf("MF-OFFER-UNKNOWN", "the consent has no offer %d; look at the consent", offer)
+	}
+	seen := state.Offers[offer-1].Digest()
+	if digest != "" && digest != seen {
+		return codes.Errorf("MF-OFFER-DIGEST", "offer %d has the digest %s and not the one you name; look at the offer again", offer, seen)
+	}
+	result := accepted{Granted: []record.Granted{}}
+	return a.records(nil, func(c *record.Client) error {
+		result.Agreement, err = c.Ledger.Accept(ctx, consent.AcceptRequest{Consent: id, Offer: offer, Digest: seen})
+		if err == nil && recipient != "" {
+			result.Granted, err = c.GrantAll(ctx, id, recipient)
+		}
+		if err != nil {
+			return err
+		}
+		return a.print(result, func(w io.Writer) {
+			t := result.Agreement.Terms
+			fmt.Fprintf(w, "consent\t%s, version %d\nversions\t%s\nperiod\t%s\ngranted\t%d versions\n", id, result.Agreement.Version,
+				scopeInWords(t.Scope), periodInWords(t.Period), len(result.Granted))
+		})
+	})
+}
+
+func checkAnswer(id string, offer int) error {
+	if err := consent.CheckConsentID(id); err != nil {
+		return err
+	}
+	if offer < 1 {
+		return usage("no --offer is named; name the number of the offer you mean, from 1")
+	}
+	return nil
+}
+
+func newConsentReject(a *app) *cobra.Command {
+	return newDecline(a, "reject", "Refuse an offer of the other side", gateway.Records.Reject)
+}
+
+func newConsentWithdraw(a *app) *cobra.Command {
+	return newDecline(a, "withdraw", "Take your own offer back", gateway.Records.Withdraw)
+}
+
+func newDecline(a *app, use, short string, submit func(gateway.Records, context.Context, consent.AnswerRequest) (consent.Consent, error)) *cobra.Command {
+	var offer int
+	c := &cobra.Command{
+		Use:   use + " CONSENT --offer N",
+		Short: short,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkAnswer(args[0], offer); err != nil {
+				return err
+			}
+			now, err := askRecords(a, func(r gateway.Records, _ *gateway.Identity) (consent.Consent, error) {
+				return submit(r, cmd.Context(), consent.AnswerRequest{Consent: args[0], Offer: offer})
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(now, func(w io.Writer) { fmt.Fprintf(w, "consent\t%s\nstatus\t%s\n", now.Consent, statusInWords(now)) })
+		},
+	}
+	c.Flags().IntVar(&offer, "offer", 0, "number of the offer")
+	return c
+}
+
+func statusInWords(c consent.Consent) string {
+	if c.Reason != "" {
+		return fmt.Sprintf("%s, %s", c.Status, c.Reason)
+	}
+	return string(c.Status)
+}
+
+func newConsentRevoke(a *app) *cobra.Command {
+	var purge bool
+	c := &cobra.Command{
+		Use:   "revoke CONSENT",
+		Short: "End everything agreed and offered in a consent (role patient)",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := consent.CheckConsentID(args[0]); err != nil {
+				return err
+			}
+			return revoke(cmd.Context(), a, args[0], purge)
+		},
+	}
+	c.Flags().BoolVar(&purge, "purge", false, "also purge the grants from the custodian's collection and take the ciphertexts back from the public IPFS")
+	return c
+}
+
+func revoke(ctx context.Context, a *app, id string, purge bool) error {
+	state, err := getConsent(ctx, a, id)
+	if err != nil {
+		return err
+	}
+	return a.records(nil, func(c *record.Client) error {
+		done, err := c.Ledger.Revoke(ctx, consent.RevokeRequest{Consent: id, Number: state.Revocation.Number + 1})
+		if err == nil && purge {
+			_, err = c.Ledger.PurgeGrants(ctx, id)
+		}
+		if err == nil && purge {
+			err = c.Unpublish(ctx, id)
+		}
+		if err != nil {
+			return err
+		}
+		return a.print(done, func(w io.Writer) {
+			fmt.Fprintf(w, "consent\t%s\nrevoked\t%s by %s\ngrants purged\t%s\n", id, moment(done.At), done.By, yesOrNo(purge))
+		})
+	})
+}
+
+func newConsentGrant(a *app) *cobra.Command {
+	var version int
+	var recipient string
+	c := &cobra.Command{
+		Use:   "grant CONSENT --recipient AGE",
+		Short: "Wrap the keys for the grantee and publish the ciphertexts that a consent is for",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := consent.CheckConsentID(args[0]); err != nil {
+				return err
+			}
+			switch {
+			case recipient == "":
+				return usage("no --recipient is named; ask the grantee for the line that begins with age1")
+			case version < 0:
+				return usage("--version is %d; versions are counted from 1", version)
+			}
+			return a.records(nil, func(c *record.Client) error {
+				granted, err := grant(cmd.Context(), c, args[0], version, recipient)
+				if err != nil {
+					return err
+				}
+				return a.print(granted, func(w io.Writer) {
+					fmt.Fprintln(w, "RECORD\tVERSION\tBY\tGRANT'S DIGEST")
+					for _, g := range granted {
+						fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", g.Record, g.Version, g.Writer, g.Digest)
+					}
+				})
+			})
+		},
+	}
+	c.Flags().IntVar(&version, "version", 0, "version to grant (default all that the consent is for)")
+	c.Flags().Lookup("version").DefValue = "0"
+	c.Flags().StringVar(&recipient, "recipient", "", "the grantee's age recipient, as identity show prints it")
+	return c
+}
+
+func grant(ctx context.Context, c *record.Client, id string, version int, recipient string) ([]record.Granted, error) {
+	if version == 0 {
+		return c.GrantAll(ctx, id, recipient)
+	}
+	granted, err := c.Grant(ctx, id, version, recipient)
+	return []record.Granted{granted}, err
+}
+
+func getConsent(ctx context.Context, a *app, id string) (consent.State, error) {
+	return askRecords(a, func(r gateway.Records, _ *gateway.Identity) (consent.State, error) { return r.GetConsent(ctx, id) })
+}
+
+func newConsentList(a *app) *cobra.Command {
+	var by, value string
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List consents, by default those you are a side of",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if (by == "") != (value == "") {
+				return usage("--by and --value belong together; name both, or none for your own")
+			}
+			found, err := askRecords(a, func(r gateway.Records, who *gateway.Identity) ([]consent.Consent, error) {
+				if by == "" {
+					by, value = ownList(who)
+				}
+				return pages(func(bookmark string, size int) ([]consent.Consent, string, error) {
+					page, err := r.ListConsents(cmd.Context(), consent.PageRequest{By: by, Value: value, Bookmark: bookmark, PageSize: size})
+					return page.Consents, page.Bookmark, err
+				})
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(found, func(w io.Writer) {
+				fmt.Fprintln(w, "CONSENT\tSTATUS\tRECORD\tGRANTEE\tPATIENT\tOPEN OFFER\tCHANGED")
+				for _, c := range found {
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.Consent, statusInWords(c), c.Record, c.Grantee, c.Patient, openOffer(c), moment(c.ChangedAt))
+				}
+			})
+		},
+	}
+	c.Flags().StringVar(&by, "by", "", "patient, grantee or record")
+	c.Flags().StringVar(&value, "value", "", `whose, "MSP/name", or a record`)
+	return c
+}
+
+func openOffer(c consent.Consent) string {
+	if c.Open == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d by the %s", c.Open, c.OpenBy)
+}
+
+func newConsentShow(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show CONSENT",
+		Short: "Show where a consent stands, its offers and its versions",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := consent.CheckConsentID(args[0]); err != nil {
+				return err
+			}
+			state, err := getConsent(cmd.Context(), a, args[0])
+			if err != nil {
+				return err
+			}
+			return a.print(state, func(w io.Writer) { printConsent(w, state) })
+		},
+	}
+}
+
+func printConsent(w io.Writer, s consent.State) {
+	c := s.Consent
+	fmt.Fprintf(w, "consent\t%s, %s\nrecord\t%s\ncustodian\t%s\npatient\t%s\ngrantee\t%s\nopen offer\t%s\nrevoked\t%d times\n",
+		c.Consent, statusInWords(c), c.Record, c.Custodian, c.Patient, c.Grantee, openOffer(c), s.Revocation.Number)
+	for _, o := range s.Offers {
+		fmt.Fprintln(w)
+		printOffer(w, o)
+	}
+	for _, agreement := range s.Agreements {
+		fmt.Fprintf(w, "\nagreed\tversion %d on offer %d, %s by %s\n", agreement.Version, agreement.Offer, moment(agreement.AcceptedAt), agreement.AcceptedBy)
+	}
+}

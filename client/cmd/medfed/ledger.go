@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+
+	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/client/envelope"
+	"github.com/medfed/medfed/client/gateway"
+	"github.com/medfed/medfed/client/node"
+)
+
+// ledgerClient is what the commands ask of the Fabric gateway.
+type ledgerClient interface {
+	node.Ledger
+	Identity() *gateway.Identity
+	Close() error
+}
+
+// connect is openLedger in production.
+func connect(profile, identity string) (ledgerClient, error) { return node.Connect(profile, identity) }
+
+// ledger connects as the identity that the flags name. The caller closes it.
+func (a *app) ledger() (ledgerClient, error) {
+	if err := a.needProfile(); err != nil {
+		return nil, err
+	}
+	if err := a.needIdentity(); err != nil {
+		return nil, err
+	}
+	return a.openLedger(a.profile, a.identity)
+}
+
+// privateIPFS is the organisation's node of the private IPFS.
+func (a *app) privateIPFS() (node.Store, error) {
+	if err := a.needProfile(); err != nil {
+		return nil, err
+	}
+	return a.openStore(a.profile)
+}
+
+// ageIdentity is the key pair that opens what is encrypted to the identity that
+// the flags name.
+func (a *app) ageIdentity() (*envelope.Identity, error) {
+	if err := a.needIdentity(); err != nil {
+		return nil, err
+	}
+	return node.AgeIdentity(a.identity)
+}
+
+func (a *app) needProfile() error {
+	if a.profile == "" {
+		return usage("no connection profile is named; use --profile or set %s", profileVariable)
+	}
+	return nil
+}
+
+func (a *app) needIdentity() error {
+	if a.identity == "" {
+		return usage("no identity is named; use --identity or set %s to its MSP folder", identityVariable)
+	}
+	return nil
+}
+
+// ask connects, asks one thing and lets go.
+func ask[T any](a *app, question func(gateway.Contracts) (T, error)) (T, error) {
+	l, err := a.ledger()
+	if err != nil {
+		var none T
+		return none, err
+	}
+	defer l.Close()
+	return question(gateway.Contracts{Caller: l})
+}
+
+// newestGlobal gives the newest attested global model of a task and the round
+// that made it, 0 for the task's first model.
+func newestGlobal(ctx context.Context, c gateway.Contracts, task fl.TaskState) (fl.ModelRef, int, error) {
+	if task.LastRound == 0 {
+		return task.Task.First, 0, nil
+	}
+	state, err := c.GetRound(ctx, task.Task.Task, task.LastRound)
+	if err != nil {
+		return fl.ModelRef{}, 0, err
+	}
+	if state.Round.Global != nil {
+		return *state.Round.Global, state.Round.Number, nil
+	}
+	return state.Round.Previous, state.Round.PreviousRound, nil
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/medfed/medfed/network"
+)
+
+// localNetwork is the flags that name a network on this machine.
+type localNetwork struct {
+	consortium string
+	state      string
+	bin        string
+	basePort   int
+}
+
+func (l *localNetwork) bind(c *cobra.Command) {
+	flags := c.PersistentFlags()
+	flags.StringVar(&l.consortium, "consortium", "test-network/consortium.yaml", "description of the consortium")
+	flags.StringVar(&l.state, "state", ".run/network", "folder of the network's state")
+	flags.StringVar(&l.bin, "bin", ".run/bin", "folder of the servers' binaries")
+	flags.IntVar(&l.basePort, "base-port", 0, "first port instead of the consortium's own, for a second network on this machine")
+}
+
+func (l *localNetwork) open() (*network.Network, error) {
+	if l.basePort != 0 && (l.basePort < 1024 || l.basePort > 65535) {
+		return nil, usage("--base-port is %d; use 1024 to 65535", l.basePort)
+	}
+	consortium, err := network.Load(l.consortium)
+	if err != nil {
+		return nil, err
+	}
+	if l.basePort != 0 {
+		consortium.BasePort = l.basePort
+	}
+	return network.Open(consortium, l.state, l.bin)
+}
+
+func newNetwork(a *app) *cobra.Command {
+	l := &localNetwork{}
+	c := group("network", "Bring the consortium's network up on this machine, or down",
+		newNetworkUp(a, l), newNetworkDown(a, l), newNetworkStatus(a, l))
+	l.bind(c)
+	return c
+}
+
+func newNetworkUp(a *app, l *localNetwork) *cobra.Command {
+	return &cobra.Command{
+		Use:   "up",
+		Short: "Make what is missing, start what is stopped, wait until every gateway answers",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			n, err := l.open()
+			if err != nil {
+				return err
+			}
+			shown := a.newBars()
+			err = n.Up(cmd.Context(), shown)
+			shown.Close()
+			if err != nil {
+				return err
+			}
+			return printNetwork(cmd.Context(), a, n)
+		},
+	}
+}
+
+func newNetworkDown(a *app, l *localNetwork) *cobra.Command {
+	var remove bool
+	c := &cobra.Command{
+		Use:   "down",
+		Short: "Stop what up started; certificates and ledgers stay",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			n, err := l.open()
+			if err != nil {
+				return err
+			}
+			if err := n.Down(cmd.Context()); err != nil {
+				return err
+			}
+			if remove {
+				if err := n.Remove(cmd.Context()); err != nil {
+					return err
+				}
+			}
+			result := map[string]any{"state": "down", "removed": remove}
+			return a.print(result, func(w io.Writer) { fmt.Fprintln(w, "the network is down") })
+		},
+	}
+	c.Flags().BoolVar(&remove, "remove", false, "also delete its certificates, identities and ledgers")
+	return c
+}
+
+func newNetworkStatus(a *app, l *localNetwork) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show every process of the network",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			n, err := l.open()
+			if err != nil {
+				return err
+			}
+			return printNetwork(cmd.Context(), a, n)
+		},
+	}
+}
+
+func printNetwork(ctx context.Context, a *app, n *network.Network) error {
+	processes, err := n.Status(ctx)
+	if err != nil {
+		return err
+	}
+	return a.print(processes, func(w io.Writer) {
+		fmt.Fprintln(w, "PROCESS\tSTATE\tPID\tMEMORY\tADDRESSES")
+		for _, p := range processes {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Name, p.State, processID(p.PID), mebibytes(p.Memory), listening(p.Addresses))
+		}
+		for _, p := range processes {
+			if p.Problem != "" {
+				fmt.Fprintf(w, "%s: %s; see %s\n", p.Name, p.Problem, p.Log)
+			}
+		}
+	})
+}
+
+func processID(pid int) string {
+	if pid == 0 {
+		return "–"
+	}
+	return strconv.Itoa(pid)
+}
+
+func mebibytes(bytes int64) string {
+	if bytes == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d MiB", bytes>>20)
+}
+
+// listening names what a process listens on, in the order of the names.
+func listening(addresses map[string]string) string {
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(addresses)) {
+		words = append(words, name+" "+addresses[name])
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/client/gateway"
+	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/trainer/dataset"
+)
+
+// nodeFlags are those of "node run" besides the data's.
+type nodeFlags struct {
+	expect  int
+	journal string
+	verbose bool
+	seeded  bool // --seed was given
+	data    dataFlags
+}
+
+func newNode(a *app) *cobra.Command {
+	return group("node", "Take part in a task", newNodeRun(a))
+}
+
+func newNodeRun(a *app) *cobra.Command {
+	f := &nodeFlags{}
+	c := &cobra.Command{
+		Use:   "run TASK",
+		Short: "Train when sampled, score when elected, coordinate as the coordinator, until the task is over",
+		Long: `Take part in a task until it is completed or has failed. The node joins, trains
+when it is sampled, scores when it is elected, aggregates and attests as a
+master; a coordinator's opens the rounds and proposes the global models. All of
+its state is on the ledger: stopped or killed, it goes on where it was. Data set
+and seed of the split are the task's unless flags name others.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.seeded = cmd.Flags().Changed("seed")
+			return runNode(cmd.Context(), a, f, args[0])
+		},
+	}
+	flags := c.Flags()
+	flags.IntVar(&f.expect, "expect-nodes", 0, `coordinator: start the task once so many nodes have joined; 0 leaves that to "task start"`)
+	flags.StringVar(&f.journal, "journal", "", "file to append a line of JSON to for everything that took time")
+	flags.BoolVar(&f.verbose, "verbose", false, "log every step")
+	f.data.bind(flags)
+	return c
+}
+
+func runNode(ctx context.Context, a *app, f *nodeFlags, task string) error {
+	if err := checkTask(task); err != nil {
+		return err
+	}
+	l, err := a.ledger()
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	config := node.Config{
+		ID:          l.Identity().ID(),
+		Task:        task,
+		Coordinator: l.Identity().Role == ledger.RoleCoordinator,
+		ExpectNodes: f.expect,
+		Ledger:      l,
+		Log:         a.logger(f.verbose),
+	}
+	if config.Identity, err = a.ageIdentity(); err != nil {
+		return err
+	}
+	if config.Store, err = a.privateIPFS(); err != nil {
+		return err
+	}
+	if !config.Coordinator || f.data.name != "" {
+		if err := f.load(ctx, a, &config); err != nil {
+			return err
+		}
+	}
+	return a.serve(ctx, config, f.journal)
+}
+
+// serve runs a node to the end of its task.
+func (a *app) serve(ctx context.Context, config node.Config, path string) error {
+	journal, err := openJournal(path)
+	if err != nil {
+		return err
+	}
+	defer journal.Close()
+	config.Journal = journal
+	n, err := node.New(config)
+	if err != nil {
+		return err
+	}
+	if err := n.Run(ctx); err != nil {
+		return err
+	}
+	task, err := gateway.Contracts{Caller: config.Ledger}.GetTask(ctx, config.Task)
+	if err != nil {
+		return err
+	}
+	if err := a.print(task, func(w io.Writer) { printTask(w, task) }); err != nil {
+		return err
+	}
+	return failedTask(task)
+}
+
+// failedTask is the error of a task that has failed, so that its exit status
+// says so.
+func failedTask(task fl.TaskState) error {
+	if task.Task.Phase != fl.TaskFailed {
+		return nil
+	}
+	return codes.Errorf("MF-TASK-FAILED", "task %s failed after %d rounds in a row did; see medfed round show %s", task.Task.Task, task.Task.MaxFailed, task.Task.Task)
+}
+
+// load brings the data: for a node its share of what may be trained and scored
+// on, for a coordinator that names a set the test split, on which it measures
+// the global models.
+func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error {
+	state, err := gateway.Contracts{Caller: config.Ledger}.GetTask(ctx, config.Task)
+	if err != nil {
+		return err
+	}
+	terms := state.Task.Terms
+	if f.data.name == "" {
+		f.data.name = terms.Data
+	}
+	if !f.seeded {
+		f.data.seed = terms.Training.Seed
+	}
+	data, err := f.data.load(ctx, a)
+	if err != nil {
+		return err
+	}
+	if err := checkShape(data, terms); err != nil {
+		return err
+	}
+	if data.Synthetic {
+		fmt.Fprintln(a.stderr, "medfed: SYNTHETIC DATA: generated examples; no figure says anything of a patient")
+	}
+	if config.Coordinator {
+		config.Test = data.Test
+		return nil
+	}
+	if config.Train, err = f.data.share(data.Train); err != nil {
+		return err
+	}
+	config.Validation, err = f.data.share(data.Validation)
+	return err
+}
+
+// checkShape refuses data that the task's model can't take.
+func checkShape(d *dataset.Data, t fl.Terms) error {
+	if d.Channels == t.Channels && d.Size == t.ImageSize && d.Classes == t.Classes {
+		return nil
+	}
+	return codes.Errorf("MF-DATA-TASK", "%s has images of %d×%d×%d in %d classes, but task %s is for %d×%d×%d in %d; use --data %s", d.Name,
+		d.Size, d.Size, d.Channels, d.Classes, t.Task, t.ImageSize, t.ImageSize, t.Channels, t.Classes, t.Data)
+}
+
+// openJournal opens the file of --journal for appending; without one what is
+// written goes nowhere.
+func openJournal(path string) (io.WriteCloser, error) {
+	if path == "" {
+		return discard{io.Discard}, nil
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, codes.Errorf("MF-WRITE-JOURNAL", "the journal can't be opened: %v; name a file in a folder that can be written", err)
+	}
+	return file, nil
+}
+
+type discard struct{ io.Writer }
+
+func (discard) Close() error { return nil }
+
+// logger writes to standard error: text for people, JSON where JSON is asked for.
+func (a *app) logger(verbose bool) *slog.Logger {
+	options := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if verbose {
+		options.Level = slog.LevelDebug
+	}
+	if a.format == formatJSON {
+		return slog.New(slog.NewJSONHandler(a.stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, options))
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/client/cmd/medfed/exit"
+)
+
+// format is the value of --format.
+type format string
+
+const (
+	formatTable format = "table"
+	formatJSON  format = "json"
+)
+
+func (f *format) String() string { return string(*f) }
+func (f *format) Type() string   { return "table|json" }
+func (f *format) Set(s string) error {
+	if s != string(formatTable) && s != string(formatJSON) {
+		return errors.New("use table or json")
+	}
+	*f = format(s)
+	return nil
+}
+
+// print writes one value: as indented JSON, or by the table function.
+func (a *app) print(value any, table func(w io.Writer)) error {
+	if a.format == formatJSON {
+		encoder := json.NewEncoder(a.stdout)
+		encoder.SetIndent("", "  ")
+		return written(encoder.Encode(value))
+	}
+	return a.printTable(table)
+}
+
+// printLine writes one value of a stream: as one line of JSON, or by the table
+// function.
+func (a *app) printLine(value any, table func(w io.Writer)) error {
+	if a.format == formatJSON {
+		return written(json.NewEncoder(a.stdout).Encode(value))
+	}
+	return a.printTable(table)
+}
+
+func (a *app) printTable(table func(w io.Writer)) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	table(w)
+	return written(w.Flush())
+}
+
+func written(err error) error {
+	if err != nil {
+		return codes.Errorf("MF-WRITE-OUTPUT", "the output can't be written: %v; check where it goes", err)
+	}
+	return nil
+}
+
+// failure is an error as --format json prints it on standard error.
+type failure struct {
+	Code    codes.Code `json:"code"`
+	Message string     `json:"message"`
+	Exit    int        `json:"exit"`
+}
+
+// printError tells the user what went wrong on standard error: from the error's
+// code on, without the words that peer and gateway have put before it.
+func (a *app) printError(err error) {
+	message := err.Error()
+	if coded := codes.From(message); coded != "" {
+		message = coded
+	}
+	message = strings.TrimSpace(message)
+	if a.format == formatJSON {
+		_ = json.NewEncoder(a.stderr).Encode(map[string]failure{"error": {codes.CodeIn(message), message, exit.Of(err)}})
+		return
+	}
+	fmt.Fprintln(a.stderr, "medfed:", message)
+}
+
+// usage makes the error of a wrong command line.
+func usage(format string, args ...any) error { return codes.Errorf("MF-USAGE", format, args...) }
+
+// interrupted hides what an interrupt broke: the user knows why.
+func interrupted(err error) error {
+	if codes.CodeIn(err.Error()) != "" && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return codes.Errorf("MF-INTERRUPTED", "stopped on request; run the command again to go on")
+}
+
+// rate prints a share of one with four digits.
+func rate(v float64) string { return fmt.Sprintf("%.4f", v) }
+
+// micro prints millionths as a decimal, a dash where there is no value.
+func micro(v int64) string {
+	if v < 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%d.%06d", v/1_000_000, v%1_000_000)
+}
+
+// plain prints millionths as a decimal without trailing zeros.
+func plain(v int64) string {
+	d := decimal(v)
+	return d.String()
+}
+
+// moment prints a transaction's time, a dash where there is none.
+func moment(unix int64) string {
+	if unix == 0 {
+		return "–"
+	}
+	return time.Unix(unix, 0).UTC().Format(time.DateTime)
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "–"
+	}
+	return s
+}
+
+func yesOrNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func spaced(words []string) string { return strings.Join(words, " ") }

@@ -1,0 +1,329 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/client/gateway"
+	"github.com/medfed/medfed/client/record"
+)
+
+func newRecord(a *app) *cobra.Command {
+	return group("record", "Register a patient's records and their versions, fetch them, erase them",
+		newRecordAdd(a), newRecordList(a), newRecordVersions(a), newRecordGet(a), newRecordDeprecate(a), newRecordErase(a), newRecordAttest(a))
+}
+
+// addFlags are those of "record add".
+type addFlags struct {
+	record, kind, patient, identifier, recipient, contentType string
+	replicas                                                  []string
+}
+
+func newRecordAdd(a *app) *cobra.Command {
+	f := &addFlags{}
+	c := &cobra.Command{
+		Use:   "add FILE",
+		Short: "Register a file as a new record, or as the next version of one",
+		Long: `Register a file as a new record, or with --record as the next version of one.
+The identity must be an officer's (role custodian). The file is encrypted here
+under a key of its own, stored in your organisation's private IPFS, pinned on
+the node of every --replica, and only then named on the ledger. What says whose
+it is goes to your own peer's collection alone.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			return f.add(cmd, a, args[0])
+		},
+	}
+	flags := c.Flags()
+	flags.StringVar(&f.record, "record", "", "record that gets another version (default a new record)")
+	flags.StringVar(&f.kind, "kind", string(consent.KindImage), "kind of a new record: "+kinds())
+	flags.StringVar(&f.patient, "patient", "", "pseudonym that a new record's patient is enrolled under")
+	flags.StringVar(&f.recipient, "patient-recipient", "", "the patient's age recipient, as identity show prints it")
+	flags.StringVar(&f.identifier, "patient-identifier-file", "", "file with your own identifier of the patient, - for standard input")
+	flags.StringVar(&f.contentType, "content-type", "", "media type (default by the file's name or content)")
+	flags.StringArrayVar(&f.replicas, "replica", nil, "connection profile of another member whose node keeps the file too; at least one")
+	return c
+}
+
+func kinds() string {
+	words := []string{}
+	for _, kind := range consent.Kinds() {
+		words = append(words, string(kind))
+	}
+	return strings.Join(words, ", ")
+}
+
+func (f *addFlags) check() error {
+	switch {
+	case f.recipient == "":
+		return usage("no --patient-recipient is named; the patient holds a key too, ask for the line that begins with age1")
+	case len(f.replicas) == 0:
+		return usage("no --replica is named; a second member's node must keep the file before the ledger hears of it")
+	case f.record != "" && f.patient != "":
+		return usage("--patient is for a new record; leave it out with --record")
+	case f.record != "":
+		return consent.CheckRecordID(f.record)
+	case f.patient == "":
+		return usage("no --patient is named; use the pseudonym the patient is enrolled under")
+	case f.identifier == "":
+		return usage("no --patient-identifier-file is named; it holds your own identifier of the patient and goes to your collection alone")
+	}
+	return nil
+}
+
+func (f *addFlags) add(cmd *cobra.Command, a *app, path string) error {
+	addition := record.Addition{
+		Record: f.record, Kind: consent.Kind(f.kind), Patient: f.patient, PatientRecipient: f.recipient, ContentType: f.contentType,
+	}
+	var err error
+	if addition.PatientIdentifier, err = readSecret(cmd.InOrStdin(), f.identifier); err != nil {
+		return err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return usage("the file can't be read: %v; name one that can", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return usage("%s is no regular file; name one", path)
+	}
+	addition.File, addition.Size = file, info.Size()
+	if addition.ContentType == "" {
+		if addition.ContentType, addition.File, err = guessType(path, file); err != nil {
+			return usage("the file can't be read: %v; name one that can", err)
+		}
+	}
+	return a.records(f.replicas, func(c *record.Client) error {
+		added, err := c.Add(cmd.Context(), addition)
+		if err != nil {
+			return err
+		}
+		return a.print(added, func(w io.Writer) {
+			fmt.Fprintf(w, "record\t%s\nversion\t%d\ndigest\t%s\nbytes\t%d, encrypted\nkept by\t%s\n",
+				added.Record, added.Version, added.Digest, added.Size, strings.Join(added.Holders, ", "))
+		})
+	})
+}
+
+// readSecret reads a private text from a file, "" for none, "-" for standard
+// input: a flag's value could be seen in the list of processes.
+func readSecret(stdin io.Reader, path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	var text []byte
+	var err error
+	if path == "-" {
+		text, err = io.ReadAll(io.LimitReader(stdin, 4096))
+	} else {
+		text, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return "", usage("the file of the patient's identifier can't be read: %v; name one that can", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// guessType finds a file's media type by its name, or else by its first bytes,
+// which it gives back in front of the rest.
+func guessType(path string, file io.Reader) (string, io.Reader, error) {
+	if byName := mime.TypeByExtension(filepath.Ext(path)); byName != "" {
+		return byName, file, nil
+	}
+	first := make([]byte, 512)
+	n, err := io.ReadFull(file, first)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return "", nil, err
+	}
+	return http.DetectContentType(first[:n]), io.MultiReader(bytes.NewReader(first[:n]), file), nil
+}
+
+func newRecordList(a *app) *cobra.Command {
+	var by, value string
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the records of a patient or a custodian, by default your own",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if (by == "") != (value == "") {
+				return usage("--by and --value belong together; name both, or none for your own")
+			}
+			found, err := askRecords(a, func(r gateway.Records, who *gateway.Identity) ([]consent.Record, error) {
+				if by == "" {
+					by, value = ownList(who)
+				}
+				return pages(func(bookmark string, size int) ([]consent.Record, string, error) {
+					page, err := r.ListRecords(cmd.Context(), consent.PageRequest{By: by, Value: value, Bookmark: bookmark, PageSize: size})
+					return page.Records, page.Bookmark, err
+				})
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(found, func(w io.Writer) {
+				fmt.Fprintln(w, "RECORD\tKIND\tSTATUS\tVERSIONS\tCUSTODIAN\tPATIENT\tREGISTERED")
+				for _, r := range found {
+					fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", r.Record, r.Kind, r.Status, r.Versions, r.Custodian, r.Patient, moment(r.RegisteredAt))
+				}
+			})
+		},
+	}
+	c.Flags().StringVar(&by, "by", "", "patient or custodian")
+	c.Flags().StringVar(&value, "value", "", `whose, "MSP/name" or an MSP identifier`)
+	return c
+}
+
+func newRecordVersions(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "versions RECORD",
+		Short: "List a record's versions",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := consent.CheckRecordID(args[0]); err != nil {
+				return err
+			}
+			found, err := askRecords(a, func(r gateway.Records, _ *gateway.Identity) ([]consent.Version, error) {
+				return (&record.Client{Ledger: r}).Versions(cmd.Context(), args[0])
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(found, func(w io.Writer) {
+				fmt.Fprintln(w, "VERSION\tADDED\tBYTES\tKEPT BY\tDIGEST\tBY")
+				for _, v := range found {
+					fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%s\t%s\n", v.Version, moment(v.AddedAt), v.Size, strings.Join(v.Holders, ", "), v.Digest, v.AddedBy)
+				}
+			})
+		},
+	}
+}
+
+func newRecordGet(a *app) *cobra.Command {
+	var version int
+	var output string
+	var force bool
+	c := &cobra.Command{
+		Use:   "get RECORD --out FILE",
+		Short: "Fetch a version as its custodian or its patient; the file is written once it is checked whole",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := consent.CheckRecordID(args[0]); err != nil {
+				return err
+			}
+			switch {
+			case version < 0:
+				return usage("--version is %d; versions are counted from 1", version)
+			case output == "":
+				return usage("no --out is named; name the file to write")
+			}
+			if err := checkOutput(output, force); err != nil {
+				return err
+			}
+			return a.records(nil, func(c *record.Client) error {
+				fetched, err := c.Get(cmd.Context(), args[0], version, output)
+				if err != nil {
+					return err
+				}
+				return a.print(fetched, func(w io.Writer) { printFetched(w, fetched) })
+			})
+		},
+	}
+	c.Flags().IntVar(&version, "version", 0, "version to fetch (default the newest)")
+	c.Flags().Lookup("version").DefValue = "0"
+	c.Flags().StringVarP(&output, "out", "o", "", "file to write")
+	c.Flags().BoolVar(&force, "force", false, "write over an existing file")
+	return c
+}
+
+func printFetched(w io.Writer, f record.Fetched) {
+	fmt.Fprintf(w, "record\t%s\nversion\t%d\ntype\t%s\nsha256\t%s\nbytes\t%d\nfile\t%s\n", f.Record, f.Version, f.ContentType, f.SHA256, f.Size, f.File)
+}
+
+func newRecordDeprecate(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "deprecate RECORD",
+		Short: "End new versions and new consents of a record; what was consented to goes on",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := consent.CheckRecordID(args[0]); err != nil {
+				return err
+			}
+			r, err := askRecords(a, func(r gateway.Records, _ *gateway.Identity) (consent.Record, error) {
+				return r.Deprecate(cmd.Context(), args[0])
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(r, func(w io.Writer) { fmt.Fprintf(w, "record\t%s\nstatus\t%s\n", r.Record, r.Status) })
+		},
+	}
+}
+
+func newRecordErase(a *app) *cobra.Command {
+	var replicas []string
+	c := &cobra.Command{
+		Use:   "erase RECORD",
+		Short: "Erase a record: unpin it, purge what is private, attest; repeat it to go on",
+		Long: `Erase a record, as its custodian or its patient. Access ends at once. Your own
+node and that of every --replica forget the ciphertexts, what is private is
+purged from the custodian's collections, and an officer attests for the own
+organisation. Every other holder attests with "record attest"; give them the
+CIDs that --format json prints. Repeat the command to complete the erasure.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := consent.CheckRecordID(args[0]); err != nil {
+				return err
+			}
+			return a.records(replicas, func(c *record.Client) error {
+				erased, err := c.Erase(cmd.Context(), args[0])
+				if err != nil {
+					return err
+				}
+				return a.print(erased, func(w io.Writer) {
+					fmt.Fprintf(w, "record\t%s\nstatus\t%s\nprivate documents left\t%d\nattested\t%d holders\nnot attested\t%s\n",
+						erased.Record.Record, erased.Record.Status, len(erased.Remaining), len(erased.Attestations), orDash(strings.Join(erased.Missing, ", ")))
+				})
+			})
+		},
+	}
+	c.Flags().StringArrayVar(&replicas, "replica", nil, "connection profile of another member whose node forgets the record too")
+	return c
+}
+
+func newRecordAttest(a *app) *cobra.Command {
+	var cids []string
+	c := &cobra.Command{
+		Use:   "attest RECORD",
+		Short: "Forget an erased record's ciphertexts on your node, and sign that it has",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := consent.CheckRecordID(args[0]); err != nil {
+				return err
+			}
+			return a.records(nil, func(c *record.Client) error {
+				attested, err := c.Attest(cmd.Context(), args[0], cids)
+				if err != nil {
+					return err
+				}
+				return a.print(attested, func(w io.Writer) {
+					fmt.Fprintf(w, "record\t%s\nattested\t%s by %s\n", attested.Record, moment(attested.At), attested.By)
+				})
+			})
+		},
+	}
+	c.Flags().StringArrayVar(&cids, "cid", nil, "ciphertext that the custodian says belongs to the record")
+	return c
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/client/simulate"
+	"github.com/medfed/medfed/trainer/dataset"
+)
+
+// simulateFlags are those of "simulate": the settings in the words of a person,
+// the data, and the files.
+type simulateFlags struct {
+	settings      simulate.Settings
+	participation decimal
+	learningRate  decimal
+	momentum      decimal
+	threshold     decimal
+	baseWeight    decimal
+	poisonShare   decimal
+	poison        string
+	metric        choice
+	thresholdKind choice
+	curve         choice
+	partition     partition
+	data          dataFlags
+
+	checkpoint string
+	csv        string
+	plot       string
+	out        string
+}
+
+func newSimulate(a *app) *cobra.Command {
+	f := &simulateFlags{settings: simulate.Defaults()}
+	c := &cobra.Command{
+		Use:   "simulate",
+		Short: "Play a whole task in one process, without a network",
+		Long: `Play a federated task in this process: no ledger, no IPFS, and the same rules of
+the round as the chaincode's for sampling, election, medians and acceptance. The
+training examples are split among the clients, each an organisation of its own.
+The defaults are the setting of Hu et al.: 100 clients of which a tenth train, 50
+rounds of 3 epochs, batches of 128. The same flags give the same models.
+
+With --checkpoint a run that was stopped goes on where it was. --masters 0 leaves
+the scoring out and accepts every update.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runSimulate(cmd.Context(), a, f) },
+	}
+	f.bind(c.Flags())
+	return c
+}
+
+func (f *simulateFlags) bind(flags *pflag.FlagSet) {
+	s := &f.settings
+	f.participation, f.learningRate, f.momentum = decimal(s.Participation), decimal(s.LearningRate), decimal(s.Momentum)
+	f.threshold, f.baseWeight, f.poisonShare = decimal(s.Threshold), decimal(s.BaseWeight), decimal(fl.One/5)
+	f.metric = choice{string(s.Metric), []string{string(fl.MetricAUC), string(fl.MetricAccuracy)}}
+	f.thresholdKind = choice{string(s.ThresholdKind), []string{string(fl.ThresholdRelative), string(fl.ThresholdAbsolute)}}
+	f.curve = choice{s.Curve, []string{simulate.CurveValidation, simulate.CurveTest, simulate.CurveNone}}
+	f.partition = partition{dataset.Partition{Kind: dataset.IID}}
+	flags.StringVar(&f.data.name, "data", "pneumoniamnist", `data set: a MedMNIST 2D set, or "synthetic"`)
+	flags.StringVar(&f.data.folder, "data-folder", dataFolder(), "folder of .npz files (or "+dataset.FolderVariable+")")
+	flags.Lookup("data-folder").DefValue = ""
+	flags.BoolVar(&f.data.offline, "offline", false, "do not download a set that is not on this machine")
+	flags.StringVar(&s.Model, "model", s.Model, "architecture")
+	flags.IntVar(&s.Clients, "clients", s.Clients, "clients among which the training examples are split (K)")
+	flags.Var(&f.participation, "participation", "share of the clients that are not masters which train in a round (P)")
+	flags.IntVar(&s.Rounds, "rounds", s.Rounds, "rounds to close (R)")
+	flags.IntVar(&s.Epochs, "epochs", s.Epochs, "passes over the local data in a round (E)")
+	flags.IntVar(&s.BatchSize, "batch-size", s.BatchSize, "most examples a training step (b)")
+	flags.Var(&f.learningRate, "learning-rate", "of stochastic gradient descent")
+	flags.Var(&f.momentum, "momentum", "of stochastic gradient descent, below 1")
+	flags.StringVar(&s.Strategy, "strategy", s.Strategy, strategyUsage())
+	flags.Var(&f.partition, "partition", "how the training examples are split")
+	flags.IntVar(&s.Masters, "masters", s.Masters, "masters elected a round, at least 3f+1 (m); 0 for no scoring")
+	flags.IntVar(&s.F, "f", s.F, "masters that may lie")
+	flags.Var(&f.metric, "metric", "what the masters score")
+	flags.Var(&f.thresholdKind, "threshold-kind", "what a median is compared with")
+	flags.Var(&f.threshold, "threshold", "least median accepted, or how far below the previous global model's")
+	flags.Var(&f.baseWeight, "base-weight", "a newcomer's weight in the election")
+	flags.IntVar(&s.MaxFailed, "max-failed", s.MaxFailed, "rounds that may fail in a row")
+	flags.StringVar(&f.poison, "poison", simulate.PoisonNone, "what dishonest clients do: none, sign-flip, label-flip, or scale with its factor as in scale:100")
+	flags.Var(&f.poisonShare, "poison-share", "share of the clients that are dishonest")
+	flags.Int64Var(&s.Seed, "seed", s.Seed, "of the first model, the split, the beacons, the shuffles and the dishonest clients")
+	flags.Var(&f.curve, "curve", "split that every round's global model is measured on")
+	flags.StringVar(&f.checkpoint, "checkpoint", "", "file to save to after every round, and to go on from where it is there")
+	flags.StringVar(&f.csv, "csv", "", "file for the table of rounds")
+	flags.StringVar(&f.plot, "plot", "", "file for the plot, .svg or .html")
+	flags.StringVar(&f.out, "out", "", "file for the last global model")
+}
+
+// check gives the settings, and refuses flags that contradict each other before
+// any work is done.
+func (f *simulateFlags) check() (simulate.Settings, error) {
+	s := f.settings
+	poison, err := simulate.ParsePoison(f.poison)
+	if err != nil {
+		return s, err
+	}
+	if poison.Kind != simulate.PoisonNone {
+		poison.Share = int64(f.poisonShare)
+	}
+	if extension := filepath.Ext(f.plot); f.plot != "" && extension != ".svg" && extension != ".html" {
+		return s, usage("--plot names %q, which is neither an .svg nor an .html file; name one", f.plot)
+	}
+	if s.Masters == 0 {
+		s.F = 0
+	}
+	s.Participation, s.LearningRate, s.Momentum = int64(f.participation), int64(f.learningRate), int64(f.momentum)
+	s.Threshold, s.BaseWeight, s.Poison = int64(f.threshold), int64(f.baseWeight), poison
+	s.Metric, s.ThresholdKind, s.Curve = fl.Metric(f.metric.value), fl.ThresholdKind(f.thresholdKind.value), f.curve.value
+	s.Split, s.Alpha = f.partition.Kind, f.partition.Alpha
+	return s, nil
+}
+
+func runSimulate(ctx context.Context, a *app, f *simulateFlags) error {
+	settings, err := f.check()
+	if err != nil {
+		return err
+	}
+	data, err := f.data.load(ctx, a)
+	if err != nil {
+		return err
+	}
+	simulation, err := f.begin(settings, data)
+	if err != nil {
+		return err
+	}
+	report, err := f.follow(ctx, a, simulation)
+	if err != nil {
+		return err
+	}
+	if err := f.write(report, simulation); err != nil {
+		return err
+	}
+	return a.print(report, func(w io.Writer) { printSimulation(w, report) })
+}
+
+// begin starts a simulation, or goes on from the checkpoint where there is one.
+func (f *simulateFlags) begin(settings simulate.Settings, data *dataset.Data) (*simulate.Simulation, error) {
+	if f.checkpoint == "" {
+		return simulate.New(settings, data)
+	}
+	saved, err := simulate.ReadCheckpoint(f.checkpoint)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return simulate.New(settings, data)
+	case err != nil:
+		return nil, err
+	}
+	return simulate.Resume(settings, data, saved)
+}
+
+// follow runs a simulation with a progress bar.
+func (f *simulateFlags) follow(ctx context.Context, a *app, s *simulate.Simulation) (*simulate.Report, error) {
+	shown := a.newBars()
+	defer shown.Close()
+	hooks := simulate.Hooks{Trained: func(done, total int) { shown.Step("training clients", done, total) }}
+	if f.checkpoint != "" {
+		hooks.Saved = func(c simulate.Checkpoint) error { return simulate.WriteCheckpoint(f.checkpoint, c) }
+	}
+	return s.Run(ctx, hooks)
+}
+
+// write makes the files that were asked for.
+func (f *simulateFlags) write(report *simulate.Report, s *simulate.Simulation) error {
+	draw := report.SVG
+	if strings.HasSuffix(f.plot, ".html") {
+		draw = report.HTML
+	}
+	model := func() ([]byte, error) { return s.Global().Bytes(), nil }
+	for _, file := range []struct {
+		path string
+		make func() ([]byte, error)
+	}{{f.csv, report.CSV}, {f.plot, draw}, {f.out, model}} {
+		if file.path == "" {
+			continue
+		}
+		content, err := file.make()
+		if err == nil {
+			err = simulate.WriteFile(file.path, content)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printSimulation(w io.Writer, r *simulate.Report) {
+	fmt.Fprintln(w, "ROUND\tPHASE\tACCEPTED\tPOISONED\tACCURACY\tAUC\tSENSITIVITY\tSPECIFICITY")
+	for _, round := range r.Rounds {
+		accepted, poisoned := r.Counts(round)
+		measured := "–\t–\t–\t–"
+		if m := round.Metrics; m != nil {
+			measured = strings.Join([]string{rate(m.Accuracy), rate(m.AUC), rate(m.Sensitivity), rate(m.Specificity)}, "\t")
+		}
+		fmt.Fprintf(w, "%d\t%s\t%d/%d\t%d/%d\t%s\n", round.Round.Number, round.Round.Phase,
+			accepted[0]+accepted[1], len(round.Round.Trainers), accepted[1], poisoned, measured)
+	}
+	synthetic := ""
+	if r.Synthetic {
+		synthetic = " (synthetic: made by a program, not measured)"
+	}
+	fmt.Fprintf(w, "\ntask\t%s\ndata\t%s%s\nmodel\t%s\n", r.Phase, r.Data, synthetic, r.Digest)
+	if r.Test != nil {
+		fmt.Fprintf(w, "test AUC\t%s\ntest accuracy\t%s\n", rate(r.Test.AUC), rate(r.Test.Accuracy))
+	}
+	fmt.Fprintf(w, "seconds\t%.1f\n", r.Seconds)
+}

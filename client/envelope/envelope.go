@@ -1,0 +1,171 @@
+// Package envelope encrypts what leaves this process for IPFS, so that a CID
+// alone opens nothing: age files (https://age-encryption.org/v1) to a set of
+// X25519 recipients. Both ways stream; memory does not grow with the plaintext.
+//
+// Errors begin with a stable code:
+//
+//	MF-ENVELOPE-RECIPIENT      a recipient is no age X25519 recipient, or there is none
+//	MF-ENVELOPE-NOT-RECIPIENT  the ciphertext is not addressed to this identity
+//	MF-ENVELOPE-CORRUPT        the ciphertext is damaged, forged or cut short
+//	MF-ENVELOPE-IDENTITY       an identity file is missing, unreadable or no age identity
+//	MF-ENVELOPE-EXPOSED        an identity file can be read by others
+//	MF-ENVELOPE-WRITE          an identity file or a ciphertext cannot be written
+package envelope
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"filippo.io/age"
+)
+
+// Sizes of an age v1 file with X25519 stanzas, in bytes: see the specification's
+// header and payload sections.
+const (
+	headerLine  = 22       // "age-encryption.org/v1\n"
+	stanza      = 54 + 44  // "-> X25519 <43>\n" and a body line of 43 characters
+	footer      = 48       // "--- <43>\n"
+	nonce       = 16       //
+	chunk       = 64 << 10 // plaintext sealed under one tag
+	tag         = 16       //
+	emptyChunks = 1        // an empty plaintext still has one chunk
+)
+
+// SealedSize is the length in bytes of what [Seal] writes for a plaintext of
+// that many bytes and so many distinct recipients. A reader bounds a stranger's
+// ciphertext with it.
+func SealedSize(plain int64, recipients int) int64 {
+	chunks := max(emptyChunks, (plain+chunk-1)/chunk)
+	return headerLine + int64(recipients)*stanza + footer + nonce + plain + chunks*tag
+}
+
+// CheckRecipient reports whether s is an age X25519 recipient ("age1…"). The
+// error is MF-ENVELOPE-RECIPIENT.
+func CheckRecipient(s string) error {
+	_, err := parseRecipient(s)
+	return err
+}
+
+func parseRecipient(s string) (*age.X25519Recipient, error) {
+	r, err := age.ParseX25519Recipient(s)
+	if err != nil {
+		return nil, fmt.Errorf("MF-ENVELOPE-RECIPIENT: %q is no age X25519 recipient: %w; ask its owner for the line that begins with age1", s, err)
+	}
+	return r, nil
+}
+
+// parseRecipients drops doubles and refuses an empty set.
+func parseRecipients(recipients []string) ([]age.Recipient, error) {
+	if len(recipients) == 0 {
+		return nil, errors.New("MF-ENVELOPE-RECIPIENT: there is nobody to encrypt to; name at least one recipient")
+	}
+	distinct := slices.Compact(slices.Sorted(slices.Values(recipients)))
+	parsed := make([]age.Recipient, len(distinct))
+	for i, s := range distinct {
+		r, err := parseRecipient(s)
+		if err != nil {
+			return nil, err
+		}
+		parsed[i] = r
+	}
+	return parsed, nil
+}
+
+// Seal starts an age file on dst that each of the recipients can open. Doubled
+// recipients count once. What is written to the result is encrypted in chunks of
+// 64 KiB; Close writes the last one and must be called, or the file is cut short
+// and [Open] refuses it. Close does not close dst.
+func Seal(dst io.Writer, recipients ...string) (io.WriteCloser, error) {
+	parsed, err := parseRecipients(recipients)
+	if err != nil {
+		return nil, err
+	}
+	return seal(dst, parsed)
+}
+
+func seal(dst io.Writer, recipients []age.Recipient) (io.WriteCloser, error) {
+	w, err := age.Encrypt(dst, recipients...)
+	if err != nil {
+		return nil, fmt.Errorf("MF-ENVELOPE-WRITE: the ciphertext's header could not be written: %w; check the destination", err)
+	}
+	return w, nil
+}
+
+// SealReader is [Seal] turned round: reading it gives the age file of what src
+// holds. An error of src comes out unchanged, so a plaintext that could not be
+// read whole never becomes a whole ciphertext. Close releases it before its end.
+func SealReader(src io.Reader, recipients ...string) (io.ReadCloser, error) {
+	parsed, err := parseRecipients(recipients)
+	if err != nil {
+		return nil, err
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(sealAll(w, src, parsed)) }()
+	return r, nil
+}
+
+func sealAll(dst io.Writer, src io.Reader, recipients []age.Recipient) error {
+	sealed, err := seal(dst, recipients)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(sealed, src); err != nil {
+		return err
+	}
+	return sealed.Close()
+}
+
+// Open reads an age file's plaintext. Every chunk is authenticated before it is
+// given out, but only the end of the file proves that nothing was cut off: act
+// on the whole only after io.EOF. An error of src itself comes out unchanged;
+// anything else wrong with the ciphertext is MF-ENVELOPE-CORRUPT or
+// MF-ENVELOPE-NOT-RECIPIENT.
+func Open(src io.Reader, identity *Identity) (io.Reader, error) {
+	source := &watched{r: src}
+	plain, err := age.Decrypt(source, identity.x25519)
+	if err != nil {
+		return nil, source.explain(err)
+	}
+	return &opened{plain: plain, source: source}, nil
+}
+
+// watched remembers the error of the reader below age, which age may reword.
+type watched struct {
+	r   io.Reader
+	err error
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if err != nil && err != io.EOF {
+		w.err = err
+	}
+	return n, err
+}
+
+func (w *watched) explain(err error) error {
+	var stranger *age.NoIdentityMatchError
+	switch {
+	case w.err != nil:
+		return w.err
+	case errors.As(err, &stranger):
+		return errors.New("MF-ENVELOPE-NOT-RECIPIENT: the ciphertext is not addressed to this identity; use the identity it was encrypted to, or ask the sender to encrypt it again")
+	default:
+		return fmt.Errorf("MF-ENVELOPE-CORRUPT: the ciphertext is damaged, forged or cut short: %w; fetch it again", err)
+	}
+}
+
+type opened struct {
+	plain  io.Reader
+	source *watched
+}
+
+func (o *opened) Read(p []byte) (int, error) {
+	n, err := o.plain.Read(p)
+	if err != nil && err != io.EOF {
+		err = o.source.explain(err)
+	}
+	return n, err
+}

@@ -1,0 +1,116 @@
+package envelope
+
+import (
+	"bytes"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"filippo.io/age"
+)
+
+// Identity is an age X25519 key pair: what opens the envelopes addressed to it.
+type Identity struct{ x25519 *age.X25519Identity }
+
+// NewIdentity makes a fresh key pair that is stored nowhere.
+func NewIdentity() (*Identity, error) {
+	x, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, fmt.Errorf("MF-ENVELOPE-IDENTITY: no key could be made: %w; check the system's random source", err)
+	}
+	return &Identity{x25519: x}, nil
+}
+
+// Recipient is the public half, "age1…": what others encrypt to.
+func (i *Identity) Recipient() string { return i.x25519.Recipient().String() }
+
+// Secret derives 32 bytes from the private half for one purpose (HKDF-SHA256,
+// RFC 5869, with the purpose as info). Different purposes give independent
+// secrets, and none of them tells anything of the key.
+func (i *Identity) Secret(purpose string) []byte {
+	secret, err := hkdf.Key(sha256.New, []byte(i.x25519.String()), nil, "medfed "+purpose, sha256.Size)
+	if err != nil {
+		panic(err) // only a length beyond RFC 5869's limit
+	}
+	return secret
+}
+
+// LoadIdentity reads an identity file as age-keygen writes it: one
+// AGE-SECRET-KEY-1… line, comments allowed. A file that others can read is
+// refused with MF-ENVELOPE-EXPOSED, anything else wrong is MF-ENVELOPE-IDENTITY.
+func LoadIdentity(path string) (*Identity, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("MF-ENVELOPE-IDENTITY: the identity file cannot be read: %w; name the right file, or let medfed make one", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("MF-ENVELOPE-EXPOSED: identity file %s has mode %04o, so others can read it; chmod 600 it, and make a new one if they may have", path, info.Mode().Perm())
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("MF-ENVELOPE-IDENTITY: the identity file cannot be read: %w; check its owner and mode", err)
+	}
+	return parseIdentity(path, content)
+}
+
+func parseIdentity(path string, content []byte) (*Identity, error) {
+	found, err := age.ParseIdentities(bytes.NewReader(content))
+	if err != nil {
+		// age's words may quote the line, which is the secret: they are not passed on.
+		return nil, fmt.Errorf("MF-ENVELOPE-IDENTITY: %s holds no age identity; restore it from its copy, or remove it to make a new one", path)
+	}
+	if len(found) != 1 {
+		return nil, fmt.Errorf("MF-ENVELOPE-IDENTITY: %s holds %d identities; leave one", path, len(found))
+	}
+	x, ok := found[0].(*age.X25519Identity)
+	if !ok {
+		return nil, fmt.Errorf("MF-ENVELOPE-IDENTITY: %s holds no X25519 identity; make one with age-keygen or medfed", path)
+	}
+	return &Identity{x25519: x}, nil
+}
+
+// LoadOrCreateIdentity reads the identity file, or makes it when there is none:
+// mode 0600, whole or not at all, never over an existing one. Of several
+// processes that race to make it one wins and all return the winner's.
+func LoadOrCreateIdentity(path string) (*Identity, error) {
+	identity, err := LoadIdentity(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return identity, err
+	}
+	if identity, err = NewIdentity(); err != nil {
+		return nil, err
+	}
+	err = createExclusive(path, fmt.Appendf(nil, "# public key: %s\n%s\n", identity.Recipient(), identity.x25519))
+	if errors.Is(err, fs.ErrExist) {
+		return LoadIdentity(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("MF-ENVELOPE-WRITE: the identity file cannot be made: %w; check that its folder exists and can be written", err)
+	}
+	return identity, nil
+}
+
+// createExclusive writes a synced file of mode 0600 beside path and links it into
+// place, which fails with fs.ErrExist rather than replace anything.
+func createExclusive(path string, content []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".identity-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name())
+	_, err = temporary.Write(content)
+	if err == nil {
+		err = temporary.Sync()
+	}
+	if closeErr := temporary.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Link(temporary.Name(), path)
+}

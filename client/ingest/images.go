@@ -1,0 +1,97 @@
+package ingest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/client/envelope"
+)
+
+// WriteImages decrypts the ingested images of a label into folder/label/, named
+// by their digests, as dataset.LoadFolder reads them, and gives their number. Every
+// image is checked against its digest before it gets its name. The label is the
+// name of the folder an image was found in. The files are the patients' plain
+// images: make the folder a temporary one and remove it after training. Errors:
+// MF-INGEST-OUTPUT, MF-INGEST-DIGEST, and those of envelope and store.
+func WriteImages(ctx context.Context, store Store, key *envelope.Identity, entries []Entry, label, folder string) (int, error) {
+	if label == "" || label != filepath.Base(label) || label == "." || label == ".." {
+		return 0, codes.Errorf("MF-INGEST-OUTPUT", "the label is no name of a folder; name one that images were found in")
+	}
+	target := filepath.Join(folder, label)
+	if err := os.MkdirAll(target, 0o700); err != nil {
+		return 0, unwritable(err)
+	}
+	written := 0
+	for _, e := range entries {
+		suffix, isImage := map[string]string{TypePNG: ".png", TypeJPEG: ".jpg"}[e.ContentType]
+		if !e.Done || !isImage || e.Label != label {
+			continue
+		}
+		if err := writeImage(ctx, store, key, e, filepath.Join(target, e.Digest+suffix)); err != nil {
+			return written, err
+		}
+		written++
+	}
+	return written, nil
+}
+
+func writeImage(ctx context.Context, store Store, key *envelope.Identity, e Entry, path string) (err error) {
+	own, err := envelope.Unwrap(e.Wrap, key)
+	if err != nil {
+		return err
+	}
+	sealed, err := store.Get(ctx, e.CID)
+	if err != nil {
+		return err
+	}
+	defer sealed.Close()
+	plain, err := envelope.Open(sealed, own)
+	if err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".image-*")
+	if err != nil {
+		return unwritable(err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(file.Name()))
+		}
+	}()
+	hash := sha256.New()
+	_, err = io.Copy(&output{file}, io.TeeReader(plain, hash))
+	if closed := file.Close(); closed != nil {
+		err = errors.Join(err, unwritable(closed))
+	}
+	if err != nil {
+		return err
+	}
+	if hex.EncodeToString(hash.Sum(nil)) != e.Digest {
+		return codes.Errorf("MF-INGEST-DIGEST", "an image is not the one that was ingested; ingest it again")
+	}
+	if err := os.Rename(file.Name(), path); err != nil {
+		return unwritable(err)
+	}
+	return nil
+}
+
+// output gives errors of writing their code.
+type output struct{ file *os.File }
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.file.Write(p)
+	if err != nil {
+		err = unwritable(err)
+	}
+	return n, err
+}
+
+func unwritable(err error) error {
+	return codes.Errorf("MF-INGEST-OUTPUT", "the image can't be written: %v; check folder and disk", err)
+}

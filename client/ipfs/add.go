@@ -1,0 +1,140 @@
+package ipfs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/ipfs/boxo/files"
+)
+
+// Add streams r into the node, pins it there and returns its CID. The CID is
+// computed here while the bytes pass; a node that reports another one gets
+// MF-IPFS-ADD. An error of r itself comes back unchanged, and nothing is pinned.
+// r is not read any more once Add has returned.
+func (c *Client) Add(ctx context.Context, r io.Reader) (string, error) {
+	ctx, progress, stop := c.watch(ctx)
+	defer stop()
+	source := &source{r: r, progress: progress}
+	defer source.end()
+
+	ours := make(chan computed, 1)
+	hashed, hashing := io.Pipe()
+	go func() {
+		s, err := ComputeCID(hashed)
+		hashed.CloseWithError(err)
+		ours <- computed{s, err}
+	}()
+	theirs, err := c.upload(ctx, io.TeeReader(source, hashing))
+	hashing.CloseWithError(errors.Join(source.failure(), err)) // nil ends it with io.EOF
+	own := <-ours
+
+	switch failed := source.failure(); {
+	case failed != nil:
+		return "", failed
+	case err != nil:
+		return "", c.diagnose(ctx, err)
+	case own.err != nil:
+		return "", fmt.Errorf("MF-IPFS-ADD: the CID could not be computed: %w; add the content again", own.err)
+	case own.cid != theirs:
+		return "", fmt.Errorf("MF-IPFS-ADD: the node at %s stored %s where %s was sent; do not use this node", c.url, theirs, own.cid)
+	}
+	return own.cid, nil
+}
+
+type computed struct {
+	cid string
+	err error
+}
+
+// upload sends the content and returns the CID that the node reports.
+func (c *Client) upload(ctx context.Context, r io.Reader) (string, error) {
+	file := files.NewReaderFile(io.NopCloser(r))
+	body := files.NewMultiFileReader(files.NewMapDirectory(map[string]files.Node{"": file}), false, false)
+	answer, err := c.api.Request("add").
+		Option("cid-version", 1).
+		Option("hash", "sha2-256").
+		Option("raw-leaves", true).
+		Option("chunker", fmt.Sprintf("size-%d", chunkSize)).
+		Option("max-file-links", maxLinks).
+		Option("trickle", false).
+		Option("inline", false).
+		Option("pin", true).
+		Option("progress", false).
+		Body(body).
+		Send(ctx)
+	if err != nil {
+		return "", err
+	}
+	if answer.Error != nil {
+		return "", answer.Error
+	}
+	defer answer.Cancel()
+	var last struct{ Hash string }
+	for decoder := json.NewDecoder(io.LimitReader(answer.Output, maxAnswer)); ; {
+		if err := decoder.Decode(&last); err == io.EOF {
+			break
+		} else if err != nil {
+			return "", fmt.Errorf("its answer to an add cannot be read: %w", err)
+		}
+	}
+	if last.Hash == "" {
+		return "", errors.New("its answer to an add names no CID")
+	}
+	return last.Hash, nil
+}
+
+// maxAnswer bounds an answer that has no content in it.
+const maxAnswer = 1 << 20
+
+// diagnose explains a failed upload. A node that refuses an upload may close the
+// connection before its answer is read, so the node is asked again with a call
+// that has no body.
+func (c *Client) diagnose(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		if simpler := c.Check(ctx); simpler != nil {
+			return simpler
+		}
+	}
+	return c.explain(ctx, "adding a file", err)
+}
+
+// source is the caller's reader on its way into a request. The transport may go
+// on reading for a moment after the request has failed; end keeps it from the
+// caller's reader.
+type source struct {
+	mu       sync.Mutex
+	r        io.Reader
+	progress func()
+	ended    bool
+	err      error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return 0, io.ErrClosedPipe
+	}
+	n, err := s.r.Read(p)
+	s.progress()
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+func (s *source) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+}
+
+func (s *source) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}

@@ -1,0 +1,82 @@
+package ipfs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/ipfs/kubo/client/rpc"
+)
+
+// Pin makes the node fetch everything below the CID and keep it. It may take as
+// long as it progresses. Pinning what is pinned is a success.
+func (c *Client) Pin(ctx context.Context, s string) error {
+	if err := CheckCID(s); err != nil {
+		return err
+	}
+	ctx, progress, stop := c.watch(ctx)
+	defer stop()
+	doing := "pinning " + s
+	answer, err := c.api.Request("pin/add", s).
+		Option("recursive", true).
+		Option("progress", true).
+		Send(ctx)
+	if err != nil {
+		return c.explain(ctx, doing, err)
+	}
+	if answer.Error != nil {
+		return c.explain(ctx, doing, answer.Error)
+	}
+	defer answer.Cancel()
+	if err := awaitPin(answer.Output, progress); err != nil {
+		return c.explain(ctx, doing, err)
+	}
+	return nil
+}
+
+// awaitPin reads the node's reports, twice a second, until the one that names the
+// pin; only a report that shows more blocks or bytes than before is progress.
+func awaitPin(r io.Reader, progress func()) error {
+	type report struct {
+		Pins     []string
+		Progress int
+		Bytes    uint64
+	}
+	var last report
+	for decoder := json.NewDecoder(r); ; {
+		var now report
+		if err := decoder.Decode(&now); err == io.EOF {
+			return errors.New("its answer to a pin ended before the pin")
+		} else if err != nil {
+			return err
+		}
+		if len(now.Pins) > 0 {
+			return nil
+		}
+		if now.Progress > last.Progress || now.Bytes > last.Bytes {
+			progress()
+		}
+		last = now
+	}
+}
+
+// Unpin lets the node forget what is below the CID at its next collection of
+// garbage. Unpinning what is not pinned is a success.
+func (c *Client) Unpin(ctx context.Context, s string) error {
+	if err := CheckCID(s); err != nil {
+		return err
+	}
+	ctx, cancel := c.patience(ctx)
+	defer cancel()
+	err := c.api.Request("pin/rm", s).Option("recursive", true).Exec(ctx, nil)
+	var answer *rpc.Error
+	if errors.As(err, &answer) && strings.Contains(answer.Message, "not pinned") {
+		return nil
+	}
+	if err != nil {
+		return c.explain(ctx, "unpinning "+s, err)
+	}
+	return nil
+}

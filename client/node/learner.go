@@ -1,0 +1,37 @@
+package node
+
+import (
+	"context"
+
+	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/fed"
+	"github.com/medfed/medfed/trainer/metrics"
+	"github.com/medfed/medfed/trainer/model"
+	"github.com/medfed/medfed/trainer/weights"
+)
+
+// Learner is the machine learning a node does. All of it is deterministic: the
+// same arguments give the same bytes.
+type Learner interface {
+	Train(ctx context.Context, spec model.Spec, start *weights.Weights, data dataset.Split, o model.TrainOptions) (*weights.Weights, error)
+	Evaluate(ctx context.Context, spec model.Spec, w *weights.Weights, data dataset.Split) (metrics.Result, error)
+	Aggregate(strategy string, previous *weights.Weights, updates []fed.Update) (*weights.Weights, error)
+}
+
+// Local is the trainer of this module.
+type Local struct{}
+
+// Train is model.Train.
+func (Local) Train(ctx context.Context, spec model.Spec, start *weights.Weights, data dataset.Split, o model.TrainOptions) (*weights.Weights, error) {
+	return model.Train(ctx, spec, start, data, o)
+}
+
+// Evaluate is model.Evaluate.
+func (Local) Evaluate(ctx context.Context, spec model.Spec, w *weights.Weights, data dataset.Split) (metrics.Result, error) {
+	return model.Evaluate(ctx, spec, w, data)
+}
+
+// Aggregate is fed.Aggregate.
+func (Local) Aggregate(strategy string, previous *weights.Weights, updates []fed.Update) (*weights.Weights, error) {
+	return fed.Aggregate(strategy, previous, updates)
+}

@@ -1,0 +1,36 @@
+package node
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+)
+
+// The purposes of a node's salts.
+const (
+	beaconSalt = "beacon" // opens what the node committed to when it joined; round 0
+	scoreSalt  = "score"  // seals its scores of a round
+)
+
+// salt is 32 bytes that only this node can know and that it can always make
+// again: HMAC-SHA256 under a secret of its identity. Each field goes in with its
+// length, so that no two sets of fields are one.
+func (n *Node) salt(purpose string, round int) string {
+	mac := hmac.New(sha256.New, n.Identity.Secret("salt"))
+	for _, field := range []string{purpose, n.Task, strconv.Itoa(round), n.ID} {
+		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(len(field))))
+		mac.Write([]byte(field))
+	}
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// trainingSeed mixes the task's seed with round and node, so that nodes and
+// rounds shuffle differently and a round trained again gives the same bytes.
+func trainingSeed(seed int64, round int, node string) int64 {
+	mixed := binary.BigEndian.AppendUint64(nil, uint64(seed))
+	mixed = binary.BigEndian.AppendUint64(mixed, uint64(round))
+	sum := sha256.Sum256(append(mixed, node...))
+	return int64(binary.BigEndian.Uint64(sum[:]) >> 1)
+}

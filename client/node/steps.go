@@ -1,0 +1,202 @@
+package node
+
+import (
+	"context"
+	"slices"
+
+	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/trainer/fed"
+	"github.com/medfed/medfed/trainer/model"
+	"github.com/medfed/medfed/trainer/weights"
+)
+
+// perform does one step on the view it was decided on. A step of a round ends
+// when its time is over or an event says that the round has moved on.
+func (n *Node) perform(ctx context.Context, v View, a Action) error {
+	switch a.Kind {
+	case Join:
+		request := fl.JoinRequest{Task: n.Task, Recipient: n.Identity.Recipient(), Commitment: fl.SaltCommitment(n.Task, n.ID, n.salt(beaconSalt, 0))}
+		return n.submit(ctx, a, "task:JoinTask", request)
+	case Start:
+		return n.start(ctx, v, a)
+	case RevealSalt:
+		return n.submit(ctx, a, "task:RevealSalt", fl.RevealSaltRequest{Task: n.Task, Salt: n.salt(beaconSalt, 0)})
+	case OpenRound, CloseTraining, CloseCommits, Tally, CloseRound:
+		return n.submit(ctx, a, moves[a.Kind], fl.RoundRequest{Task: n.Task, Round: a.Round})
+	}
+	ctx, done := n.running.begin(ctx, v, a)
+	defer done()
+	var err error
+	switch a.Kind {
+	case Train:
+		err = n.train(ctx, v, a)
+	case Score:
+		err = n.score(ctx, v, a)
+	case Reveal:
+		err = n.reveal(ctx, v, a)
+	case Attest, Propose:
+		err = n.aggregate(ctx, v, a)
+	case Wait:
+		n.prepare(ctx, v)
+	}
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	return err
+}
+
+// start encrypts the first model, which only the coordinator could open so far,
+// to all nodes that have joined.
+func (n *Node) start(ctx context.Context, v View, a Action) error {
+	first, err := n.models.fetch(ctx, v.Task.Task.Initial, 0)
+	if err != nil {
+		return err
+	}
+	ref, err := n.models.put(ctx, first, Recipients(v.Task), 0)
+	if err != nil {
+		return err
+	}
+	return n.submit(ctx, a, "task:StartTask", fl.StartRequest{Task: n.Task, First: ref, Nodes: len(v.Task.Nodes)})
+}
+
+// moves are the transactions that move a round on.
+var moves = map[Kind]string{
+	OpenRound:     "round:OpenRound",
+	CloseTraining: "round:CloseTraining",
+	CloseCommits:  "round:CloseCommits",
+	Tally:         "round:Tally",
+	CloseRound:    "round:CloseRound",
+}
+
+func (n *Node) submit(ctx context.Context, a Action, transaction string, request any) error {
+	defer n.journal.span(SpanLedger, a.Round, transaction)()
+	return n.Ledger.Submit(ctx, transaction, request, nil)
+}
+
+// made is what this node made for the round it is in, so that a failed submit
+// does not cost a second training or a second copy in IPFS.
+type made struct {
+	round   int
+	trained *weights.Weights
+	failed  error // of a training that would fail again
+	stored  map[Kind]fl.ModelRef
+	tried   map[string]bool // digests that prepare has tried to get
+}
+
+// in forgets what was made for other rounds.
+func (m *made) in(round int) *made {
+	if m.round != round {
+		*m = made{round: round, stored: map[Kind]fl.ModelRef{}, tried: map[string]bool{}}
+	}
+	return m
+}
+
+// train makes this node's update from the previous global model (Hu et al.
+// section 4.2) and submits it.
+func (n *Node) train(ctx context.Context, v View, a Action) error {
+	made := n.made.in(a.Round)
+	if made.failed != nil {
+		return made.failed
+	}
+	if made.trained == nil {
+		start, err := n.global(ctx, v.Task, v.Round.Round.Previous, v.Round.Round.PreviousRound, a.Round)
+		if err != nil {
+			return err
+		}
+		if made.trained, err = n.fit(ctx, v.Task.Task.Terms, start, a.Round); err != nil {
+			if ctx.Err() == nil { // it is deterministic
+				made.failed = err
+			}
+			return err
+		}
+		if n.Tamper != nil {
+			made.trained = n.Tamper(a.Round, made.trained)
+		}
+	}
+	ref, err := n.store(ctx, v, a, made.trained)
+	if err != nil {
+		return err
+	}
+	return n.submit(ctx, a, "round:SubmitUpdate", fl.UpdateRequest{Task: n.Task, Round: a.Round, Model: ref, NumExamples: int64(n.Train.Len())})
+}
+
+func (n *Node) fit(ctx context.Context, terms fl.Terms, start *weights.Weights, round int) (*weights.Weights, error) {
+	defer n.journal.span(SpanTraining, round, "")()
+	strategy, err := fed.Parse(terms.Strategy)
+	if err != nil {
+		return nil, err
+	}
+	return n.Learner.Train(ctx, Spec(terms), fed.Model(start), n.Train, model.TrainOptions{
+		Epochs:       terms.Training.Epochs,
+		BatchSize:    terms.Training.BatchSize,
+		LearningRate: float64(terms.Training.LearningRate) / float64(fl.One),
+		Momentum:     float64(terms.Training.Momentum) / float64(fl.One),
+		ProximalMu:   strategy.ProximalMu(),
+		Seed:         trainingSeed(terms.Training.Seed, round, n.ID),
+	})
+}
+
+// store puts what a step made into IPFS, once a round.
+func (n *Node) store(ctx context.Context, v View, a Action, w *weights.Weights) (fl.ModelRef, error) {
+	made := n.made.in(a.Round)
+	if ref, done := made.stored[a.Kind]; done {
+		return ref, nil
+	}
+	ref, err := n.models.put(ctx, w, Recipients(v.Task), a.Round)
+	if err == nil {
+		made.stored[a.Kind] = ref
+	}
+	return ref, err
+}
+
+// Recipients are all who may read a task's weights: its nodes and its
+// coordinator, the task's cluster of trust.
+func Recipients(t fl.TaskState) []string {
+	all := []string{t.Task.Recipient}
+	for _, node := range t.Nodes {
+		all = append(all, node.Recipient)
+	}
+	return all
+}
+
+// Spec is the architecture that a task's terms name.
+func Spec(t fl.Terms) model.Spec {
+	return model.Spec{Name: t.Model, Channels: t.Channels, Size: t.ImageSize, Classes: t.Classes}
+}
+
+// prepare uses the time a node has to wait for what its next steps need: everyone
+// fetches a new global model, and a master scores the updates that are in. Each
+// is tried once; what fails is tried, and reported, when it is needed.
+func (n *Node) prepare(ctx context.Context, v View) {
+	if v.Round == nil || n.Coordinator {
+		return
+	}
+	tried := n.made.in(v.Round.Round.Number).tried
+	fetch := func(ref fl.ModelRef) *weights.Weights {
+		if tried[ref.Digest] {
+			return n.models.find(ref.Digest)
+		}
+		tried[ref.Digest] = true
+		w, err := n.models.fetch(ctx, ref, v.Round.Round.Number)
+		if err != nil {
+			n.Log.Debug("a model is not yet to be had", "digest", ref.Digest, "error", err)
+		}
+		return w
+	}
+	ref, _ := newestGlobal(v)
+	global := fetch(ref)
+	if global == nil || v.Round.Round.Phase != fl.RoundTraining || !slices.Contains(v.Round.Round.Masters, n.ID) {
+		return
+	}
+	if _, err := n.scoreOf(ctx, v, ref.Digest, global, fl.PreviousGlobal); err != nil {
+		return
+	}
+	for _, update := range v.Round.Updates {
+		if tried[update.Model.Digest] {
+			continue
+		}
+		if w := fetch(update.Model); w != nil {
+			_, _ = n.scoreUpdate(ctx, v, update, w, global) // remembered
+		}
+	}
+}

@@ -1,0 +1,470 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/contract"
+	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/ledgertest"
+	"github.com/medfed/medfed/client/envelope"
+	"github.com/medfed/medfed/client/ipfs"
+	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/fed"
+	"github.com/medfed/medfed/trainer/metrics"
+	"github.com/medfed/medfed/trainer/model"
+	"github.com/medfed/medfed/trainer/weights"
+)
+
+// world is a consortium in one process: the real contracts on an in-memory
+// Fabric, an IPFS of one map, nine nodes of five organisations and a coordinator.
+type world struct {
+	t     testing.TB
+	chain *chain
+	files *files
+	terms fl.Terms
+	nodes []string // IDs, the coordinator's last
+
+	mu         sync.Mutex
+	identities map[string]*ledgertest.Identity
+	keys       map[string]*envelope.Identity
+	journals   map[string]*bytes.Buffer
+	configure  func(*Config) // of every node, when set
+}
+
+// newChaincode makes the contracts once: they keep no state.
+var newChaincode = sync.OnceValues(contract.New)
+
+// newWorld makes a consortium whose task waits for its nodes.
+func newWorld(t testing.TB, change func(*fl.Terms)) *world {
+	t.Helper()
+	chaincode, err := newChaincode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := ledgertest.New(chaincode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{
+		t: t, chain: &chain{ledger: l, began: time.Now()}, files: &files{content: map[string][]byte{}},
+		identities: map[string]*ledgertest.Identity{}, keys: map[string]*envelope.Identity{}, journals: map[string]*bytes.Buffer{},
+	}
+	w.enrol("ResearchCentreMSP", "node1", ledger.RoleTrainer)
+	for hospital := 1; hospital <= 4; hospital++ {
+		for n := 1; n <= 2; n++ {
+			w.enrol(fmt.Sprintf("Hospital%dMSP", hospital), fmt.Sprintf("node%d", n), ledger.RoleTrainer)
+		}
+	}
+	w.enrol("ResearchCentreMSP", "coordinator", ledger.RoleCoordinator)
+	w.createTask(change)
+	return w
+}
+
+func (w *world) coordinator() string { return w.nodes[len(w.nodes)-1] }
+func (w *world) trainers() []string  { return w.nodes[:len(w.nodes)-1] }
+
+func (w *world) enrol(org, name string, role ledger.Role) {
+	w.t.Helper()
+	id := org + "/" + name
+	key, err := envelope.NewIdentity()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.nodes = append(w.nodes, id)
+	w.identities[id] = w.chain.ledger.Identity(org, name, string(role))
+	w.keys[id] = key
+	w.journals[id] = &bytes.Buffer{}
+}
+
+func (w *world) createTask(change func(*fl.Terms)) {
+	w.t.Helper()
+	w.terms = fl.Terms{
+		Task: "t", Model: "stub", Data: "synthetic", Channels: 1, ImageSize: 1, Classes: 2,
+		Training: fl.Training{Epochs: 1, BatchSize: 1, LearningRate: 1000, Seed: 5},
+		Strategy: fl.StrategyFedAvg, Metric: fl.MetricAccuracy, ThresholdKind: fl.ThresholdAbsolute, Threshold: 500_000,
+		F: 1, Masters: 4, Participation: fl.One, MinUpdates: 3, MaxExamples: 1000, BaseWeight: 500_000, Rounds: 2, MaxFailed: 3,
+		Deadlines: fl.Deadlines{Starting: 60, Training: 60, Committing: 60, Revealing: 60, Aggregating: 60},
+		Recipient: w.keys[w.coordinator()].Recipient(),
+	}
+	if change != nil {
+		change(&w.terms)
+	}
+	ref, err := Put(w.t.Context(), w.files, vector(0, 0, 0, 0), []string{w.terms.Recipient})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.terms.Initial = ref
+	w.do(w.coordinator(), "task:CreateTask", w.terms, nil)
+}
+
+// do is a transaction by hand.
+func (w *world) do(id, transaction string, request, result any) {
+	w.t.Helper()
+	if err := w.account(id).Submit(w.t.Context(), transaction, request, result); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) account(id string) *account { return &account{w.chain, w.identities[id]} }
+
+// config is a node's, as the CLI would make it.
+func (w *world) config(id string) Config {
+	c := Config{
+		ID: id, Task: "t", Coordinator: id == w.coordinator(), Identity: w.keys[id],
+		Ledger: w.account(id), Store: w.files, Learner: stub{}, Log: w.log(id), Now: w.chain.now,
+		Stagger: time.Second, Poll: time.Second, Journal: &lockedWriter{mu: &w.mu, to: w.journals[id]},
+	}
+	if c.Coordinator {
+		c.ExpectNodes, c.Test = len(w.trainers()), examples(4)
+	} else {
+		c.Train, c.Validation = examples(10+slices.Index(w.nodes, id)), examples(3)
+	}
+	if w.configure != nil {
+		w.configure(&c)
+	}
+	return c
+}
+
+func (w *world) log(id string) *slog.Logger {
+	if !testing.Verbose() {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", id)
+}
+
+// run lets the named nodes take part until the task is over.
+func (w *world) run(ids ...string) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Minute)
+	defer cancel()
+	var group sync.WaitGroup
+	for _, id := range ids {
+		group.Go(func() {
+			n, err := New(w.config(id))
+			if err == nil {
+				err = n.Run(ctx)
+			}
+			if err != nil {
+				w.t.Errorf("%s: %v", id, err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// onEvent calls f with each new state of the newest round until the test ends.
+func (w *world) onEvent(f func(fl.RoundState)) {
+	w.t.Helper()
+	events, err := w.account(w.coordinator()).Events(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	go func() {
+		for event := range events {
+			var state fl.RoundState
+			request := fl.RoundRequest{Task: "t", Round: event.Round}
+			if event.Round > 0 && w.account(w.coordinator()).Evaluate(w.t.Context(), "round:GetRound", request, &state) == nil {
+				f(state)
+			}
+		}
+	}()
+}
+
+func (w *world) task() (state fl.TaskState) {
+	w.t.Helper()
+	if err := w.account(w.coordinator()).Evaluate(w.t.Context(), "task:GetTask", fl.TaskRequest{Task: "t"}, &state); err != nil {
+		w.t.Fatal(err)
+	}
+	return state
+}
+
+func (w *world) round(number int) (state fl.RoundState) {
+	w.t.Helper()
+	if err := w.account(w.coordinator()).Evaluate(w.t.Context(), "round:GetRound", fl.RoundRequest{Task: "t", Round: number}, &state); err != nil {
+		w.t.Fatal(err)
+	}
+	return state
+}
+
+// wantCompleted checks that the task has completed, and that each of its rounds
+// closed with what everyone sent, once.
+func (w *world) wantCompleted() {
+	w.t.Helper()
+	state := w.task()
+	if state.Task.Phase != fl.TaskCompleted || state.Closed != w.terms.Rounds {
+		w.t.Fatalf("the task is %s with %d rounds closed of %d", state.Task.Phase, state.Closed, state.LastRound)
+	}
+	for number := 1; number <= state.LastRound; number++ {
+		r := w.round(number)
+		if r.Round.Phase != fl.RoundClosed {
+			w.t.Errorf("round %d is %s: %s", number, r.Round.Phase, r.Round.Reason)
+			continue
+		}
+		global, err := Fetch(w.t.Context(), w.files, *r.Round.Global, w.keys[w.nodes[0]])
+		if err != nil {
+			w.t.Errorf("the global model of round %d: %v", number, err)
+		} else if got := quality(global); number > 1 && got < 0.7 {
+			w.t.Errorf("the global model of round %d has quality %v", number, got)
+		}
+	}
+}
+
+func (w *world) spans(id string) []Span {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	spans, err := ReadJournal(bytes.NewReader(w.journals[id].Bytes()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return spans
+}
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	to io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.to.Write(p)
+}
+
+// chain is the in-memory Fabric with a clock that runs, and its subscribers.
+type chain struct {
+	ledger *ledgertest.Ledger
+	began  time.Time
+
+	mu          sync.Mutex
+	ahead       time.Duration
+	delivered   uint64 // blocks whose events have been delivered
+	subscribers map[chan Event]context.Context
+}
+
+// now is the ledger's own time. It runs as the machine's does, and jumps when a
+// test lets a deadline pass.
+func (c *chain) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return ledgertest.Start.Add(time.Since(c.began) + c.ahead)
+}
+
+// jump sets the clock to a deadline that lies ahead.
+func (c *chain) jump(deadline int64) {
+	left := time.Unix(deadline, 0).Sub(c.now())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += max(0, left)
+}
+
+// deliver sends the events of new blocks to all subscribers.
+func (c *chain) deliver() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.ledger.Events(c.delivered) {
+		event := Event{Name: e.Name}
+		if err := json.Unmarshal(e.Payload, &event.Event); err != nil {
+			panic(err)
+		}
+		for subscriber, ctx := range c.subscribers {
+			select {
+			case subscriber <- event:
+			case <-ctx.Done():
+			}
+		}
+		c.delivered = max(c.delivered, e.Block+1)
+	}
+}
+
+// account is the ledger as one identity sees it: what client/gateway is on a real
+// network, retries of conflicts included.
+type account struct {
+	chain    *chain
+	identity *ledgertest.Identity
+}
+
+func (a *account) Submit(ctx context.Context, transaction string, request, result any) error {
+	for attempt := 0; ; attempt++ {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		a.chain.ledger.SetTime(a.chain.now())
+		r, err := a.chain.ledger.Submit(a.identity, transaction, request)
+		var conflict *ledgertest.CommitError
+		if errors.As(err, &conflict) && attempt < 20 {
+			continue
+		}
+		if err != nil {
+			return refused(err)
+		}
+		a.chain.deliver()
+		if result == nil {
+			return nil
+		}
+		return json.Unmarshal(r.Payload, result)
+	}
+}
+
+func (a *account) Evaluate(ctx context.Context, transaction string, request, result any) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	answer, err := a.chain.ledger.Evaluate(a.identity, transaction, request)
+	if err != nil {
+		return refused(err)
+	}
+	return json.Unmarshal(answer, result)
+}
+
+func refused(err error) error {
+	if message := codes.From(err.Error()); message != "" {
+		return errors.New(message)
+	}
+	return err
+}
+
+func (a *account) Events(ctx context.Context) (<-chan Event, error) {
+	a.chain.mu.Lock()
+	defer a.chain.mu.Unlock()
+	in, out := make(chan Event, 100), make(chan Event)
+	if a.chain.subscribers == nil {
+		a.chain.subscribers = map[chan Event]context.Context{}
+	}
+	a.chain.subscribers[in] = ctx
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case event := <-in:
+				select {
+				case out <- event:
+					continue
+				case <-ctx.Done():
+				}
+			case <-ctx.Done():
+			}
+			a.chain.mu.Lock()
+			delete(a.chain.subscribers, in)
+			a.chain.mu.Unlock()
+			return
+		}
+	}()
+	return out, nil
+}
+
+// files is IPFS as a map.
+type files struct {
+	mu      sync.Mutex
+	content map[string][]byte
+	gets    map[string]int // by CID
+	pins    map[string]int
+}
+
+func (f *files) Add(ctx context.Context, r io.Reader) (string, error) {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return "", err
+	}
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	cid, err := ipfs.ComputeCID(bytes.NewReader(content))
+	if err != nil {
+		return "", err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.content[cid] = content
+	return cid, nil
+}
+
+func (f *files) Get(ctx context.Context, cid string) (io.ReadCloser, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.gets == nil {
+		f.gets = map[string]int{}
+	}
+	f.gets[cid]++
+	content, ok := f.content[cid]
+	if !ok {
+		return nil, fmt.Errorf("MF-IPFS-TIMEOUT: fetching %s: nobody has it; check", cid)
+	}
+	return io.NopCloser(bytes.NewReader(content)), nil
+}
+
+func (f *files) Pin(_ context.Context, cid string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.pins == nil {
+		f.pins = map[string]int{}
+	}
+	f.pins[cid]++
+	return nil
+}
+
+// stub learns four numbers: training moves them towards 1, each node a little
+// beside it, and the quality is how near they are.
+type stub struct{}
+
+func vector(values ...float32) *weights.Weights {
+	return &weights.Weights{Tensors: []weights.Tensor{{Name: "w", Shape: []int{len(values)}, Data: values}}}
+}
+
+func (stub) Train(ctx context.Context, _ model.Spec, start *weights.Weights, data dataset.Split, o model.TrainOptions) (*weights.Weights, error) {
+	w := start.Clone()
+	for i := range w.Tensors[0].Data {
+		aside := float32(o.Seed>>(8*i)&0xff) / 0xff * 0.1
+		w.Tensors[0].Data[i] += 0.7 * (1 - w.Tensors[0].Data[i] + aside)
+	}
+	return w, ctx.Err()
+}
+
+// quality is 1 at the aim and 0 a distance of 1 from it.
+func quality(w *weights.Weights) float64 {
+	var far float64
+	for _, v := range w.Tensors[0].Data {
+		far += math.Abs(1-float64(v)) / float64(len(w.Tensors[0].Data))
+	}
+	return max(0, 1-far)
+}
+
+func (stub) Evaluate(ctx context.Context, _ model.Spec, w *weights.Weights, data dataset.Split) (metrics.Result, error) {
+	if w.Tensors[0].Data[0] == 1234 {
+		panic("numbers that the arithmetic cannot bear")
+	}
+	q := quality(w)
+	return metrics.Result{Accuracy: q, AUC: q / 2, NumExamples: data.Len()}, ctx.Err()
+}
+
+func (stub) Aggregate(strategy string, previous *weights.Weights, updates []fed.Update) (*weights.Weights, error) {
+	return fed.Aggregate(strategy, previous, updates)
+}
+
+func examples(n int) dataset.Split {
+	return dataset.Split{Images: make([]float32, n), Labels: make([]int, n)}
+}
+
+func wantCode(t testing.TB, err error, want codes.Code) {
+	t.Helper()
+	if err == nil || codes.CodeIn(err.Error()) != want || !strings.HasPrefix(err.Error(), string(want)+": ") {
+		t.Fatalf("%v, want %s", err, want)
+	}
+}

@@ -1,0 +1,203 @@
+package record
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/client/envelope"
+	"github.com/medfed/medfed/client/gateway"
+)
+
+// Addition is a new version's file and what belongs to it.
+type Addition struct {
+	Record            string       // record that gets another version, "" to register a new one
+	Kind              consent.Kind // of a new record
+	Patient           string       // pseudonym of a new record's patient
+	PatientIdentifier string       // the hospital's own; "" on a further version keeps that of the version before
+	PatientRecipient  string       // age recipient of the patient, who so holds a key of the own
+	ContentType       string       // media type, for instance image/png
+	File              io.Reader    // plain
+	Size              int64        // of the plain file in bytes for the progress, 0 when not known
+}
+
+// Added is a version that has become public.
+type Added struct {
+	Record  string   `json:"record"`
+	Version int      `json:"version"`
+	Digest  string   `json:"digest"` // salted, as the ledger has it
+	Size    int64    `json:"size"`   // of the ciphertext in bytes
+	Holders []string `json:"holders"`
+}
+
+// Add encrypts a file under a fresh key, stores it on the organisation's private
+// node, pins it on the others, and only then registers it. What can be refused is
+// refused before anything is stored; after a refusal by the ledger the file is
+// unpinned again. Needs Own, at least one of Others, and an officer's identity.
+func (c *Client) Add(ctx context.Context, a Addition) (Added, error) {
+	next, err := c.prepare(ctx, &a)
+	if err != nil {
+		return Added{}, err
+	}
+	key, err := envelope.NewIdentity()
+	if err != nil {
+		return Added{}, err
+	}
+	for wrap, recipient := range map[*string]string{&next.CustodianWrap: c.Key.Recipient(), &next.PatientWrap: a.PatientRecipient} {
+		if *wrap, err = envelope.Wrap(key, recipient); err != nil {
+			return Added{}, err
+		}
+	}
+	size, err := c.seal(ctx, a, key.Recipient(), &next)
+	if err != nil {
+		return Added{}, err
+	}
+	added, err := c.keepAndName(ctx, a, next, size)
+	if refused(err) {
+		err = errors.Join(err, c.takeBack(ctx, next, added.Digest != ""))
+	}
+	return added, err
+}
+
+// prepare checks what can be checked before anything is stored, and finds the
+// version's number.
+func (c *Client) prepare(ctx context.Context, a *Addition) (consent.PrivateVersion, error) {
+	next := consent.PrivateVersion{
+		Record: a.Record, Version: 1, Salt: NewSalt(), ContentType: a.ContentType, PatientIdentifier: a.PatientIdentifier,
+	}
+	if err := c.needOwn(); err != nil {
+		return next, err
+	}
+	if len(c.holders()) < 2 {
+		return next, codes.Errorf("MF-RECORD-HOLDERS", "only the own node would keep the file; name the profile of another member that keeps it too")
+	}
+	if err := envelope.CheckRecipient(a.PatientRecipient); err != nil {
+		return next, err
+	}
+	if a.Record == "" {
+		next.Record = NewRecordID()
+		return next, errors.Join(consent.CheckKind(a.Kind), consent.CheckPseudonym(a.Patient))
+	}
+	record, err := c.Ledger.GetRecord(ctx, a.Record)
+	if err != nil {
+		return next, err
+	}
+	if record.Status != consent.RecordActive {
+		return next, codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", record.Status)
+	}
+	next.Version = record.Versions + 1
+	if next.PatientIdentifier == "" {
+		before, err := c.Ledger.GetPrivate(ctx, record.Custodian, consent.VersionRequest{Record: record.Record, Version: record.Versions})
+		if err != nil {
+			return next, err
+		}
+		next.PatientIdentifier = before.PatientIdentifier
+	}
+	return next, nil
+}
+
+// seal streams the file, encrypted, into the own node. It notes CID and plain
+// digest and returns the ciphertext's length.
+func (c *Client) seal(ctx context.Context, a Addition, recipient string, next *consent.PrivateVersion) (int64, error) {
+	digest := sha256.New()
+	plain := c.count(io.TeeReader(source{a.File}, digest), "encrypt and store", a.Size)
+	sealed, err := envelope.SealReader(plain, recipient)
+	if err != nil {
+		return 0, err
+	}
+	defer sealed.Close()
+	next.CID, err = c.Own.Add(ctx, sealed)
+	if err != nil {
+		return 0, err
+	}
+	next.PlainDigest = hex.EncodeToString(digest.Sum(nil))
+	return envelope.SealedSize(plain.done, 1), nil
+}
+
+// source gives errors of the caller's file a code.
+type source struct{ r io.Reader }
+
+func (s source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("MF-RECORD-SOURCE: the file cannot be read: %w; check it and add it again", err)
+	}
+	return n, err
+}
+
+// keepAndName pins the ciphertext on the other members' nodes and then tells the
+// ledger: first the custodian's collection, then everyone. Beside an error there
+// is a digest when the collection holds the private part.
+func (c *Client) keepAndName(ctx context.Context, a Addition, next consent.PrivateVersion, size int64) (Added, error) {
+	for i, other := range c.Others {
+		c.tell("pin on other members", int64(i)*size, int64(len(c.Others))*size)
+		if err := other.Store.Pin(ctx, next.CID); err != nil {
+			return Added{}, &unnamed{err}
+		}
+	}
+	c.tell("pin on other members", int64(len(c.Others))*size, int64(len(c.Others))*size)
+	staged, err := c.Ledger.Stage(ctx, c.MSP, next)
+	if err != nil {
+		return Added{}, err
+	}
+	if own := consent.Digest(next); staged.Digest != own {
+		return Added{}, codes.Errorf("MF-RECORD-MISMATCH", "the custodian's peer staged %s and not %s, which was sent; look at the peer", staged.Digest, own)
+	}
+	added := Added{Record: next.Record, Version: next.Version, Digest: staged.Digest, Size: size, Holders: c.holders()}
+	if next.Version == 1 && a.Record == "" {
+		_, err = c.Ledger.Register(ctx, consent.RegisterRequest{
+			Record: next.Record, Kind: a.Kind, Patient: a.Patient, Digest: staged.Digest, Size: size, Holders: added.Holders,
+		})
+	} else {
+		_, err = c.Ledger.AddVersion(ctx, consent.AddVersionRequest{
+			Record: next.Record, Version: next.Version, Digest: staged.Digest, Size: size, Holders: added.Holders,
+		})
+	}
+	return added, err
+}
+
+// holders are the members that keep the file, sorted and once each.
+func (c *Client) holders() []string {
+	all := []string{c.MSP}
+	for _, other := range c.Others {
+		all = append(all, other.MSP)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (c *Client) tell(step string, done, total int64) {
+	if c.Progress != nil {
+		c.Progress(step, done, total)
+	}
+}
+
+// unnamed is a failure before the ledger heard of the file.
+type unnamed struct{ error }
+
+func (u *unnamed) Unwrap() error { return u.error }
+
+// refused tells whether the ledger surely does not name the file. A transaction
+// whose fate is not known may have named it.
+func refused(err error) bool {
+	var refusal *gateway.Refusal
+	var before *unnamed
+	return errors.As(err, &refusal) || errors.As(err, &before)
+}
+
+// takeBack removes what a refused version has left behind.
+func (c *Client) takeBack(ctx context.Context, next consent.PrivateVersion, staged bool) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	var failed error
+	if staged {
+		_, failed = c.Ledger.Unstage(ctx, consent.VersionRequest{Record: next.Record, Version: next.Version})
+	}
+	return errors.Join(failed, c.unpin(ctx, next.CID))
+}

@@ -1,0 +1,93 @@
+package record
+
+import (
+	"context"
+	"errors"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/ledger"
+)
+
+// Erased is how far an erasure has come, and what the other holders' nodes must
+// forget. CIDs are for those holders alone.
+type Erased struct {
+	consent.Erasure
+	CIDs []string `json:"cids"`
+}
+
+// Erase begins the erasure of a record, or goes on with it: every node of the
+// client forgets the ciphertexts, the custodian's collections are purged, an
+// officer attests for the own organisation, and once every holder has attested
+// the erasure is complete. Repeating it is safe. Caller: an officer of the
+// custodian, or the patient, who can't attest for the hospital. Needs Key only
+// where the nodes of Own, Others and Public are to forget.
+func (c *Client) Erase(ctx context.Context, record string) (Erased, error) {
+	erased := Erased{CIDs: []string{}}
+	public, err := c.Ledger.RequestErasure(ctx, record)
+	if err != nil {
+		return erased, err
+	}
+	// The CIDs are known only until the purge.
+	if erased.CIDs, err = c.cids(ctx, public); err != nil {
+		return erased, err
+	}
+	if err := c.forget(ctx, erased.CIDs); err != nil {
+		return erased, err
+	}
+	if _, err := c.Ledger.PurgeRecord(ctx, record); err != nil {
+		return erased, err
+	}
+	if c.Role == ledger.RoleCustodian {
+		if _, err := c.Ledger.AttestErasure(ctx, record); err != nil {
+			return erased, err
+		}
+	}
+	_, err = c.Ledger.CompleteErasure(ctx, record)
+	if err != nil && codes.CodeIn(err.Error()) != "MF-ERASURE-UNATTESTED" {
+		return erased, err
+	}
+	erased.Erasure, err = c.Ledger.GetErasure(ctx, record)
+	return erased, err
+}
+
+// cids are the ciphertexts of all versions that the custodian's collection still
+// knows.
+func (c *Client) cids(ctx context.Context, record consent.Record) ([]string, error) {
+	found := []string{}
+	for number := 1; number <= record.Versions; number++ {
+		private, err := c.Ledger.GetPrivate(ctx, record.Custodian, consent.VersionRequest{Record: record.Record, Version: number})
+		switch {
+		case err == nil:
+			found = append(found, private.CID)
+		case codes.CodeIn(err.Error()) == "MF-VERSION-UNKNOWN": // purged before
+		default:
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// Attest makes the own node forget ciphertexts of a record and signs that it has.
+// Caller: an officer or the coordinator of a holder. Needs Own.
+func (c *Client) Attest(ctx context.Context, record string, cids []string) (consent.Attestation, error) {
+	if err := c.needOwn(); err != nil {
+		return consent.Attestation{}, err
+	}
+	if err := c.forget(ctx, cids); err != nil {
+		return consent.Attestation{}, err
+	}
+	return c.Ledger.AttestErasure(ctx, record)
+}
+
+// forget unpins files everywhere the client can reach.
+func (c *Client) forget(ctx context.Context, cids []string) error {
+	var failures []error
+	for _, cid := range cids {
+		failures = append(failures, c.unpin(ctx, cid))
+		if c.Public != nil {
+			failures = append(failures, c.Public.Unpin(ctx, cid))
+		}
+	}
+	return errors.Join(failures...)
+}

@@ -1,0 +1,126 @@
+package record
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/client/envelope"
+)
+
+// Fetched is a version's plain file.
+type Fetched struct {
+	Record      string `json:"record"`
+	Version     int    `json:"version"`
+	ContentType string `json:"content_type"`
+	SHA256      string `json:"sha256"` // of the plain file
+	Size        int64  `json:"size"`   // of the plain file in bytes
+	File        string `json:"file"`
+}
+
+// Get fetches a version for the custodian or the patient, from the private IPFS,
+// into a file. Version 0 is the newest. Needs Own and Key.
+func (c *Client) Get(ctx context.Context, record string, number int, output string) (Fetched, error) {
+	if err := c.needOwn(); err != nil {
+		return Fetched{}, err
+	}
+	public, err := c.Ledger.GetRecord(ctx, record)
+	if err != nil {
+		return Fetched{}, err
+	}
+	if number == 0 {
+		number = public.Versions
+	}
+	version, err := c.version(ctx, record, number)
+	if err != nil {
+		return Fetched{}, err
+	}
+	private, err := c.private(ctx, public.Custodian, version)
+	if err != nil {
+		return Fetched{}, err
+	}
+	key, err := c.unwrap(private)
+	if err != nil {
+		return Fetched{}, err
+	}
+	f := Fetched{Record: record, Version: number, ContentType: private.ContentType, SHA256: private.PlainDigest, File: output}
+	f.Size, err = c.fetch(ctx, c.Own, sealedFile{private.CID, version.Size, private.PlainDigest}, key, output)
+	return f, err
+}
+
+// sealedFile is a ciphertext and the plain file's digest.
+type sealedFile struct {
+	cid    string
+	size   int64 // of the ciphertext in bytes
+	digest string
+}
+
+// fetch writes a ciphertext's plain file to path, whole and checked or not at
+// all, and returns its length. Blocks are checked against their CIDs, chunks by
+// their tags, and the whole by its digest before it gets its name.
+func (c *Client) fetch(ctx context.Context, store Store, sealed sealedFile, key *envelope.Identity, path string) (int64, error) {
+	content, err := store.Get(ctx, sealed.cid)
+	if err != nil {
+		return 0, err
+	}
+	defer content.Close()
+	// One byte more than the ledger says is enough to see that it is too long.
+	plain, err := envelope.Open(c.count(io.LimitReader(content, sealed.size+1), "fetch and decrypt", sealed.size), key)
+	if err != nil {
+		return 0, err
+	}
+	return writeChecked(path, plain, sealed.digest)
+}
+
+// writeChecked writes what a reader gives to path if its SHA-256 is the digest.
+func writeChecked(path string, plain io.Reader, digest string) (int64, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // for its owner only
+	if err != nil {
+		return 0, writeError(err)
+	}
+	defer os.Remove(f.Name()) // gone already after the rename
+	sum, out := sha256.New(), &target{w: f}
+	size, err := io.Copy(io.MultiWriter(out, sum), plain)
+	if err == nil {
+		err = writeError(f.Sync())
+	}
+	if closed := writeError(f.Close()); err == nil {
+		err = closed
+	}
+	switch {
+	case out.err != nil:
+		return 0, writeError(out.err)
+	case err != nil:
+		return 0, err
+	case hex.EncodeToString(sum.Sum(nil)) != digest:
+		return 0, codes.Errorf("MF-RECORD-MISMATCH", "the decrypted file is not the one that the ledger's digest is of; it was not written, ask the custodian")
+	}
+	return size, writeError(os.Rename(f.Name(), path))
+}
+
+// target remembers the error of the file, so that it is not taken for the
+// reader's.
+type target struct {
+	w   io.Writer
+	err error
+}
+
+func (t *target) Write(p []byte) (int, error) {
+	n, err := t.w.Write(p)
+	if err != nil {
+		t.err = err
+	}
+	return n, err
+}
+
+func writeError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("MF-WRITE-RECORD: the file can't be written: %w; choose a folder that can be written and has room", err)
+}

@@ -1,0 +1,152 @@
+package record
+
+import (
+	"context"
+	"io"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/client/envelope"
+)
+
+// Granted is a version that a grantee can open now.
+type Granted struct {
+	Consent string         `json:"consent"`
+	Record  string         `json:"record"`
+	Version int            `json:"version"`
+	Writer  consent.Writer `json:"writer"`
+	Digest  string         `json:"digest"` // public hash of the grant
+}
+
+// GrantAll grants every version of a record that a consent is for and that
+// exists. Needs what [Client.Grant] needs.
+func (c *Client) GrantAll(ctx context.Context, id, recipient string) ([]Granted, error) {
+	state, record, err := c.consented(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	granted := []Granted{}
+	if state.Consent.Agreement == nil {
+		return granted, codes.Errorf("MF-CONSENT-NOT-ACTIVE", "nothing is agreed on in this consent; grant after the acceptance")
+	}
+	for number := 1; number <= record.Versions; number++ {
+		if !state.Consent.Agreement.Terms.Scope.Covers(number) {
+			continue
+		}
+		g, err := c.grant(ctx, state, record, number, recipient)
+		if err != nil {
+			return granted, err
+		}
+		granted = append(granted, g)
+	}
+	return granted, nil
+}
+
+// Grant wraps a version's key for the grantee, whose age recipient is given, puts
+// it into the custodian's collection, where the ledger's rules check the consent,
+// and only then publishes the ciphertext. Caller: an officer of the custodian, or
+// the patient. Needs Own, Public and Key.
+func (c *Client) Grant(ctx context.Context, id string, number int, recipient string) (Granted, error) {
+	state, record, err := c.consented(ctx, id)
+	if err != nil {
+		return Granted{}, err
+	}
+	return c.grant(ctx, state, record, number, recipient)
+}
+
+func (c *Client) consented(ctx context.Context, id string) (consent.State, consent.Record, error) {
+	state, err := c.Ledger.GetConsent(ctx, id)
+	if err != nil {
+		return state, consent.Record{}, err
+	}
+	record, err := c.Ledger.GetRecord(ctx, state.Consent.Record)
+	return state, record, err
+}
+
+func (c *Client) grant(ctx context.Context, state consent.State, record consent.Record, number int, recipient string) (Granted, error) {
+	if err := c.needOwn(); err != nil {
+		return Granted{}, err
+	}
+	if err := c.needPublic(); err != nil {
+		return Granted{}, err
+	}
+	version, err := c.version(ctx, record.Record, number)
+	if err != nil {
+		return Granted{}, err
+	}
+	private, err := c.private(ctx, record.Custodian, version)
+	if err != nil {
+		return Granted{}, err
+	}
+	key, err := c.unwrap(private)
+	if err != nil {
+		return Granted{}, err
+	}
+	wrap, err := envelope.Wrap(key, recipient)
+	if err != nil {
+		return Granted{}, err
+	}
+	request := consent.GrantRequest{Consent: state.Consent.Consent, Version: number}
+	put, err := c.Ledger.PutGrant(ctx, record.Custodian, request, consent.GrantInput{Wrap: wrap, Salt: NewSalt()})
+	if err != nil {
+		return Granted{}, err
+	}
+	granted := Granted{Consent: request.Consent, Record: record.Record, Version: number, Writer: put.Writer, Digest: put.Digest}
+	return granted, c.publish(ctx, private.CID, version.Size)
+}
+
+// publish copies a ciphertext from the private IPFS to the public one.
+func (c *Client) publish(ctx context.Context, cid string, size int64) error {
+	content, err := c.Own.Get(ctx, cid)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	got, err := c.Public.Add(ctx, c.count(io.LimitReader(content, size+1), "publish", size))
+	if err != nil {
+		return err
+	}
+	if got != cid {
+		return codes.Errorf("MF-RECORD-MISMATCH", "the public node stored another file than was sent; do not use that node")
+	}
+	return nil
+}
+
+// Unpublish takes the ciphertexts of a consent's versions back from the public
+// node, for what no longer is granted. What others have copied stays theirs,
+// encrypted. Caller: an officer of the custodian, or the patient. Needs Public.
+func (c *Client) Unpublish(ctx context.Context, id string) error {
+	if err := c.needPublic(); err != nil {
+		return err
+	}
+	state, record, err := c.consented(ctx, id)
+	if err != nil {
+		return err
+	}
+	versions, err := c.Versions(ctx, record.Record)
+	if err != nil {
+		return err
+	}
+	for _, version := range versions {
+		if !everCovered(state.Agreements, version.Version) {
+			continue
+		}
+		private, err := c.private(ctx, record.Custodian, version)
+		if err != nil {
+			return err
+		}
+		if err := c.Public.Unpin(ctx, private.CID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func everCovered(agreements []consent.Agreement, version int) bool {
+	for _, a := range agreements {
+		if a.Terms.Scope.Covers(version) {
+			return true
+		}
+	}
+	return false
+}

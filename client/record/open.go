@@ -1,0 +1,91 @@
+package record
+
+import (
+	"context"
+	"slices"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/client/envelope"
+)
+
+// Use is one use of a consent by its grantee.
+type Use struct {
+	Consent string
+	Version int
+	Purpose string // HL7 PurposeOfUse code
+	Output  string // file to write
+}
+
+// Opened is what a use came to: the ledger's decision, and the file after a
+// permit.
+type Opened struct {
+	Access consent.Access `json:"access"`
+	File   *Fetched       `json:"file,omitempty"`
+}
+
+// Open asks the ledger for an access, which logs it whatever it decides, and
+// after a permit reads the grant from the custodian's peer, checks it by the hash
+// that every peer has, and fetches the file from the public IPFS. A denial is an
+// error with the ledger's reason as its code; the access comes with it. Caller:
+// the grantee. Needs Public and Key.
+func (c *Client) Open(ctx context.Context, use Use) (Opened, error) {
+	if err := c.needPublic(); err != nil {
+		return Opened{}, err
+	}
+	state, err := c.Ledger.GetConsent(ctx, use.Consent)
+	if err != nil {
+		return Opened{}, err
+	}
+	access, err := c.Ledger.RequestAccess(ctx, consent.AccessRequest{
+		Access: NewAccessID(), Consent: use.Consent, Record: state.Consent.Record, Version: use.Version, Purpose: use.Purpose,
+	})
+	opened := Opened{Access: access}
+	if err != nil {
+		return opened, err
+	}
+	if access.Decision != consent.Permit {
+		return opened, codes.Errorf(codes.Code(access.Code), "the ledger denied version %d for %s and logged it; see the consent", use.Version, use.Purpose)
+	}
+	grant, key, err := c.grantOf(ctx, access)
+	if err != nil {
+		return opened, err
+	}
+	file := Fetched{Record: grant.Record, Version: grant.Version, ContentType: grant.ContentType, SHA256: grant.PlainDigest, File: use.Output}
+	file.Size, err = c.fetch(ctx, c.Public, sealedFile{grant.CID, grant.Size, grant.PlainDigest}, key, use.Output)
+	if err == nil {
+		opened.File = &file
+	}
+	return opened, err
+}
+
+// grantOf reads the grants of an access and gives the first that the ledger
+// knows, that is for this access, and that the identity can open.
+func (c *Client) grantOf(ctx context.Context, access consent.Access) (consent.Grant, *envelope.Identity, error) {
+	if err := c.Ledger.Await(ctx, access.Custodian, access.TxID); err != nil {
+		return consent.Grant{}, nil, err
+	}
+	grants, err := c.Ledger.ReadGrant(ctx, access.Custodian, access.Access)
+	if err != nil {
+		return consent.Grant{}, nil, err
+	}
+	known, err := c.Ledger.GetGrantDigests(ctx, access.Access)
+	if err != nil {
+		return consent.Grant{}, nil, err
+	}
+	err = codes.Errorf("MF-GRANT-FORGED", "no grant that the custodian's peer gave is one the ledger knows; try again in a moment, and then ask the custodian")
+	for _, grant := range grants {
+		if !slices.Contains(known, consent.GrantDigest{Writer: grant.Writer, Digest: consent.Digest(grant)}) || !isFor(grant, access) {
+			continue
+		}
+		var key *envelope.Identity
+		if key, err = envelope.Unwrap(grant.Wrap, c.Key); err == nil {
+			return grant, key, nil
+		}
+	}
+	return consent.Grant{}, nil, err
+}
+
+func isFor(g consent.Grant, a consent.Access) bool {
+	return g.Consent == a.Consent && g.Agreement == a.Agreement && g.Record == a.Record && g.Version == a.Version && g.Grantee == a.Grantee
+}

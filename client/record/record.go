@@ -1,0 +1,187 @@
+// Package record carries health records between a person's disk, IPFS and the
+// ledger: Salim & Park sections II.C to II.E from the client's side. A version's
+// file is encrypted before it leaves the process, under a key of its own, and is
+// pinned on two members' nodes before the ledger hears of it. What opens it, and
+// whose it is, goes by transient to the custodian's peer and nowhere else. A file
+// that comes back is shown only after its digest has been checked whole.
+//
+// Refusals of the ledger come through in its own words. This package's own errors
+// begin with:
+//
+//	MF-RECORD-HOLDERS   fewer than two members' nodes were named to keep the ciphertext
+//	MF-RECORD-MISMATCH  what was fetched is not what the ledger says
+//	MF-RECORD-SOURCE    the file of a new version cannot be read
+//	MF-GRANT-FORGED     no grant that the custodian's peer gave is one the ledger knows
+//	MF-PROFILE-IPFS     the profile names no IPFS node of the kind that is needed
+//	MF-WRITE-RECORD     the fetched file cannot be written
+package record
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/client/envelope"
+	"github.com/medfed/medfed/client/gateway"
+)
+
+// Store keeps files by their CIDs; *ipfs.Client is one.
+type Store interface {
+	Add(ctx context.Context, r io.Reader) (cid string, err error)
+	Get(ctx context.Context, cid string) (io.ReadCloser, error)
+	Pin(ctx context.Context, cid string) error
+	Unpin(ctx context.Context, cid string) error
+}
+
+// Holder is a member's node of the private IPFS.
+type Holder struct {
+	MSP   string
+	Store Store
+}
+
+// Client does one identity's work on records. Which of its fields a method needs
+// is said there.
+type Client struct {
+	MSP    string      // of the identity
+	Role   ledger.Role // of the identity
+	Ledger gateway.Records
+	Key    *envelope.Identity // opens the wraps made for this identity
+	Own    Store              // the organisation's private IPFS node, nil for none
+	Others []Holder           // other members' private nodes that keep files too
+	Public Store              // a node of the public IPFS, nil for none
+
+	// Progress is told how many bytes of a step are done, of how many, 0 when not
+	// known. It may be nil.
+	Progress func(step string, done, total int64)
+}
+
+// cleanupTime bounds what is tidied up after a failure.
+const cleanupTime = 30 * time.Second
+
+// NewRecordID draws a record's identifier.
+func NewRecordID() string { return draw(consent.RecordPrefix, 16) }
+
+// NewConsentID draws a consent's identifier.
+func NewConsentID() string { return draw(consent.ConsentPrefix, 16) }
+
+// NewAccessID draws an access's identifier.
+func NewAccessID() string { return draw(consent.AccessPrefix, 16) }
+
+// NewPseudonym draws a name to enrol a patient under.
+func NewPseudonym() string { return draw(consent.PatientPrefix, 16) }
+
+// NewSalt draws a salt: 64 hexadecimal digits.
+func NewSalt() string { return draw("", 32) }
+
+func draw(prefix string, n int) string {
+	bytes := make([]byte, n)
+	rand.Read(bytes) // never fails
+	return prefix + hex.EncodeToString(bytes)
+}
+
+// Versions lists all versions of a record, oldest first. Needs the ledger.
+func (c *Client) Versions(ctx context.Context, record string) ([]consent.Version, error) {
+	const pageSize = 100
+	all := []consent.Version{}
+	for bookmark := ""; ; {
+		page, err := c.Ledger.ListVersions(ctx, consent.VersionsRequest{Record: record, Bookmark: bookmark, PageSize: pageSize})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Versions...)
+		if bookmark = page.Bookmark; bookmark == "" {
+			return all, nil
+		}
+	}
+}
+
+// version reads the public part of one version.
+func (c *Client) version(ctx context.Context, record string, number int) (consent.Version, error) {
+	all, err := c.Versions(ctx, record)
+	if err != nil {
+		return consent.Version{}, err
+	}
+	for _, v := range all {
+		if v.Version == number {
+			return v, nil
+		}
+	}
+	return consent.Version{}, codes.Errorf("MF-VERSION-UNKNOWN", "the record has no version %d; see its versions", number)
+}
+
+// private reads the private part of a version and checks it against the digest
+// that everyone has agreed on.
+func (c *Client) private(ctx context.Context, custodian string, version consent.Version) (consent.PrivateVersion, error) {
+	request := consent.VersionRequest{Record: version.Record, Version: version.Version}
+	private, err := c.Ledger.GetPrivate(ctx, custodian, request)
+	if err != nil {
+		return private, err
+	}
+	if consent.Digest(private) != version.Digest {
+		return private, codes.Errorf("MF-RECORD-MISMATCH", "what the custodian's peer holds of version %d is not what the ledger says; ask the custodian", version.Version)
+	}
+	return private, nil
+}
+
+// unwrap opens a version's key with the identity's own.
+func (c *Client) unwrap(private consent.PrivateVersion) (*envelope.Identity, error) {
+	wrap := private.CustodianWrap
+	if c.Role == ledger.RolePatient {
+		wrap = private.PatientWrap
+	}
+	return envelope.Unwrap(wrap, c.Key)
+}
+
+func (c *Client) needOwn() error {
+	if c.Own == nil {
+		return codes.Errorf("MF-PROFILE-IPFS", "the profile names no private IPFS node; use the profile of a hospital or research centre")
+	}
+	return nil
+}
+
+func (c *Client) needPublic() error {
+	if c.Public == nil {
+		return codes.Errorf("MF-PROFILE-IPFS", "the profile names no public IPFS node; add one to its x-medfed section")
+	}
+	return nil
+}
+
+// unpin makes every node forget a file.
+func (c *Client) unpin(ctx context.Context, cid string) error {
+	var failures []error
+	if c.Own != nil {
+		failures = append(failures, c.Own.Unpin(ctx, cid))
+	}
+	for _, other := range c.Others {
+		failures = append(failures, other.Store.Unpin(ctx, cid))
+	}
+	return errors.Join(failures...)
+}
+
+// counted tells the progress of what is read, and counts it.
+type counted struct {
+	r     io.Reader
+	tell  func(step string, done, total int64)
+	step  string
+	total int64
+	done  int64
+}
+
+func (c *Client) count(r io.Reader, step string, total int64) *counted {
+	return &counted{r: r, tell: c.Progress, step: step, total: total}
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.done += int64(n)
+	if c.tell != nil && n > 0 {
+		c.tell(c.step, c.done, c.total)
+	}
+	return n, err
+}

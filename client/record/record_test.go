@@ -1,0 +1,357 @@
+package record_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/client/envelope"
+	"github.com/medfed/medfed/client/gateway"
+	"github.com/medfed/medfed/client/record"
+)
+
+func TestIdentifiersAreWhatTheLedgerTakes(t *testing.T) {
+	for _, err := range []error{
+		consent.CheckRecordID(record.NewRecordID()), consent.CheckConsentID(record.NewConsentID()),
+		consent.CheckAccessID(record.NewAccessID()), consent.CheckPseudonym(record.NewPseudonym()),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if one, other := record.NewSalt(), record.NewSalt(); one == other || len(one) != 64 {
+		t.Error("salts are not 32 random bytes")
+	}
+}
+
+func TestTwoNodesPinBeforeTheLedgerHears(t *testing.T) {
+	w := newWorld(t)
+	added := w.registered(t)
+	if !slices.Equal(added.Holders, []string{hospital, centre}) {
+		t.Errorf("holders %v", added.Holders)
+	}
+	stored, pinned, staged, named := w.at("add to own"), w.at("pin on other"), w.at("record:Stage"), w.at("record:Register")
+	if stored < 0 || pinned < stored || staged < pinned || named < staged {
+		t.Errorf("order %v", w.happened)
+	}
+	p := w.private[1]
+	if ok := w.own.pinned[p.CID] && w.other.pinned[p.CID]; !ok || len(w.public.files) != 0 {
+		t.Errorf("pinned on both %v, public %d", ok, len(w.public.files))
+	}
+	if err := consent.CheckPrivateVersion(p); err != nil {
+		t.Error(err)
+	}
+	if sealed := w.own.files[p.CID]; bytes.Contains(sealed, []byte("X-ray")) || int64(len(sealed)) != added.Size {
+		t.Errorf("%d bytes stored, %d named: %.40q", len(sealed), added.Size, sealed)
+	}
+}
+
+func TestEveryVersionHasAKeyOfItsOwn(t *testing.T) {
+	w := newWorld(t)
+	first := w.registered(t)
+	again := w.addition(content)
+	again.Record, again.PatientIdentifier = first.Record, ""
+	second, err := w.as(ledger.RoleCustodian).Add(t.Context(), again)
+	if err != nil || second.Version != 2 {
+		t.Fatalf("%+v, %v", second, err)
+	}
+	if w.private[2].PatientIdentifier != "MRN-CANARY" {
+		t.Error("the identifier of the version before was not kept")
+	}
+	var keys []string
+	for version := 1; version <= 2; version++ {
+		for wrap, owner := range map[string]*envelope.Identity{w.private[version].CustodianWrap: w.officer, w.private[version].PatientWrap: w.patient} {
+			key, err := envelope.Unwrap(wrap, owner)
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys = append(keys, key.Recipient())
+		}
+	}
+	if keys[0] != keys[1] || keys[2] != keys[3] || keys[0] == keys[2] {
+		t.Errorf("keys %v", keys)
+	}
+}
+
+func TestAddRefusesBeforeItStores(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*world, *record.Client, *record.Addition)
+		code   codes.Code
+	}{
+		"one holder":     {func(_ *world, c *record.Client, _ *record.Addition) { c.Others = nil }, "MF-RECORD-HOLDERS"},
+		"the same twice": {func(w *world, c *record.Client, _ *record.Addition) { c.Others = []record.Holder{{hospital, w.other}} }, "MF-RECORD-HOLDERS"},
+		"no node":        {func(_ *world, c *record.Client, _ *record.Addition) { c.Own = nil }, "MF-PROFILE-IPFS"},
+		"patient's key":  {func(_ *world, _ *record.Client, a *record.Addition) { a.PatientRecipient = "age1nobody" }, "MF-ENVELOPE-RECIPIENT"},
+		"patient's name": {func(_ *world, _ *record.Client, a *record.Addition) { a.Patient = "Mrs Jones" }, "MF-PATIENT-PSEUDONYM"},
+		"kind":           {func(_ *world, _ *record.Client, a *record.Addition) { a.Kind = "diary" }, "MF-RECORD-KIND"},
+		"deprecated record": {func(w *world, _ *record.Client, a *record.Addition) {
+			a.Record = record.NewRecordID()
+			w.record.Status = consent.RecordDeprecated
+		}, "MF-RECORD-STATUS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			client, addition := w.as(ledger.RoleCustodian), w.addition(content)
+			c.change(w, client, &addition)
+			_, err := client.Add(t.Context(), addition)
+			wantCode(t, err, c.code)
+			if len(w.own.files) != 0 {
+				t.Error("something was stored")
+			}
+		})
+	}
+}
+
+// What the ledger does not name does not stay pinned; what it may name does.
+func TestAFailedAddLeavesNothingBehind(t *testing.T) {
+	refusal := func(code codes.Code) error { return &gateway.Refusal{Code: code} }
+	for name, c := range map[string]struct {
+		spoil func(*world)
+		stays bool
+	}{
+		"the other node fails": {func(w *world) { w.other.fail = errors.New("MF-IPFS-UNREACHABLE: gone; start it") }, false},
+		"stage is refused":     {func(w *world) { w.refuse["record:Stage"] = refusal("MF-RECORD-DENIED") }, false},
+		"register is refused":  {func(w *world) { w.refuse["record:Register"] = refusal("MF-RECORD-EXISTS") }, false},
+		"fate unknown":         {func(w *world) { w.refuse["record:Register"] = errors.New("MF-GATEWAY-UNKNOWN: sent; repeat") }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			c.spoil(w)
+			if _, err := w.as(ledger.RoleCustodian).Add(t.Context(), w.addition(content)); err == nil {
+				t.Fatal("no error")
+			}
+			if pinned := len(w.own.pinned) > 0; pinned != c.stays {
+				t.Errorf("pinned %v, staged %d: %v", pinned, len(w.private), w.happened)
+			}
+			if staged := len(w.private) > 0; staged != c.stays {
+				t.Errorf("staged %v", staged)
+			}
+		})
+	}
+}
+
+func TestAFileThatCannotBeReadIsNotRegistered(t *testing.T) {
+	w := newWorld(t)
+	addition := w.addition("")
+	addition.File = iotest.ErrReader(errors.New("disk on fire"))
+	_, err := w.as(ledger.RoleCustodian).Add(t.Context(), addition)
+	wantCode(t, err, "MF-RECORD-SOURCE")
+	if w.at("record:Stage") >= 0 {
+		t.Error("it was staged")
+	}
+}
+
+func TestCustodianAndPatientGetTheFile(t *testing.T) {
+	w := newWorld(t)
+	added := w.registered(t)
+	for _, role := range []ledger.Role{ledger.RoleCustodian, ledger.RolePatient} {
+		path := filepath.Join(t.TempDir(), "x.png")
+		fetched, err := w.as(role).Get(t.Context(), added.Record, 0, path)
+		if err != nil || fetched.Version != 1 || fetched.ContentType != "image/png" || fetched.Size != int64(len(content)) {
+			t.Fatalf("%s: %+v, %v", role, fetched, err)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != content {
+			t.Errorf("%s: %q, %v", role, got, err)
+		}
+	}
+}
+
+// A file that is not what the ledger says never gets its name.
+func TestNothingUncheckedIsShown(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(t *testing.T, w *world)
+		code  codes.Code
+	}{
+		"another private part": {func(_ *testing.T, w *world) {
+			p := w.private[1]
+			p.PlainDigest = strings.Repeat("0", 64)
+			w.private[1] = p
+		}, "MF-RECORD-MISMATCH"},
+		"another file under the same key": {func(t *testing.T, w *world) {
+			key, err := envelope.Unwrap(w.private[1].PatientWrap, w.patient)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var sealed bytes.Buffer
+			out, err := envelope.Seal(&sealed, key.Recipient())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = out.Write([]byte("another X-ray, of that length"[:len(content)]))
+			if err := errors.Join(err, out.Close()); err != nil {
+				t.Fatal(err)
+			}
+			w.own.files[w.private[1].CID] = sealed.Bytes()
+		}, "MF-RECORD-MISMATCH"},
+		"cut short": {func(_ *testing.T, w *world) {
+			sealed := w.own.files[w.private[1].CID]
+			w.own.files[w.private[1].CID] = sealed[:len(sealed)-1]
+		}, "MF-ENVELOPE-CORRUPT"},
+		"too long": {func(_ *testing.T, w *world) {
+			w.own.files[w.private[1].CID] = append(w.own.files[w.private[1].CID], make([]byte, 1000)...)
+		}, "MF-ENVELOPE-CORRUPT"},
+		"gone": {func(_ *testing.T, w *world) { clear(w.own.files) }, "MF-IPFS-NOT-FOUND"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			added := w.registered(t)
+			c.spoil(t, w)
+			folder := t.TempDir()
+			_, err := w.as(ledger.RolePatient).Get(t.Context(), added.Record, 1, filepath.Join(folder, "x.png"))
+			wantCode(t, err, c.code)
+			wantEmpty(t, folder)
+		})
+	}
+}
+
+func wantEmpty(t *testing.T, folder string) {
+	t.Helper()
+	left, err := os.ReadDir(folder)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
+func TestAFolderThatCannotBeWritten(t *testing.T) {
+	w := newWorld(t)
+	added := w.registered(t)
+	_, err := w.as(ledger.RolePatient).Get(t.Context(), added.Record, 1, filepath.Join(t.TempDir(), "none", "x.png"))
+	wantCode(t, err, "MF-WRITE-RECORD")
+}
+
+func TestOnlyWhatIsGrantedIsPublished(t *testing.T) {
+	w := newWorld(t)
+	added := w.registered(t)
+	second := w.addition("the second version")
+	second.Record = added.Record
+	if _, err := w.as(ledger.RoleCustodian).Add(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	w.refuse["access:PutGrant"] = &gateway.Refusal{Code: "MF-CONSENT-EXPIRED"}
+	if _, err := w.as(ledger.RolePatient).GrantAll(t.Context(), consentID, w.asker.Recipient()); err == nil || len(w.public.files) != 0 {
+		t.Fatalf("%d files published without a grant, %v", len(w.public.files), err)
+	}
+	delete(w.refuse, "access:PutGrant")
+	granted, err := w.as(ledger.RolePatient).GrantAll(t.Context(), consentID, w.asker.Recipient())
+	if err != nil || len(granted) != 1 || granted[0].Version != 1 {
+		t.Fatalf("%+v, %v", granted, err)
+	}
+	if _, first := w.public.files[w.private[1].CID]; !first || len(w.public.files) != 1 {
+		t.Errorf("%d files are public, the granted one %v", len(w.public.files), first)
+	}
+}
+
+func TestGranteeOpensWhatIsGranted(t *testing.T) {
+	w := newWorld(t)
+	w.registered(t)
+	if _, err := w.as(ledger.RoleCustodian).Grant(t.Context(), consentID, 1, w.asker.Recipient()); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "x.png")
+	opened, err := w.as(ledger.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: path})
+	if err != nil || opened.File == nil || opened.File.Size != int64(len(content)) {
+		t.Fatalf("%+v, %v", opened, err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != content {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestADenialIsAnErrorWithTheLedgersCode(t *testing.T) {
+	w := newWorld(t)
+	w.registered(t)
+	folder := t.TempDir()
+	opened, err := w.as(ledger.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 2, Purpose: "HPAYMT", Output: filepath.Join(folder, "x")})
+	wantCode(t, err, "MF-CONSENT-OUT-OF-SCOPE")
+	if opened.Access.Decision != consent.Deny || w.at("access:ReadGrant") >= 0 {
+		t.Errorf("%+v, %v", opened, w.happened)
+	}
+	wantEmpty(t, folder)
+}
+
+// The custodian's peer can't pass a grant off that the ledger does not know, nor
+// one for another access.
+func TestForgedGrantsAreRefused(t *testing.T) {
+	for name, forge := range map[string]func(*world){
+		"another version":   func(w *world) { w.grants[0].Version = 2 },
+		"another grantee":   func(w *world) { w.grants[0].Grantee = "ForeignLabMSP/requester" },
+		"another agreement": func(w *world) { w.grants[0].Agreement = 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.registered(t)
+			if _, err := w.as(ledger.RoleCustodian).Grant(t.Context(), consentID, 1, w.asker.Recipient()); err != nil {
+				t.Fatal(err)
+			}
+			forge(w)
+			w.known[0].Digest = consent.Digest(w.grants[0])
+			_, err := w.as(ledger.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: filepath.Join(t.TempDir(), "x")})
+			wantCode(t, err, "MF-GRANT-FORGED")
+		})
+	}
+}
+
+func TestAGrantThatThePeersDoNotKnowIsRefused(t *testing.T) {
+	w := newWorld(t)
+	w.registered(t)
+	if _, err := w.as(ledger.RoleCustodian).Grant(t.Context(), consentID, 1, w.asker.Recipient()); err != nil {
+		t.Fatal(err)
+	}
+	w.grants[0].Salt = record.NewSalt()
+	_, err := w.as(ledger.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: filepath.Join(t.TempDir(), "x")})
+	wantCode(t, err, "MF-GRANT-FORGED")
+}
+
+// Erasing unpins everywhere before the CIDs are purged, and may be repeated.
+func TestErasePurgesWhatItHasUnpinned(t *testing.T) {
+	w := newWorld(t)
+	added := w.registered(t)
+	cid := w.private[1].CID
+	w.refuse["record:CompleteErasure"] = errors.New("MF-ERASURE-UNATTESTED: one is missing; wait")
+	erased, err := w.as(ledger.RoleCustodian).Erase(t.Context(), added.Record)
+	if err != nil || !slices.Equal(erased.CIDs, []string{cid}) || !slices.Equal(erased.Missing, []string{centre}) {
+		t.Fatalf("%+v, %v", erased, err)
+	}
+	if len(w.own.pinned)+len(w.other.pinned)+len(w.private) > 0 || len(w.attested) != 1 {
+		t.Errorf("left %v %v %v, attested %v", w.own.pinned, w.other.pinned, w.private, w.attested)
+	}
+	if unpinned, purged := w.at("unpin on other"), w.at("record:Purge"); purged < unpinned {
+		t.Errorf("order %v", w.happened)
+	}
+	if again, err := w.as(ledger.RoleCustodian).Erase(t.Context(), added.Record); err != nil || len(again.CIDs) > 0 {
+		t.Errorf("%+v, %v", again, err)
+	}
+	if _, err := w.as(ledger.RolePatient).Erase(t.Context(), added.Record); err != nil || len(w.attested) != 2 {
+		t.Errorf("a patient attested for the hospital, or %v", err)
+	}
+}
+
+func TestAttestForgetsFirst(t *testing.T) {
+	w := newWorld(t)
+	added := w.registered(t)
+	if _, err := w.as(ledger.RoleCustodian).Attest(t.Context(), added.Record, []string{w.private[1].CID}); err != nil || len(w.own.pinned) > 0 {
+		t.Errorf("pinned %v, %v", w.own.pinned, err)
+	}
+	client := w.as(ledger.RoleCustodian)
+	client.Own = nil
+	_, err := client.Attest(t.Context(), added.Record, nil)
+	wantCode(t, err, "MF-PROFILE-IPFS")
+}
+
+func TestAGrantForAnotherKeyDoesNotOpen(t *testing.T) {
+	w := newWorld(t)
+	w.registered(t)
+	if _, err := w.as(ledger.RoleCustodian).Grant(t.Context(), consentID, 1, w.patient.Recipient()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := w.as(ledger.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: filepath.Join(t.TempDir(), "x")})
+	wantCode(t, err, "MF-ENVELOPE-NOT-RECIPIENT")
+}

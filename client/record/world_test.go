@@ -1,0 +1,276 @@
+package record_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/client/envelope"
+	"github.com/medfed/medfed/client/gateway"
+	"github.com/medfed/medfed/client/ipfs"
+	"github.com/medfed/medfed/client/record"
+)
+
+const (
+	hospital  = "Hospital1MSP"
+	centre    = "ResearchCentreMSP"
+	insurer   = "InsurerMSP/requester"
+	consentID = "c-00000000000000000000000000000001"
+	content   = "an X-ray, as plain as can be"
+)
+
+// world is a ledger that remembers records and answers as the chaincode does when
+// all is well, and the nodes of two members and of the public network. Everything
+// that happens is noted in order.
+type world struct {
+	t        *testing.T
+	happened []string
+	record   consent.Record
+	versions []consent.Version
+	private  map[int]consent.PrivateVersion
+	grants   []consent.Grant
+	known    []consent.GrantDigest // what every peer has of them
+	attested []string
+	access   consent.Access
+	scope    consent.Scope
+	refuse   map[string]error // by transaction
+
+	own, other, public      *node
+	officer, patient, asker *envelope.Identity
+}
+
+// node is a private or public IPFS node: files by CID and what is pinned.
+type node struct {
+	w      *world
+	name   string
+	files  map[string][]byte
+	pinned map[string]bool
+	fail   error
+	from   *node // where it finds what it pins
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t, private: map[int]consent.PrivateVersion{}, refuse: map[string]error{}, scope: consent.Scope{Kind: consent.ScopeThis, Version: 1}}
+	w.own, w.other, w.public = w.node("own"), w.node("other"), w.node("public")
+	w.other.from = w.own
+	for _, identity := range []**envelope.Identity{&w.officer, &w.patient, &w.asker} {
+		var err error
+		if *identity, err = envelope.NewIdentity(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+func (w *world) node(name string) *node {
+	return &node{w: w, name: name, files: map[string][]byte{}, pinned: map[string]bool{}}
+}
+
+// as is the client of one of the people.
+func (w *world) as(role ledger.Role) *record.Client {
+	c := &record.Client{MSP: hospital, Role: role, Ledger: gateway.Records{PrivateCaller: w}, Own: w.own, Public: w.public}
+	switch role {
+	case ledger.RoleCustodian:
+		c.Key, c.Others = w.officer, []record.Holder{{MSP: centre, Store: w.other}}
+	case ledger.RolePatient:
+		c.Key = w.patient
+	default:
+		c.MSP, c.Key, c.Own = "InsurerMSP", w.asker, nil
+	}
+	return c
+}
+
+func (w *world) note(what string) { w.happened = append(w.happened, what) }
+
+func (n *node) Add(_ context.Context, r io.Reader) (string, error) {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return "", err
+	}
+	cid, err := ipfs.ComputeCID(bytes.NewReader(content))
+	if err == nil {
+		n.w.note("add to " + n.name)
+		n.files[cid], n.pinned[cid] = content, true
+	}
+	return cid, err
+}
+
+func (n *node) Get(_ context.Context, cid string) (io.ReadCloser, error) {
+	content, ok := n.files[cid]
+	if !ok {
+		return nil, errors.New("MF-IPFS-NOT-FOUND: nobody has it; wait")
+	}
+	return io.NopCloser(bytes.NewReader(content)), nil
+}
+
+func (n *node) Pin(_ context.Context, cid string) error {
+	if n.fail != nil {
+		return n.fail
+	}
+	n.w.note("pin on " + n.name)
+	n.files[cid], n.pinned[cid] = n.from.files[cid], true
+	return nil
+}
+
+func (n *node) Unpin(_ context.Context, cid string) error {
+	n.w.note("unpin on " + n.name)
+	delete(n.pinned, cid)
+	return nil
+}
+
+func (w *world) Await(context.Context, string, string) error { return nil }
+
+func (w *world) Submit(_ context.Context, name string, request, result any) error {
+	return w.answer(name, request, nil, result)
+}
+
+func (w *world) Evaluate(_ context.Context, name string, request, result any) error {
+	return w.answer(name, request, nil, result)
+}
+
+func (w *world) EvaluateAt(_ context.Context, organisation, name string, request, result any) error {
+	if organisation != hospital {
+		w.t.Errorf("%s was asked of %s", name, organisation)
+	}
+	return w.answer(name, request, nil, result)
+}
+
+func (w *world) SubmitPrivate(_ context.Context, organisation, name string, request any, private map[string]any, result any) error {
+	if organisation != hospital {
+		w.t.Errorf("what is private went to %s", organisation)
+	}
+	return w.answer(name, request, private, result)
+}
+
+// answer plays the chaincode. Public arguments hold nothing private.
+func (w *world) answer(name string, request any, private map[string]any, result any) error {
+	w.note(name)
+	public, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	for _, secret := range []string{"MRN-CANARY", "bafk"} {
+		if bytes.Contains(public, []byte(secret)) {
+			w.t.Errorf("%s shows %s in public: %s", name, secret, public)
+		}
+	}
+	if err := w.refuse[name]; err != nil {
+		return err
+	}
+	answer := w.answers(name, request, private)
+	if answer == nil {
+		return fmt.Errorf("MF-VERSION-UNKNOWN: the test has no answer to %s; write one", name)
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, result)
+}
+
+func (w *world) answers(name string, request any, private map[string]any) any {
+	switch r := request.(type) {
+	case consent.VersionRequest:
+		if name == "record:Stage" {
+			w.private[r.Version] = private["version"].(consent.PrivateVersion)
+			return consent.Staged{Record: r.Record, Version: r.Version, Digest: consent.Digest(w.private[r.Version])}
+		}
+		if name == "record:Unstage" {
+			delete(w.private, r.Version)
+			return consent.Purged{Keys: []string{}}
+		}
+		if _, held := w.private[r.Version]; !held {
+			return nil
+		}
+		return w.private[r.Version]
+	case consent.RegisterRequest:
+		w.record = consent.Record{Record: r.Record, Custodian: hospital, Versions: 1, Status: consent.RecordActive, Patient: hospital + "/" + r.Patient}
+		w.versions = append(w.versions, consent.Version{Record: r.Record, Version: 1, Digest: r.Digest, Size: r.Size, Holders: r.Holders})
+		return w.record
+	case consent.AddVersionRequest:
+		w.record.Versions = r.Version
+		w.versions = append(w.versions, consent.Version{Record: r.Record, Version: r.Version, Digest: r.Digest, Size: r.Size, Holders: r.Holders})
+		return w.versions[r.Version-1]
+	case consent.RecordRequest:
+		switch name {
+		case "record:Purge":
+			clear(w.private)
+			return consent.Purged{Keys: []string{}}
+		case "record:AttestErasure":
+			w.attested = append(w.attested, r.Record)
+			return consent.Attestation{Record: r.Record, Member: hospital}
+		case "record:GetErasure":
+			return consent.Erasure{Record: w.record, Remaining: []string{}, Missing: []string{centre}}
+		}
+		return w.record
+	case consent.VersionsRequest:
+		return consent.VersionPage{Versions: w.versions}
+	case consent.ConsentRequest:
+		agreement := &consent.Agreement{Version: 1, Terms: consent.Terms{Scope: w.scope}}
+		return consent.State{Consent: consent.Consent{
+			Parties:     consent.Parties{Consent: r.Consent, Record: w.record.Record, Custodian: hospital, Grantee: insurer},
+			Negotiation: consent.Negotiation{Status: consent.StatusActive, Agreement: agreement},
+		}}
+	case consent.GrantRequest:
+		p, input := w.private[r.Version], private["grant"].(consent.GrantInput)
+		w.grants = append(w.grants, consent.Grant{
+			Consent: r.Consent, Agreement: 1, Record: w.record.Record, Version: r.Version, Grantee: insurer, CID: p.CID,
+			PlainDigest: p.PlainDigest, ContentType: p.ContentType, Size: w.versions[r.Version-1].Size, Wrap: input.Wrap, Salt: input.Salt,
+			Writer: consent.WriterPatient,
+		})
+		w.known = append(w.known, consent.GrantDigest{Writer: consent.WriterPatient, Digest: consent.Digest(w.grants[len(w.grants)-1])})
+		return w.known[len(w.known)-1]
+	case consent.AccessRequest:
+		w.access = consent.Access{
+			Access: r.Access, Consent: r.Consent, Agreement: 1, Record: r.Record, Version: r.Version, Grantee: insurer,
+			Custodian: hospital, Decision: consent.Permit,
+		}
+		if !w.scope.Covers(r.Version) {
+			w.access.Decision, w.access.Code = consent.Deny, "MF-CONSENT-OUT-OF-SCOPE"
+		}
+		return w.access
+	case consent.ReadGrantRequest:
+		if name == "access:ReadGrant" {
+			return w.grants
+		}
+		return w.known
+	}
+	return nil
+}
+
+func (w *world) addition(text string) record.Addition {
+	return record.Addition{
+		Kind: consent.KindImage, Patient: record.NewPseudonym(), PatientIdentifier: "MRN-CANARY", PatientRecipient: w.patient.Recipient(),
+		ContentType: "image/png", File: strings.NewReader(text), Size: int64(len(text)),
+	}
+}
+
+func (w *world) registered(t *testing.T) record.Added {
+	t.Helper()
+	added, err := w.as(ledger.RoleCustodian).Add(t.Context(), w.addition(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return added
+}
+
+func (w *world) at(what string) int { return slices.Index(w.happened, what) }
+
+func wantCode(t testing.TB, err error, want codes.Code) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want %s", want)
+	}
+	if got := codes.CodeIn(err.Error()); got != want {
+		t.Fatalf("code %q in %q, want %s", got, err, want)
+	}
+}

@@ -1,0 +1,130 @@
+package simulate
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/fed"
+	"github.com/medfed/medfed/trainer/model"
+	"github.com/medfed/medfed/trainer/weights"
+)
+
+// client is one participant.
+type client struct {
+	id       string
+	data     dataset.Split
+	poisoned bool
+}
+
+// poisonStream separates the draw of the dishonest clients from other numbers of
+// the seed.
+const poisonStream = 77
+
+// newClients shares the training examples out, and poisons those of the clients
+// that flip labels.
+func newClients(s Settings, data *dataset.Data) ([]client, error) {
+	shards, err := s.partition().Shards(data.Train.Labels, s.Clients, s.Seed)
+	if err != nil {
+		return nil, err
+	}
+	dishonest := rand.New(rand.NewPCG(uint64(s.Seed), poisonStream)).Perm(s.Clients)[:s.Poison.clients(s.Clients)]
+	clients := make([]client, s.Clients)
+	for i := range clients {
+		clients[i] = client{nodeID(i), data.Train.Select(shards[i]), slices.Contains(dishonest, i)}
+		if clients[i].poisoned && s.Poison.Kind == PoisonLabelFlip {
+			for j, label := range clients[i].data.Labels {
+				clients[i].data.Labels[j] = data.Classes - 1 - label
+			}
+		}
+	}
+	return clients, nil
+}
+
+// salt is 32 bytes that the seed gives to a client for a round, in hexadecimal:
+// its beacon salt for round 0, else that of its scores.
+func (s Settings) salt(id string, round int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "medfed/simulate/salt/1/%d/%d/%s", s.Seed, round, id))
+	return hex.EncodeToString(sum[:])
+}
+
+// trainingSeed gives the shuffles of a client in a round.
+func (s Settings) trainingSeed(id string, round int) int64 {
+	sum := sha256.Sum256(fmt.Appendf(nil, "medfed/simulate/training/1/%d/%d/%s", s.Seed, round, id))
+	return int64(binary.BigEndian.Uint64(sum[:8]) >> 1)
+}
+
+// train is a client's update from the global model.
+func (s *Simulation) train(ctx context.Context, c *client, round int, start *weights.Weights) (*weights.Weights, error) {
+	w, err := model.Train(ctx, s.spec, start, c.data, model.TrainOptions{
+		Epochs:       s.settings.Epochs,
+		BatchSize:    s.settings.BatchSize,
+		LearningRate: float64(s.settings.LearningRate) / float64(fl.One),
+		Momentum:     float64(s.settings.Momentum) / float64(fl.One),
+		ProximalMu:   s.strategy.ProximalMu(),
+		Seed:         s.settings.trainingSeed(c.id, round),
+	})
+	if err == nil && c.poisoned {
+		s.settings.Poison.spoil(start, w)
+	}
+	return w, err
+}
+
+// spoil turns trained weights into what a dishonest client sends.
+func (p Poison) spoil(start, trained *weights.Weights) {
+	for i, t := range trained.Tensors {
+		if strings.HasSuffix(t.Name, ".running_mean") || strings.HasSuffix(t.Name, ".running_var") {
+			continue
+		}
+		for j, v := range t.Data {
+			switch from := start.Tensors[i].Data[j]; p.Kind {
+			case PoisonSignFlip:
+				t.Data[j] = -v
+			case PoisonScale:
+				t.Data[j] = from + float32(p.Factor*float64(v-from))
+			}
+		}
+	}
+}
+
+// score is what a master measures a model to be on its own examples.
+func (s *Simulation) score(ctx context.Context, master *client, w *weights.Weights) (fl.Micro, error) {
+	if !finite(w) {
+		return 0, nil
+	}
+	result, err := model.Evaluate(ctx, s.spec, w, master.data)
+	if err != nil {
+		return 0, err
+	}
+	if s.settings.Metric == fl.MetricAccuracy {
+		return node.Micro(result.Accuracy), nil
+	}
+	return node.Micro(result.AUC), nil
+}
+
+// scores seals and opens a master's scores of a round.
+func (s *Simulation) scores(ctx context.Context, master *client, round int, previous *weights.Weights, updates []fed.Update) (fl.ScoreCommitment, fl.Reveal, error) {
+	value, err := s.score(ctx, master, previous)
+	if err != nil {
+		return fl.ScoreCommitment{}, fl.Reveal{}, err
+	}
+	scores := []fl.Score{{Node: fl.PreviousGlobal, Score: value}}
+	for _, update := range updates {
+		if value, err = s.score(ctx, master, update.Weights); err != nil {
+			return fl.ScoreCommitment{}, fl.Reveal{}, err
+		}
+		scores = append(scores, fl.Score{Node: update.ID, Score: value})
+	}
+	scores = fl.SortScores(scores)
+	salt := s.settings.salt(master.id, round)
+	return fl.ScoreCommitment{Master: master.id, Hash: fl.CommitScores(task, round, master.id, scores, salt)},
+		fl.Reveal{Master: master.id, Scores: scores, Salt: salt}, nil
+}
