@@ -1,0 +1,232 @@
+package testnetwork
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/network"
+	"github.com/medfed/medfed/test-network/report"
+	"github.com/medfed/medfed/test-network/scenario"
+)
+
+// faultRounds is how many rounds a task with a fault in it has: the fault comes
+// in the second, so that there is one before and one after it.
+const (
+	faultRounds = 3
+	faultRound  = 2
+)
+
+// moment is when a round has come to a phase.
+type moment struct {
+	round int
+	phase fl.RoundPhase
+}
+
+// inFaultRound is the moment at which a phase of round 2 begins.
+func inFaultRound(phase fl.RoundPhase) moment { return moment{faultRound, phase} }
+
+// perturbed runs a small task on the live network and breaks something at a
+// moment. The task must complete all the same.
+func perturbed(t *testing.T, task string, at moment, fault func(*scenario.Scenario, fl.RoundState), flags ...string) []report.Round {
+	t.Helper()
+	n := liveNetwork(t)
+	data := smallData(t)
+	struck := false
+	s, err := scenario.Prepare(scenario.Config{
+		Network: n, Programs: programs(t), Dir: t.TempDir(), Task: task, Seed: 1, Data: data, Folder: dataFolder(),
+		Terms: append([]string{"--data", data.Name, "--rounds", strconv.Itoa(faultRounds), "--epochs", "1", "--batch-size", "32",
+			"--threshold-kind", "absolute", "--threshold", "0", "--min-updates", "3", "--starting-seconds", "60",
+			"--training-seconds", "20", "--committing-seconds", "20", "--revealing-seconds", "20", "--aggregating-seconds", "20"}, flags...),
+		OnPhase: func(s *scenario.Scenario, e fl.Event) {
+			if struck || e.Round != at.round || e.Phase != string(at.phase) {
+				return
+			}
+			struck = true
+			state, err := s.Round(t.Context(), e.Round)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			fault(s, state)
+		},
+		OnRound: func(r report.Round) { t.Logf("round %d %s in %.1f s", r.Round, r.Phase, r.Seconds.Total) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+	defer cancel()
+	rounds, err := s.Run(ctx)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, s.Logs())
+	}
+	if !struck {
+		t.Fatal("the fault was never injected")
+	}
+	closed := 0
+	for _, r := range rounds {
+		if r.Phase == report.PhaseClosed {
+			closed++
+		}
+	}
+	if closed != faultRounds {
+		t.Errorf("%d rounds closed, want %d", closed, faultRounds)
+	}
+	return rounds
+}
+
+// Case 29: a client killed between any two steps goes on where it was.
+func TestCase29NodeKilledWhileItTrains(t *testing.T) {
+	var victim string
+	rounds := perturbed(t, "kill-node", inFaultRound(fl.RoundTraining), func(s *scenario.Scenario, state fl.RoundState) {
+		victim = state.Round.Trainers[0]
+		kill(t, s, victim)
+	}, "--epochs", "40")
+	updates := rounds[faultRound-1].Updates
+	if !slices.ContainsFunc(updates, func(u report.Update) bool { return u.Node == victim && u.Accepted }) {
+		t.Errorf("the update of %s, which was killed while it trained, is not among %v", victim, updates)
+	}
+}
+
+// Case 29: a master killed after it sealed its scores reveals the same ones.
+func TestCase29MasterKilledBetweenCommitAndReveal(t *testing.T) {
+	rounds := perturbed(t, "kill-master", inFaultRound(fl.RoundRevealing), func(s *scenario.Scenario, state fl.RoundState) {
+		kill(t, s, state.Round.Masters[0])
+		kill(t, s, state.Round.Masters[1])
+	})
+	if r := rounds[faultRound-1]; r.Phase != report.PhaseClosed || r.Attestations < 3 {
+		t.Errorf("round %d is %s with %d attestations, want it closed with at least 3", r.Round, r.Phase, r.Attestations)
+	}
+}
+
+// Case 29: the coordinator killed while the masters aggregate.
+func TestCase29CoordinatorKilled(t *testing.T) {
+	perturbed(t, "kill-coordinator", inFaultRound(fl.RoundAggregating), func(s *scenario.Scenario, _ fl.RoundState) {
+		kill(t, s, s.Coordinator())
+	})
+}
+
+// Case 28: the ordering leader killed in mid-round.
+func TestCase28LeadingOrdererKilled(t *testing.T) {
+	n := liveNetwork(t)
+	var leader string
+	perturbed(t, "kill-orderer", inFaultRound(fl.RoundTraining), func(*scenario.Scenario, fl.RoundState) {
+		leader = leadingOrderer(t, n)
+		signal(t, n, leader, syscall.SIGKILL)
+	})
+	restart(t, n, leader)
+}
+
+// Case 28: the ordering leader stopped, which looks to the others like a host
+// that no longer answers.
+func TestCase28LeadingOrdererStopped(t *testing.T) {
+	n := liveNetwork(t)
+	var leader string
+	perturbed(t, "stop-orderer", inFaultRound(fl.RoundCommitting), func(*scenario.Scenario, fl.RoundState) {
+		leader = leadingOrderer(t, n)
+		signal(t, n, leader, syscall.SIGSTOP)
+	})
+	signal(t, n, leader, syscall.SIGCONT)
+}
+
+// A hospital's peer killed in mid-round: its nodes go on through another's.
+func TestPeerKilled(t *testing.T) {
+	n := liveNetwork(t)
+	perturbed(t, "kill-peer", inFaultRound(fl.RoundTraining), func(*scenario.Scenario, fl.RoundState) {
+		signal(t, n, "peer-hospital2", syscall.SIGKILL)
+	})
+	restart(t, n, "peer-hospital2")
+}
+
+// Case 31: a trainer that never answers; the round closes at quorum after its
+// deadline. The trainer is stopped before its round opens, or it might answer
+// after all: once round 1 is tallied, the rules say who trains in round 2.
+func TestCase31SilentTrainer(t *testing.T) {
+	var victim string
+	rounds := perturbed(t, "silent-trainer", moment{faultRound - 1, fl.RoundAggregating}, func(s *scenario.Scenario, state fl.RoundState) {
+		task, err := s.TaskState(t.Context())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		beacon := fl.NextBeacon(task.Task.Terms.Task, state.Round.Number, state.Round.Beacon, state.Reveals)
+		_, trainers := fl.Draw(task.Task.Terms, fl.Participants(task.Nodes, task.Salts), task.Standings, beacon)
+		victim = trainers[0]
+		if err := s.Participant(victim).Signal(syscall.SIGSTOP); err != nil {
+			t.Error(err)
+		}
+	}, "--epochs", "40")
+	r := rounds[faultRound-1]
+	if !slices.Contains(r.Trainers, victim) {
+		t.Fatalf("the rules drew %s as a trainer of round %d, the ledger %v", victim, r.Round, r.Trainers)
+	}
+	if r.Phase != report.PhaseClosed || len(r.Updates) != len(r.Trainers)-1 {
+		t.Errorf("round %d is %s with %d of %d updates, want it closed without %s", r.Round, r.Phase, len(r.Updates), len(r.Trainers), victim)
+	}
+}
+
+func kill(t *testing.T, s *scenario.Scenario, id string) {
+	t.Helper()
+	if err := s.Participant(id).Signal(syscall.SIGKILL); err != nil {
+		t.Errorf("%s: %v", id, err)
+	}
+}
+
+func signal(t *testing.T, n *network.Network, process string, signal syscall.Signal) {
+	t.Helper()
+	if err := n.SignalProcess(process, signal); err != nil {
+		t.Error(err)
+	}
+}
+
+func restart(t *testing.T, n *network.Network, process string) {
+	t.Helper()
+	if err := n.StartProcess(t.Context(), process); err != nil {
+		t.Error(err)
+	}
+}
+
+// leadingOrderer asks the orderers' metrics who leads.
+func leadingOrderer(t *testing.T, n *network.Network) string {
+	t.Helper()
+	processes, err := n.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range processes {
+		if !strings.HasPrefix(p.Name, "orderer") || p.State != network.Healthy {
+			continue
+		}
+		if leader := metric(t, "http://"+p.Addresses["operations"]+"/metrics", "consensus_BFT_leader_id"); leader != "" {
+			return "orderer" + leader
+		}
+	}
+	t.Error("no orderer tells who leads; orderer1 is taken")
+	return "orderer1"
+}
+
+// metric reads one value of a Prometheus page, "" when it is not there.
+func metric(t *testing.T, url, name string) string {
+	t.Helper()
+	answer, err := http.Get(url)
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() {
+		if fields := strings.Fields(lines.Text()); len(fields) == 2 && (fields[0] == name || strings.HasPrefix(fields[0], name+"{")) {
+			return fields[1]
+		}
+	}
+	return ""
+}
