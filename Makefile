@@ -1,0 +1,48 @@
+# medfed: `make demo` runs a federated task on a real network; `make test` proves the rest.
+# Everything that is built or run lies under .run, which git ignores.
+
+SHELL := /bin/bash
+BIN   := .run/bin
+DATA  ?= pneumoniamnist
+GO_TOOL := go tool -modfile=.ci/tools/go.mod
+export GOFLAGS ?= -buildvcs=false
+
+.PHONY: demo test lint up down status build tools clean
+
+demo: tools build ## train one model on a real network; KEEP=1 leaves it up, DATA=synthetic needs no data set
+	@$(BIN)/demo --data $(DATA) $(if $(KEEP),--keep)
+
+test: tools build ## unit, property and end-to-end tests; the last bring the network up
+	go test -race -timeout 30m $$(go list ./... | grep -v -e /trainer/model$$ -e /trainer/nn -e /client/ipfs$$ -e /medfed/network$$ -e /test-network$$)
+	go test -timeout 30m ./trainer/model ./trainer/nn/...
+	go -C chaincode/ledgertest/oracle test ./...
+	MEDFED_BIN=$(CURDIR)/$(BIN) go test -race -count=1 -p 1 -timeout 40m ./client/ipfs ./network ./test-network
+
+lint: ## gofmt, go vet, staticcheck, govulncheck where its database can be reached
+	@test -z "$$(gofmt -l chaincode client trainer network collections test-network)" || \
+		{ echo "run gofmt -w on:"; gofmt -l chaincode client trainer network collections test-network; exit 1; }
+	go vet ./...
+	$(GO_TOOL) staticcheck ./...
+	go run ./chaincode/determinism/cmd/determinism -test=false ./chaincode/codes ./chaincode/fl ./chaincode/consent ./chaincode/ledger ./chaincode/contract
+	@.ci/vulncheck
+
+up: tools build ## bring the default network up
+	@$(BIN)/medfed network up
+
+down: build ## stop what up started
+	@$(BIN)/medfed network down
+
+status: build ## say what runs
+	@$(BIN)/medfed network status
+
+build: ## medfed, the chaincode and the demo
+	@mkdir -p $(BIN)
+	@go build -ldflags "-X main.commit=$$(git rev-parse HEAD 2>/dev/null)" -o $(BIN)/medfed ./client/cmd/medfed
+	@go build -o $(BIN)/chaincode ./chaincode
+	@go build -o $(BIN)/demo ./test-network/demo
+
+tools: ## the pinned Fabric, Fabric CA and IPFS servers, built when they are not current
+	@go run ./network/tools/build -out $(BIN)
+
+clean: down ## stop the network and remove what was built
+	rm -rf .run
