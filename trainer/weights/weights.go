@@ -19,7 +19,7 @@
 //	MF-WEIGHTS-HEADER        the header is no safetensors header, or too long
 //	MF-WEIGHTS-NAME          a tensor's name is empty, too long or has other characters
 //	MF-WEIGHTS-DUPLICATE     two tensors have one name
-//	MF-WEIGHTS-DTYPE         a tensor is not F32
+//	MF-WEIGHTS-DTYPE         a tensor is not F32, or of a type that safetensors does not know
 //	MF-WEIGHTS-SHAPE         a dimension is not positive, or sizes do not agree
 //	MF-WEIGHTS-OFFSETS       tensors overlap, leave a gap or are out of order
 //	MF-WEIGHTS-NONCANONICAL  valid safetensors, but not the canonical bytes
@@ -188,7 +188,7 @@ func checkName(name string, seen map[string]bool) error {
 			return fmt.Errorf("MF-WEIGHTS-NAME: tensor name %q has a character other than A-Z a-z 0-9 . _ - /; rename it", name)
 		}
 	}
-	if name == "__metadata__" {
+	if name == metadataName {
 		return fmt.Errorf("MF-WEIGHTS-NAME: __metadata__ is reserved by safetensors and has no place in canonical weights; remove it")
 	}
 	if seen[name] {

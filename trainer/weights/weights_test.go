@@ -131,7 +131,7 @@ func TestParseRefuses(t *testing.T) {
 		{"too much padding", "NONCANONICAL", file(pad("{"+a+"}")+"        ", four)},
 		{"no padding", "NONCANONICAL", file("{"+a+"}", four)},
 		{"padding of another kind", "NONCANONICAL", file(strings.ReplaceAll(pad("{"+a+"}"), " ", "\n"), four)},
-		{"second value after the header", "NONCANONICAL", file(pad("{"+a+"}{}"), four)},
+		{"second value after the header", "HEADER", file(pad("{"+a+"}{}"), four)},
 		{"other field order", "NONCANONICAL", file(pad(`{"a":{"shape":[1],"dtype":"F32","data_offsets":[0,4]}}`), four)},
 		{"field twice", "NONCANONICAL", file(pad(`{"a":{"dtype":"F16","dtype":"F32","shape":[1],"data_offsets":[0,4]}}`), four)},
 		{"field in capitals", "NONCANONICAL", file(pad(`{"a":{"DTYPE":"F32","shape":[1],"data_offsets":[0,4]}}`), four)},
@@ -150,6 +150,49 @@ func TestParseRefuses(t *testing.T) {
 	}
 	if _, err := Parse(valid); err != nil {
 		t.Errorf("the file the cases are made of is refused: %v", err)
+	}
+}
+
+// What safetensors files of others may have and canonical ones may not.
+func TestHeaderTakesOthersFiles(t *testing.T) {
+	header := pad(`{"__metadata__":{"format":"pt"}, "b":{"shape":[2],"dtype":"F16","data_offsets":[4,8]},` +
+		`"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"n":{"dtype":"I64","shape":[],"data_offsets":[8,16]}}`)
+	b := file(header, make([]byte, 16))
+	entries, data, err := Header(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(entries) != "[{a F32 [1] [0 4]} {b F16 [2] [4 8]} {n I64 [] [8 16]}]" || data != int64(8+len(header)) {
+		t.Errorf("got %v, data at %d", entries, data)
+	}
+}
+
+func TestHeaderRefuses(t *testing.T) {
+	a := `"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}`
+	four := make([]byte, 4)
+	for _, c := range []struct {
+		name, code string
+		b          []byte
+	}{
+		{"nothing", "TRUNCATED", nil},
+		{"length only", "TRUNCATED", binary.LittleEndian.AppendUint64(nil, 64)},
+		{"absurd header length", "HEADER", binary.LittleEndian.AppendUint64(nil, math.MaxUint64)},
+		{"metadata twice", "NAME", file(`{"__metadata__":{},"__metadata__":{},`+a+"}", four)},
+		{"metadata that is no table of texts", "HEADER", file(`{"__metadata__":[],`+a+"}", four)},
+		{"second object", "HEADER", file("{"+a+"}{}", four)},
+		{"unknown type", "DTYPE", file(`{"a":{"dtype":"Q4","shape":[1],"data_offsets":[0,4]}}`, four)},
+		{"size of another type", "SHAPE", file(`{"a":{"dtype":"F64","shape":[1],"data_offsets":[0,4]}}`, four)},
+		{"gap", "OFFSETS", file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, make([]byte, 8))},
+		{"overlap", "OFFSETS", file("{"+a+`,"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, four)},
+		{"one byte short", "TRUNCATED", file("{"+a+"}", four[:3])},
+		{"one byte long", "TRAILING", file("{"+a+"}", make([]byte, 5))},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			entries, _, err := Header(bytes.NewReader(c.b), int64(len(c.b)))
+			if want := "MF-WEIGHTS-" + c.code + ": "; err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("got %v, %v, want %s", entries, err, want)
+			}
+		})
 	}
 }
 
