@@ -29,8 +29,11 @@ type failure struct {
 	remedy remedy
 }
 
-// partial is how the peer's gateway begins when the first endorser agreed and
-// others did not: they may lie behind or ahead of it by a block.
+// partial is how the peer's gateway begins when it was left to it to choose the
+// endorsers, the first agreed and others did not: they lie behind or ahead of it
+// by a block, for the chaincode's answer depends on nothing else. It begins in the
+// same way when the caller chose the endorsers, though then nobody may have
+// agreed: see disagree.
 const partial = "failed to collect enough transaction endorsements"
 
 // explain finds out what a failed endorsement, submit or evaluation means. The
@@ -45,11 +48,7 @@ func explain(ctx context.Context, name string, p *peerConnection, err error) fai
 		if refusal == "" {
 			continue
 		}
-		f := failure{&Refusal{Code: mfcodes.CodeIn(refusal), Transaction: name, message: refusal, cause: err}, none}
-		if strings.Contains(status.Convert(err).Message(), partial) {
-			f.remedy = again
-		}
-		return f
+		return failure{&Refusal{Code: mfcodes.CodeIn(refusal), Transaction: name, message: refusal, cause: err}, none}
 	}
 	said := strings.Join(messages, "; ")
 	switch {
@@ -64,6 +63,27 @@ func explain(ctx context.Context, name string, p *peerConnection, err error) fai
 	default:
 		return failure{fmt.Errorf("MF-GATEWAY-REFUSED: %s: peer %s answered: %s; look at its log and its chaincode's", name, p.name, said), elsewhere}
 	}
+}
+
+// lagging tells whether the endorsers that a refused transaction was sent to do
+// not have the same blocks, so that it may be endorsed a little later. Chosen says
+// that the caller named the one organisation whose peers endorse: those that were
+// asked have all refused, and where they did so with one code there is no lag.
+func lagging(err error, chosen bool) bool {
+	if !strings.Contains(status.Convert(err).Message(), partial) {
+		return false
+	}
+	return !chosen || disagree(err)
+}
+
+// disagree tells whether the endorsers did not all refuse with the same code.
+func disagree(err error) bool {
+	messages := messagesIn(err)
+	answers := map[mfcodes.Code]bool{}
+	for _, message := range messages[:len(messages)-1] { // the last is the gateway's own
+		answers[mfcodes.CodeIn(message)] = true
+	}
+	return len(answers) != 1
 }
 
 // messagesIn are the words of an error's details, one for each endorser, and then

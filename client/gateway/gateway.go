@@ -205,7 +205,7 @@ func signingGateway(id *Identity, connection *grpc.ClientConn) (*client.Gateway,
 // answer. The error of a refused transaction is a [Refusal].
 func (g *Gateway) Submit(ctx context.Context, name string, request, result any) error {
 	return g.call(ctx, name, true, request, result, func(p *peerConnection, argument string) ([]byte, *failure) {
-		return g.submitOnce(ctx, p, name, argument)
+		return g.submitOnce(ctx, p, name, argument, nil)
 	})
 }
 
@@ -294,15 +294,20 @@ func pause(ctx context.Context, attempt int) error {
 	}
 }
 
-// submitOnce endorses, submits and awaits the commit.
-func (g *Gateway) submitOnce(ctx context.Context, p *peerConnection, name, argument string, options ...client.ProposalOption) ([]byte, *failure) {
-	proposal, err := g.contract(p).NewProposal(name, append(options, client.WithArguments(argument))...)
+// submitOnce endorses, submits and awaits the commit. Chosen are the options of a
+// transaction whose endorsers the caller chooses, nil where the peer's gateway does.
+func (g *Gateway) submitOnce(ctx context.Context, p *peerConnection, name, argument string, chosen []client.ProposalOption) ([]byte, *failure) {
+	proposal, err := g.contract(p).NewProposal(name, append(slices.Clone(chosen), client.WithArguments(argument))...)
 	if err != nil {
 		return nil, &failure{fmt.Errorf("MF-GATEWAY-IDENTITY: %s cannot be signed: %w; enrol again", name, err), none}
 	}
 	transaction, err := g.endorse(ctx, proposal)
 	if err != nil {
 		f := explain(ctx, name, p, err)
+		var refused *Refusal
+		if errors.As(f.err, &refused) && lagging(err, chosen != nil) {
+			f.remedy = again
+		}
 		return nil, &f
 	}
 	outcome, failed := g.commit(ctx, p, name, transaction)

@@ -37,7 +37,7 @@ func (g *Gateway) SubmitPrivate(ctx context.Context, organisation, name string, 
 		fields[field] = text
 	}
 	return only.call(ctx, name, true, request, result, func(p *peerConnection, argument string) ([]byte, *failure) {
-		return only.submitOnce(ctx, p, name, argument, client.WithTransient(fields), client.WithEndorsingOrganizations(organisation))
+		return only.submitOnce(ctx, p, name, argument, []client.ProposalOption{client.WithTransient(fields), client.WithEndorsingOrganizations(organisation)})
 	})
 }
 

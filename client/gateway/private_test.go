@@ -66,6 +66,40 @@ func TestPrivateNeverGoesElsewhere(t *testing.T) {
 	wantCode(t, err, "MF-GATEWAY-PROFILE")
 }
 
+// What the gateway of a real peer (Fabric v3.1.1) sends when the custodian's peer
+// refuses a private write, recorded from the network by
+// TestARefusedPrivateWriteComesBackAtOnce in test-network: the words are those of
+// endorsers that do not agree, but there is one alone.
+//
+//	code: ABORTED
+//	message: "failed to collect enough transaction endorsements, see attached details for more info"
+//	details: address:"127.0.0.1:27003" msp_id:"Hospital1MSP"
+//	         message:"chaincode response 500, MF-VERSION-NUMBER: the newest version is 0; stage version 1"
+func TestARefusedPrivateWriteIsNotRepeated(t *testing.T) {
+	c := newConsortium(t, 1)
+	const words = "failed to collect enough transaction endorsements, see attached details for more info"
+	early, erased := "chaincode response 500, MF-VERSION-NUMBER: the newest version is 0; stage version 1", "chaincode response 500, MF-RECORD-STATUS: the record is erased; register another"
+	for what, d := range map[string]struct {
+		details  []string
+		attempts int
+	}{
+		"one peer":              {[]string{early}, 1},
+		"two peers that agree":  {[]string{early, early}, 1},
+		"two peers that do not": {[]string{early, erased}, 3},
+		"a peer that is down":   {[]string{early, "rpc error: code = Unavailable"}, 3},
+	} {
+		c.peers[0].do(func() {
+			c.peers[0].endorsed = 0
+			c.peers[0].onEndorse = func(int) error { return refusal(codes.Aborted, words, d.details...) }
+		})
+		_, err := c.connect(t, gateway.Options{Attempts: 3}).Records().Stage(t.Context(), "Hospital1MSP", consent.PrivateVersion{})
+		wantCode(t, err, "MF-VERSION-NUMBER")
+		if got := c.peers[0].endorsed; got != d.attempts {
+			t.Errorf("%s: asked %d times, want %d", what, got, d.attempts)
+		}
+	}
+}
+
 func TestEvaluateAtAsksTheOrganisation(t *testing.T) {
 	c := newConsortium(t, 2)
 	g := c.connect(t, gateway.Options{})
