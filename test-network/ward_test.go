@@ -3,6 +3,7 @@ package testnetwork
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -409,4 +410,18 @@ func privateStore(path string) bool {
 	data, within := strings.CutPrefix(path, "nodes/peer-"+custodian+"/data/")
 	return within && (strings.HasPrefix(data, "ledgersData/pvtdataStore/") || strings.HasPrefix(data, "ledgersData/stateLeveldb/") ||
 		strings.HasPrefix(data, "transientstore/"))
+}
+
+// holds fails the test unless a file has this content.
+func holds(t *testing.T, path, want string) {
+	t.Helper()
+	if content, err := os.ReadFile(path); err != nil || string(content) != want {
+		t.Errorf("%s holds %q (%v), want %q", path, content, err, want)
+	}
+}
+
+// plainDigest is the SHA-256 of a plain file, as the ledger writes it.
+func plainDigest(content string) string {
+	sum := sha256.Sum256([]byte(content))
+	return hex.EncodeToString(sum[:])
 }

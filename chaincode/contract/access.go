@@ -34,7 +34,9 @@ func NewAccessContract() *AccessContract {
 func (*AccessContract) GetEvaluateTransactions() []string { return evaluated(accessContract) }
 
 // RequestAccess decides one use of a consent, fail closed, and logs the permit
-// or the denial with its code: a denial is a success of this transaction. Caller:
+// or the denial with its code: a denial is a success of this transaction. One that
+// is endorsed before the consent's end and committed after it stays a permit in
+// the log, of the time it was endorsed at; ReadGrant gives nothing by it. Caller:
 // a requester.
 func (*AccessContract) RequestAccess(ctx *ledger.Context, request consent.AccessRequest) (*consent.Access, error) {
 	caller, err := ctx.CallerAs(ledger.RoleRequester)
