@@ -178,7 +178,9 @@ func (w *Weights) mustBeValid() {
 	}
 }
 
-func checkName(name string, seen map[string]bool) error {
+// CheckName reports whether a tensor can have this name; the error is
+// MF-WEIGHTS-NAME.
+func CheckName(name string) error {
 	if len(name) == 0 || len(name) > maxName {
 		return fmt.Errorf("MF-WEIGHTS-NAME: a tensor's name has %d bytes; names have 1 to %d", len(name), maxName)
 	}
@@ -190,6 +192,14 @@ func checkName(name string, seen map[string]bool) error {
 	}
 	if name == metadataName {
 		return fmt.Errorf("MF-WEIGHTS-NAME: __metadata__ is reserved by safetensors and has no place in canonical weights; remove it")
+	}
+	return nil
+}
+
+// checkName is CheckName, and refuses names that have been seen.
+func checkName(name string, seen map[string]bool) error {
+	if err := CheckName(name); err != nil {
+		return err
 	}
 	if seen[name] {
 		return fmt.Errorf("MF-WEIGHTS-DUPLICATE: tensor %q occurs twice; give every tensor a name of its own", name)
