@@ -226,7 +226,7 @@ func TestCase18NobodyActsForAnother(t *testing.T) {
 	_, err = officer2.Ledger.Deprecate(t.Context(), id)
 	w.denied("MF-RECORD-DENIED", err)
 	for _, wrongOwner := range []party{officer2, namesake, neighbour} {
-		_, err = wrongOwner.Ledger.RequestErasure(t.Context(), id)
+		_, err = wrongOwner.Ledger.RequestErasure(t.Context(), consent.ErasureRequest{Record: id, Members: []string{}})
 		w.denied("MF-RECORD-DENIED", err)
 	}
 	for _, wrongOwner := range []party{namesake, neighbour} {

@@ -99,6 +99,19 @@ func CheckVersion(v Version, custodian string) error {
 	return nil
 }
 
+// CheckMembers refuses members that are not distinct MSP identifiers in sorted
+// order. There may be none.
+func CheckMembers(members []string) error {
+	valid := len(members) <= MaxHolders && slices.Equal(members, sortedOnce(members))
+	for _, member := range members {
+		valid = valid && isText(member, 1, maxShortText) && !strings.Contains(member, "/")
+	}
+	if !valid {
+		return codes.Errorf("MF-ERASURE-MEMBERS", "the members are not up to %d different MSP identifiers in sorted order; name those that have a node of the private IPFS", MaxHolders)
+	}
+	return nil
+}
+
 // CheckPrivateVersion refuses a private part that is not whole. Its errors say
 // nothing of what is in it.
 func CheckPrivateVersion(v PrivateVersion) error {
@@ -128,8 +141,10 @@ func CheckWrap(wrap string) error {
 	return nil
 }
 
-func isWrap(text string) bool {
-	if text == "" || len(text) > MaxWrap {
+func isWrap(text string) bool { return isBase64(text, MaxWrap) }
+
+func isBase64(text string, most int) bool {
+	if text == "" || len(text) > most {
 		return false
 	}
 	_, err := base64.StdEncoding.Strict().DecodeString(text)

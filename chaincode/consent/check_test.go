@@ -210,7 +210,11 @@ func TestHoldersAndMissing(t *testing.T) {
 	if got := consent.Holders(versions); !slices.Equal(got, []string{"A", "B", "C"}) {
 		t.Error(got)
 	}
-	if got := consent.MissingAttestations(versions, []consent.Attestation{{Member: "B"}, {Member: "D"}}); !slices.Equal(got, []string{"A", "C"}) {
+	named := consent.ErasureMembers{Record: "r", Members: []string{"C", "D"}}
+	if got := named.With(consent.Holders(versions)); !slices.Equal(got.Members, []string{"A", "B", "C", "D"}) || got.Record != "r" {
+		t.Error(got)
+	}
+	if got := consent.MissingAttestations([]string{"A", "B", "C"}, []consent.Attestation{{Member: "B"}, {Member: "D"}}); !slices.Equal(got, []string{"A", "C"}) {
 		t.Error(got)
 	}
 }

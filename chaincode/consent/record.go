@@ -33,7 +33,7 @@ const (
 	RecordActive     RecordStatus = "active"     // takes new versions and new consents
 	RecordDeprecated RecordStatus = "deprecated" // takes neither; what was consented to goes on
 	RecordErasing    RecordStatus = "erasing"    // erasure was asked for: no access any more
-	RecordErased     RecordStatus = "erased"     // nothing private is left, and every holder signed so
+	RecordErased     RecordStatus = "erased"     // nothing private is left, and every member signed so
 )
 
 // RecordMove is a line of the record's table of states. From is "" for the state
@@ -52,7 +52,7 @@ func RecordMoves() []RecordMove {
 		{RecordActive, RecordDeprecated, "Deprecate", "the custodian says so"},
 		{RecordActive, RecordErasing, "RequestErasure", "the custodian or the patient asks"},
 		{RecordDeprecated, RecordErasing, "RequestErasure", "the custodian or the patient asks"},
-		{RecordErasing, RecordErased, "CompleteErasure", "everything private is purged and every holder attested"},
+		{RecordErasing, RecordErased, "CompleteErasure", "everything private is purged and every member attested"},
 	}
 }
 
@@ -118,7 +118,7 @@ type Custody struct {
 	Status   RecordStatus `json:"status"`
 }
 
-// Attestation is a holder's word that its nodes have dropped every version of a
+// Attestation is a member's word that its nodes have dropped every version of a
 // record.
 type Attestation struct {
 	Record string `json:"record"`
@@ -127,12 +127,26 @@ type Attestation struct {
 	At     int64  `json:"at"`
 }
 
+// ErasureMembers are the members that must attest the erasure of a record besides
+// its holders: all that have a node of the private IPFS, where copies may lie. A
+// repeated request may add members and takes none away.
+type ErasureMembers struct {
+	Record  string   `json:"record"`
+	Members []string `json:"members"` // MSP identifiers, sorted
+}
+
+// With gives the members with more of them, sorted and once each.
+func (m ErasureMembers) With(more []string) ErasureMembers {
+	return ErasureMembers{m.Record, sortedOnce(append(append([]string{}, m.Members...), more...))}
+}
+
 // Erasure is how far the erasure of a record has come.
 type Erasure struct {
 	Record       Record        `json:"record"`
+	Members      []string      `json:"members"`      // that must attest: holders and named members, sorted
 	Remaining    []string      `json:"remaining"`    // private keys that still have a value, none of them private itself
 	Attestations []Attestation `json:"attestations"` // sorted by member
-	Missing      []string      `json:"missing"`      // holders that have not attested, sorted
+	Missing      []string      `json:"missing"`      // members that have not attested, sorted
 }
 
 // Holders lists every member that pins a version, sorted and once each.
@@ -144,16 +158,16 @@ func Holders(versions []Version) []string {
 	return sortedOnce(holders)
 }
 
-// MissingAttestations lists the holders that have not attested, sorted.
-func MissingAttestations(versions []Version, attestations []Attestation) []string {
+// MissingAttestations lists the members that have not attested, in their order.
+func MissingAttestations(members []string, attestations []Attestation) []string {
 	missing := []string{}
-	for _, holder := range Holders(versions) {
+	for _, member := range members {
 		attested := false
 		for _, attestation := range attestations {
-			attested = attested || attestation.Member == holder
+			attested = attested || attestation.Member == member
 		}
 		if !attested {
-			missing = append(missing, holder)
+			missing = append(missing, member)
 		}
 	}
 	return missing

@@ -6,6 +6,11 @@ type (
 	RecordRequest struct {
 		Record string `json:"record"`
 	}
+	// ErasureRequest asks for the erasure of a record.
+	ErasureRequest struct {
+		Record  string   `json:"record"`
+		Members []string `json:"members" metadata:",optional"` // that must attest besides the holders; MSP identifiers, sorted
+	}
 	// VersionRequest names a version of a record.
 	VersionRequest struct {
 		Record  string `json:"record"`
@@ -56,6 +61,47 @@ type (
 	VersionPage struct {
 		Versions []Version `json:"versions"`
 		Bookmark string    `json:"bookmark"` // "" on the last page
+	}
+
+	// PublishRequest publishes the caller's age recipient.
+	PublishRequest struct {
+		Number    int    `json:"number"` // of the entry: the newest + 1
+		Recipient string `json:"recipient"`
+	}
+	// RetireRequest retires an entry of the caller's organisation.
+	RetireRequest struct {
+		Role   string `json:"role"`
+		Name   string `json:"name"`   // without the MSP
+		Number int    `json:"number"` // of the entry that retires it: the newest + 1
+	}
+	// RecipientRequest names an entry of the directory.
+	RecipientRequest struct {
+		Identity string `json:"identity"` // "MSP/name"
+		Role     string `json:"role"`
+	}
+	// OfficersRequest pages through the entries of a hospital's officers, by name.
+	OfficersRequest struct {
+		MSP      string `json:"msp"`
+		Bookmark string `json:"bookmark" metadata:",optional"`
+		PageSize int    `json:"page_size"`
+	}
+	// RecipientPage is one page of the directory.
+	RecipientPage struct {
+		Recipients []Recipient `json:"recipients"`
+		Bookmark   string      `json:"bookmark"` // "" on the last page
+	}
+	// HospitalKeyRequest names the hospital's key that comes by transient.
+	HospitalKeyRequest struct {
+		Number int `json:"number"`
+	}
+	// HospitalKeyDigest is the public hash of a hospital's key.
+	HospitalKeyDigest struct {
+		Number int    `json:"number"`
+		Digest string `json:"digest"` // Digest of the HospitalKey
+	}
+	// HospitalRequest names a hospital.
+	HospitalRequest struct {
+		MSP string `json:"msp"`
 	}
 
 	// AskRequest is a grantee's request for a consent, with its first offer.

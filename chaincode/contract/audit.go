@@ -124,7 +124,7 @@ func author(object, document string) string {
 // transaction's own block does.
 func authorField(object string) string {
 	switch object {
-	case "record", "negotiation":
+	case "record", "negotiation", "recipient":
 		return "changed_by"
 	case "version":
 		return "added_by"

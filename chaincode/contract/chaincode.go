@@ -30,7 +30,7 @@ type Chaincode struct {
 func New() (*Chaincode, error) {
 	contracts, err := contractapi.NewChaincode(
 		NewTaskContract(), NewRoundContract(),
-		NewRecordContract(), NewConsentContract(), NewAccessContract(), NewAuditContract(),
+		NewRecordContract(), NewConsentContract(), NewAccessContract(), NewAuditContract(), NewDirectoryContract(),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("the contracts don't fit the contract API: %w", err)

@@ -8,13 +8,22 @@ import (
 	"github.com/medfed/medfed/collections"
 )
 
-// RequestErasure ends all access to a record and begins its erasure. Caller: an
-// officer of the custodian, or the patient, whom no hospital can hold up: the
+// RequestErasure ends all access to a record and begins its erasure. It names the
+// members that must attest besides the holders; a repetition may add some. Caller:
+// an officer of the custodian, or the patient, whom no hospital can hold up: the
 // custodian's own peer need not endorse the patient's word.
-func (*RecordContract) RequestErasure(ctx *ledger.Context, request consent.RecordRequest) (*consent.Record, error) {
+func (*RecordContract) RequestErasure(ctx *ledger.Context, request consent.ErasureRequest) (*consent.Record, error) {
 	caller, now, record, err := enterErasure(ctx, request.Record)
 	if err != nil {
 		return nil, err
+	}
+	if err := consent.CheckMembers(request.Members); err != nil {
+		return nil, err
+	}
+	if record.Status != consent.RecordErased {
+		if err := addMembers(ctx, request); err != nil {
+			return nil, err
+		}
 	}
 	if record.Status.Accessible() {
 		if err := moveRecord(&record, consent.RecordErasing, caller, now); err != nil {
@@ -31,6 +40,23 @@ func (*RecordContract) RequestErasure(ctx *ledger.Context, request consent.Recor
 		}
 	}
 	return &record, emitRecord(ctx, "record:RequestErasure", record, 0, caller)
+}
+
+// addMembers writes down who must attest, where that is news.
+func addMembers(ctx *ledger.Context, request consent.ErasureRequest) error {
+	named, found, err := ledger.Get[consent.ErasureMembers](ctx, ledger.ErasureMembersKey(request.Record))
+	if err != nil {
+		return err
+	}
+	named.Record = request.Record
+	all := named.With(request.Members)
+	if found && slices.Equal(all.Members, named.Members) {
+		return nil
+	}
+	if err := consent.CheckMembers(all.Members); err != nil {
+		return err
+	}
+	return ledger.Put(ctx, ledger.ErasureMembersKey(request.Record), all)
 }
 
 // Purge removes everything private of a record that is being erased from the
@@ -56,9 +82,9 @@ func (*RecordContract) Purge(ctx *ledger.Context, request consent.RecordRequest)
 	return purged, emitRecord(ctx, "record:Purge", record, 0, caller)
 }
 
-// AttestErasure is a holder's signed word that its nodes have dropped the
-// ciphertext of every version. Caller: an officer or the coordinator of a member
-// that is named among the record's holders.
+// AttestErasure is a member's signed word that its nodes have dropped the
+// ciphertext of every version. Caller: an officer or the coordinator of a holder,
+// or of a member that the request for the erasure names.
 func (*RecordContract) AttestErasure(ctx *ledger.Context, request consent.RecordRequest) (*consent.Attestation, error) {
 	caller, err := ctx.CallerAs(ledger.RoleCustodian, ledger.RoleCoordinator)
 	if err != nil {
@@ -78,12 +104,12 @@ func (*RecordContract) AttestErasure(ctx *ledger.Context, request consent.Record
 	if record.Status.Accessible() {
 		return nil, ledger.Errorf("MF-RECORD-STATUS", "the record is %s; its erasure has not been asked for", record.Status)
 	}
-	versions, err := ledger.List[consent.Version](ctx, ledger.Versions(record.Record))
+	members, err := attestors(ctx, record.Record)
 	if err != nil {
 		return nil, err
 	}
-	if holders := consent.Holders(versions); !slices.Contains(holders, caller.MSP) {
-		return nil, ledger.Errorf("MF-RECORD-DENIED", "%s is not of a member that holds the record; nothing of it is to be attested", caller.ID)
+	if !slices.Contains(members, caller.MSP) {
+		return nil, ledger.Errorf("MF-RECORD-DENIED", "%s is not of a member that holds the record or was named; nothing of it is to be attested", caller.ID)
 	}
 	attestation, found, err := ledger.Get[consent.Attestation](ctx, ledger.ErasureKey(record.Record, caller.MSP))
 	if err != nil {
@@ -99,7 +125,7 @@ func (*RecordContract) AttestErasure(ctx *ledger.Context, request consent.Record
 }
 
 // CompleteErasure ends the erasure, once every endorser sees by the hashes that
-// nothing private is left and every holder has attested. Caller: an officer of
+// nothing private is left and every member has attested. Caller: an officer of
 // the custodian, or the patient.
 func (*RecordContract) CompleteErasure(ctx *ledger.Context, request consent.RecordRequest) (*consent.Record, error) {
 	caller, now, record, err := enterErasure(ctx, request.Record)
@@ -117,7 +143,7 @@ func (*RecordContract) CompleteErasure(ctx *ledger.Context, request consent.Reco
 		return nil, ledger.Errorf("MF-ERASURE-REMAINS", "%d private documents of the record are left; purge it", len(erasure.Remaining))
 	}
 	if len(erasure.Missing) > 0 {
-		return nil, ledger.Errorf("MF-ERASURE-UNATTESTED", "%s has not attested that it dropped the record; wait for every holder", erasure.Missing[0])
+		return nil, ledger.Errorf("MF-ERASURE-UNATTESTED", "%s has not attested that it dropped the record; wait for every member", erasure.Missing[0])
 	}
 	if err := moveRecord(&record, consent.RecordErased, caller, now); err != nil {
 		return nil, err
@@ -171,15 +197,25 @@ func erasureOf(ctx *ledger.Context, record consent.Record) (*consent.Erasure, er
 	for _, place := range remaining {
 		erasure.Remaining = append(erasure.Remaining, place.String())
 	}
-	versions, err := ledger.List[consent.Version](ctx, ledger.Versions(record.Record))
-	if err != nil {
+	if erasure.Members, err = attestors(ctx, record.Record); err != nil {
 		return nil, err
 	}
 	if erasure.Attestations, err = ledger.List[consent.Attestation](ctx, ledger.Erasures(record.Record)); err != nil {
 		return nil, err
 	}
-	erasure.Missing = consent.MissingAttestations(versions, erasure.Attestations)
+	erasure.Missing = consent.MissingAttestations(erasure.Members, erasure.Attestations)
 	return &erasure, nil
+}
+
+// attestors are the members that must attest: every holder of a version, and who
+// was named besides.
+func attestors(ctx *ledger.Context, record string) ([]string, error) {
+	versions, err := ledger.List[consent.Version](ctx, ledger.Versions(record))
+	if err != nil {
+		return nil, err
+	}
+	named, _, err := ledger.Get[consent.ErasureMembers](ctx, ledger.ErasureMembersKey(record))
+	return named.With(consent.Holders(versions)).Members, err
 }
 
 // place is a private document that exists.

@@ -141,8 +141,8 @@ func TestRecordsAreIdempotent(t *testing.T) {
 	c.refused("MF-ACCESS-EXISTS", c.propose(c.insurer, "access:RequestAccess", request))
 }
 
-// Erasure: access ends at once, everything private is purged, every holder
-// attests, and what stays public says nothing.
+// Erasure: access ends at once, everything private is purged, every holder and
+// every other member attests, and what stays public says nothing.
 func TestErasure(t *testing.T) {
 	c := newClinic(t)
 	record, kept := c.xray(2), c.xray(1)
@@ -161,7 +161,13 @@ func TestErasure(t *testing.T) {
 		c.refused("MF-RECORD-DENIED", c.propose(stranger, "record:Purge", request))
 	}
 
+	for _, members := range [][]string{{"Hospital3MSP", "Hospital2MSP"}, {"Hospital2MSP", "Hospital2MSP"}, {"a/b"}, {""}} {
+		c.refused("MF-ERASURE-MEMBERS", c.propose(c.patient, "record:RequestErasure", consent.ErasureRequest{Record: record, Members: members}))
+	}
 	c.do(c.patient, "record:RequestErasure", request)
+	// Who asks may name more members that must attest, and takes none away.
+	c.do(c.officer, "record:RequestErasure", consent.ErasureRequest{Record: record, Members: []string{"Hospital2MSP", "Hospital3MSP"}})
+	c.do(c.patient, "record:RequestErasure", consent.ErasureRequest{Record: record, Members: []string{}})
 	if denied := c.ask(c.insurer, id, record, 1); denied.Code != "MF-RECORD-ERASED" {
 		t.Errorf("%+v", denied)
 	}
@@ -178,13 +184,16 @@ func TestErasure(t *testing.T) {
 	}
 	c.refused("MF-ERASURE-UNATTESTED", c.propose(c.officer, "record:CompleteErasure", request))
 	c.do(c.officer, "record:AttestErasure", request)
-	c.refused("MF-RECORD-DENIED", c.propose(c.officer2, "record:AttestErasure", request))
-	c.refused("MF-ERASURE-UNATTESTED", c.propose(c.officer, "record:CompleteErasure", request))
+	c.refused("MF-RECORD-DENIED", c.propose(c.ledger.Identity("Hospital4MSP", "officer", "custodian"), "record:AttestErasure", request))
 	c.do(c.coordinator, "record:AttestErasure", request)
+	for _, hospital := range []string{"Hospital2MSP", "Hospital3MSP"} {
+		c.refused("MF-ERASURE-UNATTESTED", c.propose(c.officer, "record:CompleteErasure", request))
+		c.do(c.ledger.Identity(hospital, "officer", "custodian"), "record:AttestErasure", request)
+	}
 	c.do(c.patient, "record:CompleteErasure", request)
 
 	erasure := get[consent.Erasure](c, c.auditor, "record:GetErasure", request)
-	if erasure.Record.Status != consent.RecordErased || len(erasure.Remaining) != 0 || len(erasure.Missing) != 0 || len(erasure.Attestations) != 2 {
+	if erasure.Record.Status != consent.RecordErased || len(erasure.Remaining) != 0 || len(erasure.Missing) != 0 || len(erasure.Attestations) != 4 || len(erasure.Members) != 4 {
 		t.Errorf("%+v", erasure)
 	}
 	held := c.ledger.PrivateBytes(hospital)

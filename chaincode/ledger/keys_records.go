@@ -14,7 +14,9 @@ import (
 //	version/<record>/<version>                  VersionKey          consent.Version      Register, AddVersion; once
 //	record-patient/<patient>/<record>           RecordOfPatientKey  Reference            Register; once
 //	record-custodian/<msp>/<record>             RecordOfHospitalKey Reference            Register; once
-//	erasure/<record>/<msp>                      ErasureKey          consent.Attestation  AttestErasure, by the holder itself; once
+//	erasure/<record>/<msp>                      ErasureKey          consent.Attestation  AttestErasure, by the member itself; once
+//	erasure-members/<record>                    ErasureMembersKey   consent.ErasureMembers RequestErasure
+//	recipient/<msp>/<role>/<name>               RecipientKey        consent.Recipient    Publish, by the identity itself; Retire
 //	consent/<consent>                           ConsentKey          consent.Parties      Request; once
 //	negotiation/<consent>                       NegotiationKey      consent.Negotiation  every move of the negotiation
 //	revocation/<consent>                        RevocationKey       consent.Revocation   Revoke, MarkEnteredInError, by the patient only
@@ -30,6 +32,7 @@ import (
 //
 //	records-<msp>: private-version/<record>/<version>                 PrivateVersionKey consent.PrivateVersion Stage
 //	records-<msp>: custody/<record>                                   CustodyKey        consent.Custody        the custodian's transactions on a record
+//	records-<msp>: hospital-key/<number>                              HospitalKeyKey    consent.HospitalKey    PutHospitalKey
 //	grants-<msp>:  terms/<consent>/<offer>                            TermsKey          consent.PrivateTerms   PutTerms
 //	grants-<msp>:  grant/<consent>/<agreement>/<version>/<writer>     GrantKey          consent.Grant          PutGrant
 
@@ -59,7 +62,16 @@ func RecordOfHospitalKey(msp, record string) Key { return key("record-custodian"
 // RecordsOfHospital names all records of a custodian.
 func RecordsOfHospital(msp string) Prefix { return prefix("record-custodian", msp) }
 
-// ErasureKey names a holder's attestation.
+// ErasureMembersKey names the members that must attest a record's erasure.
+func ErasureMembersKey(record string) Key { return key("erasure-members", record) }
+
+// RecipientKey names an identity's entry in the directory of age recipients.
+func RecipientKey(msp, role, name string) Key { return key("recipient", msp, role, name) }
+
+// RecipientsOfRole names the entries of an organisation's identities of a role.
+func RecipientsOfRole(msp, role string) Prefix { return prefix("recipient", msp, role) }
+
+// ErasureKey names a member's attestation.
 func ErasureKey(record, msp string) Key { return key("erasure", record, msp) }
 
 // Erasures names all attestations of a record's erasure.
@@ -153,6 +165,10 @@ func PrivateVersionKey(record string, version int) Key {
 // records collection.
 func CustodyKey(record string) Key { return key("custody", record) }
 
+// HospitalKeyKey names a key that a hospital's officers hold together, in its
+// records collection.
+func HospitalKeyKey(keyNumber int) Key { return key("hospital-key", number(keyNumber)) }
+
 // TermsKey names the private terms of an offer, in the custodian's grants
 // collection.
 func TermsKey(consent string, offer int) Key { return key("terms", consent, number(offer)) }
@@ -166,11 +182,13 @@ func GrantKey(consent string, agreement, version int, writer string) Key {
 // parts, whether it is a padded number.
 func numbered(object string) ([]bool, bool) {
 	switch object {
-	case "task", "progress", "record", "consent", "negotiation", "revocation", "access":
+	case "task", "progress", "record", "consent", "negotiation", "revocation", "access", "erasure-members":
 		return []bool{false}, true
 	case "node", "salt", "standing", "digest", "record-patient", "record-custodian", "erasure",
 		"consent-patient", "consent-grantee", "consent-record":
 		return []bool{false, false}, true
+	case "recipient":
+		return []bool{false, false, false}, true
 	case "round", "version", "offer", "agreement":
 		return []bool{false, true}, true
 	case "update", "commitment", "reveal", "proposal", "attestation":

@@ -56,8 +56,8 @@ func (r Records) Deprecate(ctx context.Context, record string) (consent.Record, 
 
 // RequestErasure ends all access to a record and begins its erasure. Caller: an
 // officer of the custodian, or the patient.
-func (r Records) RequestErasure(ctx context.Context, record string) (consent.Record, error) {
-	return submit[consent.Record](ctx, r, "record:RequestErasure", consent.RecordRequest{Record: record})
+func (r Records) RequestErasure(ctx context.Context, request consent.ErasureRequest) (consent.Record, error) {
+	return submit[consent.Record](ctx, r, "record:RequestErasure", request)
 }
 
 // PurgeRecord removes everything private of a record from the custodian's
@@ -71,7 +71,7 @@ func (r Records) AttestErasure(ctx context.Context, record string) (consent.Atte
 	return submit[consent.Attestation](ctx, r, "record:AttestErasure", consent.RecordRequest{Record: record})
 }
 
-// CompleteErasure ends the erasure when nothing private is left and every holder
+// CompleteErasure ends the erasure when nothing private is left and every member
 // has attested.
 func (r Records) CompleteErasure(ctx context.Context, record string) (consent.Record, error) {
 	return submit[consent.Record](ctx, r, "record:CompleteErasure", consent.RecordRequest{Record: record})
@@ -101,6 +101,40 @@ func (r Records) ListVersions(ctx context.Context, request consent.VersionsReque
 // Caller: an officer of the custodian, or the patient.
 func (r Records) GetPrivate(ctx context.Context, custodian string, request consent.VersionRequest) (consent.PrivateVersion, error) {
 	return evaluateAt[consent.PrivateVersion](ctx, r, custodian, "record:GetPrivate", request)
+}
+
+// PublishRecipient enters the caller's age recipient in the directory.
+func (r Records) PublishRecipient(ctx context.Context, request consent.PublishRequest) (consent.Recipient, error) {
+	return submit[consent.Recipient](ctx, r, "directory:Publish", request)
+}
+
+// RetireRecipient ends an entry of the caller's organisation in the directory.
+// Caller: whose it is, or an officer for another officer.
+func (r Records) RetireRecipient(ctx context.Context, request consent.RetireRequest) (consent.Recipient, error) {
+	return submit[consent.Recipient](ctx, r, "directory:Retire", request)
+}
+
+// GetRecipient gives an identity's entry in the directory.
+func (r Records) GetRecipient(ctx context.Context, request consent.RecipientRequest) (consent.Recipient, error) {
+	return evaluate[consent.Recipient](ctx, r, "directory:Get", request)
+}
+
+// ListOfficers gives one page of the entries of a hospital's officers.
+func (r Records) ListOfficers(ctx context.Context, request consent.OfficersRequest) (consent.RecipientPage, error) {
+	return evaluate[consent.RecipientPage](ctx, r, "directory:ListOfficers", request)
+}
+
+// PutHospitalKey puts a key that the hospital's officers hold together into its
+// records collection. Caller: an officer of the hospital.
+func (r Records) PutHospitalKey(ctx context.Context, hospital string, key consent.HospitalKey) (consent.HospitalKeyDigest, error) {
+	request := consent.HospitalKeyRequest{Number: key.Number}
+	return submitPrivate[consent.HospitalKeyDigest](ctx, r, hospital, "directory:PutHospitalKey", request, map[string]any{"key": key})
+}
+
+// ListHospitalKeys gives the keys that a hospital's officers hold together, oldest
+// first, from the hospital's peer. Caller: an officer of the hospital.
+func (r Records) ListHospitalKeys(ctx context.Context, hospital string) ([]consent.HospitalKey, error) {
+	return evaluateAt[[]consent.HospitalKey](ctx, r, hospital, "directory:ListHospitalKeys", consent.HospitalRequest{MSP: hospital})
 }
 
 // RequestConsent begins a consent with the caller's first offer. Caller: a

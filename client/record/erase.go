@@ -24,7 +24,7 @@ type Erased struct {
 // where the nodes of Own, Others and Public are to forget.
 func (c *Client) Erase(ctx context.Context, record string) (Erased, error) {
 	erased := Erased{CIDs: []string{}}
-	public, err := c.Ledger.RequestErasure(ctx, record)
+	public, err := c.Ledger.RequestErasure(ctx, consent.ErasureRequest{Record: record, Members: []string{}})
 	if err != nil {
 		return erased, err
 	}
