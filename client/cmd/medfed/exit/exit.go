@@ -41,7 +41,7 @@ func Table() []Status {
 	return []Status{
 		{OK, "done", nil},
 		{Internal, "a fault of medfed itself, or an error without a code", []string{
-			"MF-CHAINCODE", "MF-FHIR-EXPORT", "MF-GATEWAY-RESULT", "MF-INTERNAL", "MF-LEDGER", "MF-PRIVATE-READ", "MF-PRIVATE-WRITE", "MF-REPORT",
+			"MF-CHAINCODE", "MF-FEATURES-BACKBONE", "MF-FHIR-EXPORT", "MF-GATEWAY-RESULT", "MF-INTERNAL", "MF-LEDGER", "MF-PRIVATE-READ", "MF-PRIVATE-WRITE", "MF-REPORT",
 		}},
 		{Usage, "a command, flag or argument is wrong", []string{"MF-FHIR-RELEASE", "MF-SIMULATE", "MF-USAGE"}},
 		{Refused, "the ledger's rules refuse it", []string{
@@ -68,7 +68,7 @@ func Table() []Status {
 			"MF-IDENTITY", "MF-INGEST-FOLDER", "MF-INGEST-RUNNING", "MF-IPFS-CONFIG", "MF-IPFS-TOKEN", "MF-NETWORK-CONSORTIUM", "MF-NODE-CONFIG", "MF-PROFILE",
 		}},
 		{Data, "the data set, the training or a document is wrong", []string{"MF-DATA", "MF-FED", "MF-FHIR", "MF-INGEST", "MF-METRICS", "MF-MODEL", "MF-PRETRAINED", "MF-RECORD-SOURCE", "MF-SIMULATE-CHECKPOINT"}},
-		{Write, "a file can't be written", []string{"MF-AUDIT-WRITE", "MF-ENVELOPE-WRITE", "MF-INGEST-JOURNAL", "MF-INGEST-OUTPUT", "MF-NODE-JOURNAL", "MF-REPORT-WRITE", "MF-SIMULATE-WRITE", "MF-WRITE"}},
+		{Write, "a file can't be written", []string{"MF-AUDIT-WRITE", "MF-ENVELOPE-WRITE", "MF-FEATURES-CACHE", "MF-INGEST-JOURNAL", "MF-INGEST-OUTPUT", "MF-NODE-JOURNAL", "MF-REPORT-WRITE", "MF-SIMULATE-WRITE", "MF-WRITE"}},
 		{Network, "the network's processes can't be started, stopped or asked", []string{"MF-NETWORK", "MF-TOOLS"}},
 		{Interrupted, "interrupted by the user", []string{"MF-INTERRUPTED"}},
 	}

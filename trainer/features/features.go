@@ -1,0 +1,251 @@
+// Package features keeps what a frozen backbone makes of images, so that it is
+// computed once: the backbone costs a hundred times what training its head does.
+//
+// An entry is found by its content: the digest of the image as it goes into the
+// backbone, decoded, resized and normalised, and of the backbone's name and
+// weights. Another image size, normalisation or weight file is another entry, and
+// nothing has to be invalidated. An entry carries its own checksum; a damaged one is
+// computed again. Entries are written whole or not at all, so that several processes
+// may use one cache. What was used longest ago goes when the cache is full.
+//
+// Errors begin with a stable code:
+//
+//	MF-FEATURES-CACHE     the cache's folder can't be used
+//	MF-FEATURES-BACKBONE  a backbone gives other than it says
+package features
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/medfed/medfed/trainer/dataset"
+)
+
+// Backbone is what turns images into features.
+type Backbone struct {
+	Name   string // architecture
+	Digest string // of its weights
+	Width  int    // features of an image
+	// Compute gives the features [images][Width] of the images, one after another.
+	Compute func(ctx context.Context, images dataset.Split) ([]float32, error)
+}
+
+// DefaultLimit is room for the features of 100 000 images by ResNet50.
+const DefaultLimit = 1 << 30
+
+// Cache is a folder of features.
+type Cache struct {
+	folder string
+	limit  int64 // bytes
+}
+
+// Open uses a folder, made where it is not there, for at most limit bytes of
+// features.
+func Open(folder string, limit int64) (*Cache, error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, unusable(err)
+	}
+	return &Cache{folder, limit}, nil
+}
+
+func unusable(err error) error {
+	return fmt.Errorf("MF-FEATURES-CACHE: the cache of features can't be used: %w; name a folder that can be written and has room", err)
+}
+
+// group is how many images are computed before they are kept: what an interrupted
+// run loses.
+const group = 8
+
+// Features gives the features [images][b.Width] of the images, from the cache where
+// they are there, else from the backbone. progress, if not nil, hears how many
+// images of how many are there. An error is coded, or that of the backbone.
+func (c *Cache) Features(ctx context.Context, b Backbone, images dataset.Split, progress func(done, total int)) ([]float32, error) {
+	all := make([]float32, images.Len()*b.Width)
+	keys := make([]string, images.Len())
+	var absent []int
+	for i := range keys {
+		keys[i] = key(b, images, i)
+		if !c.read(keys[i], all[i*b.Width:(i+1)*b.Width]) {
+			absent = append(absent, i)
+		}
+	}
+	if progress == nil {
+		progress = func(int, int) {}
+	}
+	done := len(keys) - len(absent)
+	progress(done, len(keys))
+	for some := range slices.Chunk(absent, group) {
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("the backbone stopped after %d of %d images: %w", done, len(keys), err)
+		}
+		if err := c.compute(ctx, b, images, some, keys, all); err != nil {
+			return nil, err
+		}
+		done += len(some)
+		progress(done, len(keys))
+	}
+	if len(absent) == 0 {
+		return all, nil
+	}
+	return all, c.trim()
+}
+
+// compute computes and keeps the features of some images.
+func (c *Cache) compute(ctx context.Context, b Backbone, images dataset.Split, some []int, keys []string, all []float32) error {
+	computed, err := b.Compute(ctx, images.Select(some))
+	if err != nil {
+		return err
+	}
+	if len(computed) != len(some)*b.Width {
+		return fmt.Errorf("MF-FEATURES-BACKBONE: %s gives %d features of %d images, not %d each; report it", b.Name, len(computed), len(some), b.Width)
+	}
+	for j, i := range some {
+		features := computed[j*b.Width : (j+1)*b.Width]
+		copy(all[i*b.Width:], features)
+		if err := c.write(keys[i], features); err != nil {
+			return unusable(err)
+		}
+	}
+	return nil
+}
+
+// key names the entry of an image.
+func key(b Backbone, images dataset.Split, i int) string {
+	values := len(images.Images) / len(images.Labels)
+	h := sha256.New()
+	fmt.Fprintf(h, "medfed/features/1\n%q\n%q\n%d\n%d\n", b.Name, b.Digest, b.Width, values)
+	buffer := make([]byte, 0, 4*values)
+	for _, v := range images.Images[i*values : (i+1)*values] {
+		buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
+	}
+	h.Write(buffer)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// path is where an entry lies: in one of 256 folders, as git has it.
+func (c *Cache) path(key string) string { return filepath.Join(c.folder, key[:2], key[2:]) }
+
+// An entry is its key, the features as little-endian float32 values, and the
+// SHA-256 of both.
+func encode(key string, features []float32) []byte {
+	b := []byte(key)
+	for _, v := range features {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	sum := sha256.Sum256(b)
+	return append(b, sum[:]...)
+}
+
+// read fills in the features of an entry, if it is there and whole.
+func (c *Cache) read(key string, features []float32) bool {
+	path := c.path(key)
+	info, err := os.Stat(path)
+	if err != nil || info.Size() != int64(len(key)+4*len(features)+sha256.Size) {
+		return false
+	}
+	b, err := os.ReadFile(path)
+	if err != nil || len(b) != int(info.Size()) || !bytes.HasPrefix(b, []byte(key)) {
+		return false
+	}
+	content, sum := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
+	if found := sha256.Sum256(content); !bytes.Equal(found[:], sum) {
+		return false
+	}
+	for i := range features {
+		features[i] = math.Float32frombits(binary.LittleEndian.Uint32(content[len(key)+4*i:]))
+	}
+	now := time.Now()
+	_ = os.Chtimes(path, now, now) // used now; a cache that can only be read does without
+	return true
+}
+
+// write replaces an entry in one step.
+func (c *Cache) write(key string, features []float32) error {
+	path := c.path(key)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix+"*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name()) // fails once it is renamed
+	_, err = temporary.Write(encode(key, features))
+	if closed := temporary.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), path)
+}
+
+// temporaryPrefix begins the names of entries being written; one that is an hour
+// old is left from a process that ended.
+const temporaryPrefix = ".writing-"
+
+// trim removes what was used longest ago until the cache keeps its limit, and what
+// ended processes have left.
+func (c *Cache) trim() error {
+	type entry struct {
+		path string
+		size int64
+		used time.Time
+	}
+	var entries []entry
+	total := int64(0)
+	err := filepath.WalkDir(c.folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return ignoreGone(err)
+		}
+		info, err := d.Info()
+		if err != nil {
+			return ignoreGone(err)
+		}
+		used := info.ModTime()
+		if strings.HasPrefix(d.Name(), temporaryPrefix) {
+			if time.Since(used) < time.Hour {
+				return nil // being written
+			}
+			used = time.Time{}
+		}
+		entries = append(entries, entry{path, info.Size(), used})
+		total += info.Size()
+		return nil
+	})
+	if err != nil {
+		return unusable(err)
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.path, b.path)) })
+	for _, e := range entries {
+		if total <= c.limit && !e.used.IsZero() {
+			break
+		}
+		if err := os.Remove(e.path); ignoreGone(err) != nil {
+			return unusable(err)
+		}
+		total -= e.size
+	}
+	return nil
+}
+
+// ignoreGone passes over what another process has removed.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

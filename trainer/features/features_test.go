@@ -1,0 +1,218 @@
+package features
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/medfed/medfed/trainer/dataset"
+)
+
+const width = 3
+
+// counted is a backbone whose features are sums of an image's values, and which
+// counts the images it has seen.
+func counted(seen *int) Backbone {
+	return Backbone{Name: "sums", Digest: "d1", Width: width, Compute: func(_ context.Context, images dataset.Split) ([]float32, error) {
+		var out []float32
+		values := len(images.Images) / images.Len()
+		for i := range images.Len() {
+			*seen++
+			sum := float32(0)
+			for _, v := range images.Images[i*values : (i+1)*values] {
+				sum += v
+			}
+			out = append(out, sum, 2*sum, 3*sum)
+		}
+		return out, nil
+	}}
+}
+
+// images are n images of four values; from shifts them all.
+func images(n int, from float32) dataset.Split {
+	s := dataset.Split{Labels: make([]int, n)}
+	for i := range 4 * n {
+		s.Images = append(s.Images, from+float32(i)/4)
+	}
+	return s
+}
+
+func open(t *testing.T, limit int64) *Cache {
+	c, err := Open(filepath.Join(t.TempDir(), "cache"), limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func features(t *testing.T, c *Cache, b Backbone, s dataset.Split) []float32 {
+	t.Helper()
+	f, err := c.Features(t.Context(), b, s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// entries are the files of the cache.
+func entries(t *testing.T, c *Cache) []string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(c.folder, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			all = append(all, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestComputedOnce(t *testing.T) {
+	c, seen := open(t, DefaultLimit), 0
+	b, s := counted(&seen), images(20, 0)
+	want, _ := b.Compute(t.Context(), s)
+	seen = 0
+	if got := features(t, c, b, s); !slices.Equal(got, want) || seen != 20 {
+		t.Fatalf("got %v of %d images computed", got, seen)
+	}
+	other, err := Open(c.folder, DefaultLimit) // another process
+	if err != nil {
+		t.Fatal(err)
+	}
+	some := s.Select([]int{19, 3, 3, 7})
+	if got := features(t, other, b, some); seen != 20 || !slices.Equal(got[:width], want[19*width:]) || !slices.Equal(got[3*width:], want[7*width:8*width]) {
+		t.Errorf("got %v, %d images computed", got, seen)
+	}
+}
+
+func TestEntriesAreFoundByContent(t *testing.T) {
+	c, seen := open(t, DefaultLimit), 0
+	b, s := counted(&seen), images(2, 0)
+	features(t, c, b, s)
+	for name, change := range map[string]func(*Backbone, *dataset.Split){
+		"weights": func(b *Backbone, _ *dataset.Split) { b.Digest = "d2" },
+		"name":    func(b *Backbone, _ *dataset.Split) { b.Name = "other" },
+		"pixels":  func(_ *Backbone, s *dataset.Split) { *s = images(2, 100) },
+		"size": func(_ *Backbone, s *dataset.Split) { // the same values as half as many larger images
+			s.Labels = s.Labels[:1]
+		},
+	} {
+		b, s := b, images(2, 0)
+		change(&b, &s)
+		seen = 0
+		if features(t, c, b, s); seen != s.Len() {
+			t.Errorf("other %s: %d images of %d computed", name, seen, s.Len())
+		}
+	}
+}
+
+func TestDamagedEntriesAreComputedAgain(t *testing.T) {
+	c, seen := open(t, DefaultLimit), 0
+	b, s := counted(&seen), images(1, 0)
+	want := features(t, c, b, s)
+	path := entries(t, c)[0]
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := slices.Clone(whole)
+	flipped[len("0123456789abcdef")*4+1] ^= 1
+	for name, content := range map[string][]byte{"bit": flipped, "cut": whole[:len(whole)-1], "empty": {}, "long": append(slices.Clone(whole), 0)} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		seen = 0
+		if got := features(t, c, b, s); seen != 1 || !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, %d computed", name, got, seen)
+		}
+		if again, err := os.ReadFile(path); err != nil || !slices.Equal(again, whole) {
+			t.Errorf("%s: the entry is not repaired: %v", name, err)
+		}
+	}
+	// One entry in another's place.
+	elsewhere := c.path(key(b, images(1, 9), 0))
+	if err := os.MkdirAll(filepath.Dir(elsewhere), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(elsewhere, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	seen = 0
+	if features(t, c, b, images(1, 9)); seen != 1 {
+		t.Error("an entry is taken for another's")
+	}
+}
+
+func TestWhatWasUsedLongestAgoGoes(t *testing.T) {
+	size := int64(64 + 4*width + 32)
+	c, seen := open(t, 3*size), 0
+	b := counted(&seen)
+	features(t, c, b, images(3, 0))
+	for i, path := range entries(t, c) { // long ago, so that no clock's grain matters
+		used := time.Now().Add(-time.Duration(10-i) * 24 * time.Hour)
+		if err := os.Chtimes(path, used, used); err != nil {
+			t.Fatal(err)
+		}
+	}
+	oldest := entries(t, c)[0]
+	left := filepath.Join(filepath.Dir(oldest), temporaryPrefix+"x")
+	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(left, time.Time{}, time.Now().Add(-2*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	features(t, c, b, images(1, 50))
+	if all := entries(t, c); len(all) != 3 || slices.Contains(all, oldest) || slices.Contains(all, left) {
+		t.Errorf("left are %q; %s was the oldest", all, oldest)
+	}
+}
+
+func TestWhatIsComputedBeforeAnEndIsKept(t *testing.T) {
+	c, seen := open(t, DefaultLimit), 0
+	b, s := counted(&seen), images(2*group+1, 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	steps := 0
+	_, err := c.Features(ctx, b, s, func(done, total int) {
+		if steps++; done == group {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || seen != group {
+		t.Fatalf("got %v after %d images", err, seen)
+	}
+	seen = 0
+	if features(t, c, b, s); seen != group+1 {
+		t.Errorf("%d images computed after %d were kept", seen, group)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	c, seen := open(t, DefaultLimit), 0
+	b := counted(&seen)
+	b.Width = 5
+	if _, err := c.Features(t.Context(), b, images(1, 0), nil); err == nil || !strings.HasPrefix(err.Error(), "MF-FEATURES-BACKBONE: ") {
+		t.Errorf("got %v", err)
+	}
+	broken := errors.New("broken")
+	b.Compute = func(context.Context, dataset.Split) ([]float32, error) { return nil, broken }
+	if _, err := c.Features(t.Context(), b, images(1, 0), nil); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(filepath.Join(file, "cache"), 1); err == nil || !strings.HasPrefix(err.Error(), "MF-FEATURES-CACHE: ") {
+		t.Errorf("got %v", err)
+	}
+}
