@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -22,14 +23,16 @@ type design struct {
 // network is a design as a Gorgonia graph with its machine. It is used by one
 // goroutine at a time.
 type network struct {
-	design  design
-	graph   *nn.Graph
-	machine gorgonia.VM
-	images  []float32   // value of the input, NHWC
-	labels  []float32   // value of the labels; Training only
-	tensors [][]float32 // values of the spec's slots, in order
-	learned gorgonia.Nodes
-	result  *gorgonia.Node // the loss in Training, else the probabilities
+	design   design
+	graph    *nn.Graph
+	machine  gorgonia.VM
+	images   []float32 // value of the input: images NHWC, or features
+	labels   []float32 // value of the labels; Training only
+	slots    []slot
+	tensors  [][]float32 // values of the slots, in order
+	learned  gorgonia.Nodes
+	dropouts []*rand.PCG    // their sources of numbers
+	result   *gorgonia.Node // the loss in Training, else the probabilities
 }
 
 // build makes a network.
@@ -77,45 +80,24 @@ func assemble(d design) (*network, error) {
 // layers adds the spec's layers to the graph and returns the logits.
 func (n *network) layers() (*gorgonia.Node, error) {
 	d := n.design
-	slots := d.spec.slots()
-	next := func() *gorgonia.Node {
-		t := slots[len(n.tensors)]
-		p := n.graph.Parameter(t.name, t.shape...)
-		n.tensors = append(n.tensors, nn.Floats(p.Value()))
-		n.learned = append(n.learned, p)
-		return p
+	in := d.spec.input()
+	shape := []int{d.capacity, in.height, in.width, in.channels}
+	if d.spec.Frozen() {
+		shape = []int{d.capacity, in.channels}
 	}
-	images := n.graph.Data("images", d.capacity, d.spec.Size, d.spec.Size, d.spec.Channels)
+	images := n.graph.Data("images", shape...)
 	n.images = nn.Floats(images.Value())
-	x, err := images, error(nil)
-	for _, f := range features {
-		if x, err = n.graph.Conv2D(x, next(), next(), 1, f.padding); err != nil {
-			return nil, err
-		}
-		scale, shift, running := next(), next(), nn.NewStatistics(f.filters)
-		n.tensors = append(n.tensors, running.Mean, running.Var)
-		if x, err = n.graph.BatchNorm(x, scale, shift, running, d.mode, true); err != nil {
-			return nil, err
-		}
-		if !f.pool {
-			continue
-		}
-		if x, err = n.graph.MaxPool(x, 2, 2, 0); err != nil {
-			return nil, err
-		}
-	}
-	if x, err = n.graph.Flatten(x); err != nil {
-		return nil, err
-	}
-	for range hidden {
-		if x, err = n.graph.Linear(x, next(), next()); err != nil {
-			return nil, err
-		}
-		if x, err = n.graph.ReLU(x); err != nil {
-			return nil, err
-		}
-	}
-	return n.graph.Linear(x, next(), next())
+	n.slots = d.spec.slots()
+	return n.addAll(d.spec.layers(), images)
+}
+
+// parameter makes the node of the next slot.
+func (n *network) parameter() *gorgonia.Node {
+	t := n.slots[len(n.tensors)]
+	p := n.graph.Parameter(t.name, t.shape...)
+	n.tensors = append(n.tensors, nn.Floats(p.Value()))
+	n.learned = append(n.learned, p)
+	return p
 }
 
 // load sets the parameters and running statistics, and forgets gradients that an
@@ -143,7 +125,7 @@ func (n *network) store() *weights.Weights {
 
 // feed sets the inputs to the given examples of data, at most the capacity.
 func (n *network) feed(data dataset.Split, examples []int) error {
-	size := n.design.spec.Size * n.design.spec.Size * n.design.spec.Channels
+	size := len(n.images) / n.design.capacity
 	for i, example := range examples {
 		copy(n.images[i*size:(i+1)*size], data.Images[example*size:])
 		if n.labels != nil {

@@ -7,6 +7,7 @@
 //	MF-MODEL-SHAPE     the architecture does not take such images or classes
 //	MF-MODEL-OPTIONS   a training option is out of range
 //	MF-MODEL-DATA      the examples do not fit the model
+//	MF-MODEL-LOAD      a file lacks parameters of the model, or has them in other shapes
 //	MF-MODEL-DIVERGED  training ran into numbers that are not finite
 //
 // and the codes of packages weights and metrics.
@@ -16,63 +17,109 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 
 	"github.com/medfed/medfed/trainer/weights"
 )
 
-// HMChainCNN names the six-layer network of FL-HMChain: five 3×3 convolutions
-// (16, 16, 64, 64, 64 filters, the last padded by 1), each followed by batch
-// normalisation and ReLU, max-pooling 2×2 after the second and the fifth, and a
-// fully connected head of 128, 128 and as many outputs as classes.
-const HMChainCNN = "hmchain-cnn"
-
 // Spec fixes a model: an architecture and the images it is for.
 type Spec struct {
-	Name     string // HMChainCNN
-	Channels int    // of an image: 1 or 3
-	Size     int    // height and width of an image, 16 to 64; the paper's is 28
+	Name     string // one of Names
+	Channels int    // of an image: 1 or 3; a backbone takes 3
+	Size     int    // height and width of an image: 16 to 64, and 224 for a backbone
 	Classes  int    // 2 to 1000
 }
 
-// Image sizes and numbers of classes that hmchain-cnn takes. Below 16 pixels
-// nothing is left after the last pooling.
-const (
-	minSize, maxSize       = 16, 64
-	minClasses, maxClasses = 2, 1000
-)
-
-// stage is a convolution with batch normalisation and ReLU.
-type stage struct {
-	filters, padding int
-	pool             bool // followed by max-pooling 2×2
-}
-
-var (
-	features   = []stage{{16, 0, false}, {16, 0, true}, {64, 0, false}, {64, 0, false}, {64, 1, true}}
-	hidden     = []int{128, 128}
-	kernelSize = 3
-)
+// Numbers of classes that a model takes.
+const minClasses, maxClasses = 2, 1000
 
 // Validate tells whether there is such a model; the error is coded.
 func (s Spec) Validate() error {
+	a, ok := lookup(s.Name)
 	switch {
-	case s.Name != HMChainCNN:
-		return fmt.Errorf("MF-MODEL-NAME: no architecture is called %q; use %q", s.Name, HMChainCNN)
-	case s.Channels != 1 && s.Channels != 3:
-		return fmt.Errorf("MF-MODEL-SHAPE: images have %d channels; %s takes 1 or 3", s.Channels, s.Name)
-	case s.Size < minSize || s.Size > maxSize:
-		return fmt.Errorf("MF-MODEL-SHAPE: images are %d×%d; %s takes %d to %d pixels, so use the data set's 28×28 version", s.Size, s.Size, s.Name, minSize, maxSize)
+	case !ok:
+		return fmt.Errorf("MF-MODEL-NAME: no architecture is called %q; use one of %s", s.Name, strings.Join(Names(), ", "))
+	case !slices.Contains(a.channels, s.Channels):
+		return fmt.Errorf("MF-MODEL-SHAPE: images have %d channels; %s takes one of %v", s.Channels, s.Name, a.channels)
+	case s.Size < a.minSize || s.Size > a.maxSize:
+		return fmt.Errorf("MF-MODEL-SHAPE: images are %d×%d; %s takes %d to %d pixels, so use the data set's version of that size", s.Size, s.Size, s.Name, a.minSize, a.maxSize)
 	case s.Classes < minClasses || s.Classes > maxClasses:
 		return fmt.Errorf("MF-MODEL-SHAPE: %d classes; %s takes %d to %d", s.Classes, s.Name, minClasses, maxClasses)
 	}
 	return nil
 }
 
+// Frozen tells whether the model is a head behind a frozen backbone. Then what
+// Initial, Train and Evaluate work on is the head, and the examples they take are
+// the backbone's features, [Spec.Inputs] values each, in the place of images.
+func (s Spec) Frozen() bool { return s.architecture().backbone != nil }
+
+// Inputs is the number of values of an example: those of an image, or the features
+// of a frozen backbone.
+func (s Spec) Inputs() int { return s.input().values() }
+
+// Parameters are the tensors of the weights that Initial, Train and Evaluate work
+// on, in their order. The spec must be valid.
+func (s Spec) Parameters() []Parameter { return parameters(s.slots()) }
+
+// BackboneParameters are the tensors of the frozen backbone, with torchvision's
+// names; none for a model without. The spec must be valid.
+func (s Spec) BackboneParameters() []Parameter {
+	backbone, _ := s.backbone()
+	return parameters(backbone)
+}
+
+// Parameter describes a tensor of a model.
+type Parameter struct {
+	Name    string // in the state dict of the same model in PyTorch
+	Shape   []int  // in PyTorch's layout
+	Learned bool   // moved by training: not a running statistic
+}
+
+func parameters(slots []slot) []Parameter {
+	all := make([]Parameter, 0, len(slots))
+	for _, t := range slots {
+		all = append(all, Parameter{t.name, slices.Clone(t.shape), t.learned()})
+	}
+	return all
+}
+
+// architecture is that of a valid spec.
+func (s Spec) architecture() architecture {
+	a, ok := lookup(s.Name)
+	if !ok {
+		panic("an architecture of an invalid spec: " + s.Name)
+	}
+	return a
+}
+
+// backbone lists the tensors of the frozen layers, and the size of what they give.
+func (s Spec) backbone() ([]slot, extent) {
+	image := extent{s.Size, s.Size, s.Channels}
+	if a := s.architecture(); a.backbone != nil {
+		return slotsOf(a.backbone(), image)
+	}
+	return nil, image
+}
+
+// input is the size of what the learned layers start from.
+func (s Spec) input() extent {
+	_, size := s.backbone()
+	return size
+}
+
+// layers are the learned layers.
+func (s Spec) layers() []layer {
+	a := s.architecture()
+	return append(a.layers(), linear{a.output, s.Classes})
+}
+
 // kind is what a tensor is for; it decides how the tensor starts.
 type kind int
 
 const (
-	weight   kind = iota // uniform in ±1/sqrt(fan in)
+	weight   kind = iota // uniform
 	bias                 // the same
 	gamma                // ones; scale of a batch normalisation
 	beta                 // zeros; shift of a batch normalisation
@@ -100,48 +147,33 @@ func (s slot) size() int {
 func (s slot) learned() bool { return s.kind != mean && s.kind != variance }
 
 // slots lists the tensors of a valid spec in the order and with the names of the
-// state dict of the same model written in PyTorch as two Sequentials, features
-// and classifier; num_batches_tracked, which nothing reads, is left out.
+// state dict of the same model in PyTorch; num_batches_tracked, which nothing
+// reads, is left out. hmchain-cnn is two Sequentials, features and classifier;
+// resnet18 is torchvision's ResNet with another stem; a head is a Sequential named
+// head, of dropout, linear, ReLU, linear, ReLU, linear.
 func (s Spec) slots() []slot {
-	var all []slot
-	add := func(module string, index int, name string, k kind, fanIn int, shape ...int) {
-		all = append(all, slot{fmt.Sprintf("%s.%d.%s", module, index, name), k, shape, fanIn})
-	}
-	index, in, size := 0, s.Channels, s.Size
-	for _, f := range features {
-		fan := in * kernelSize * kernelSize
-		add("features", index, "weight", weight, fan, f.filters, in, kernelSize, kernelSize)
-		add("features", index, "bias", bias, fan, f.filters)
-		add("features", index+1, "weight", gamma, 0, f.filters)
-		add("features", index+1, "bias", beta, 0, f.filters)
-		add("features", index+1, "running_mean", mean, 0, f.filters)
-		add("features", index+1, "running_var", variance, 0, f.filters)
-		index, in, size = index+3, f.filters, size+2*f.padding-kernelSize+1
-		if f.pool {
-			index, size = index+1, size/2
-		}
-	}
-	in *= size * size
-	for i, out := range append(append([]int(nil), hidden...), s.Classes) {
-		add("classifier", 2*i, "weight", weight, in, out, in)
-		add("classifier", 2*i, "bias", bias, in, out)
-		in = out
-	}
+	all, _ := slotsOf(s.layers(), s.input())
 	return all
 }
 
 // empty returns weights of the spec's names and shapes, all zero.
-func (s Spec) empty() *weights.Weights {
+func (s Spec) empty() *weights.Weights { return emptyOf(s.slots()) }
+
+func emptyOf(slots []slot) *weights.Weights {
 	w := new(weights.Weights)
-	for _, t := range s.slots() {
+	for _, t := range slots {
 		w.Tensors = append(w.Tensors, weights.Tensor{Name: t.name, Shape: t.shape, Data: make([]float32, t.size())})
 	}
 	return w
 }
 
-// initialStream separates the numbers of Initial from those of Train, which may
-// have the same seed.
-const initialStream = 1
+// Streams separate the numbers drawn from one seed for different things. That of
+// the order of examples is 0; dropouts count on from dropoutStream.
+const (
+	initialStream  = 1
+	backboneStream = 2
+	dropoutStream  = 16
+)
 
 // Initial returns the weights from which training starts, drawn as PyTorch draws
 // them by default: weights and biases uniform in ±1/sqrt(fan in), batch
@@ -152,12 +184,17 @@ func Initial(spec Spec, seed int64) (*weights.Weights, error) {
 		return nil, err
 	}
 	source := rand.NewPCG(uint64(seed), initialStream)
-	w := spec.empty()
-	for i, t := range spec.slots() {
+	return drawn(spec.slots(), source, func(t slot) float64 { return 1 / math.Sqrt(float64(t.fanIn)) }), nil
+}
+
+// drawn draws weights and biases uniform in ± bound.
+func drawn(slots []slot, source *rand.PCG, bound func(slot) float64) *weights.Weights {
+	w := emptyOf(slots)
+	for i, t := range slots {
 		data := w.Tensors[i].Data
 		switch t.kind {
 		case weight, bias:
-			bound := 1 / math.Sqrt(float64(t.fanIn))
+			bound := bound(t)
 			for j := range data {
 				// 53 random bits as a number in [-1, 1), rounded once to float32.
 				unit := float64(source.Uint64()>>11)*0x1p-52 - 1
@@ -169,16 +206,23 @@ func Initial(spec Spec, seed int64) (*weights.Weights, error) {
 			}
 		}
 	}
-	return w, nil
+	return w
 }
 
 // check tells whether w can be loaded into the spec's model.
-func (s Spec) check(w *weights.Weights) error {
+func (s Spec) check(w *weights.Weights) error { return check(s.slots(), w) }
+
+// check tells whether w has these slots.
+func check(slots []slot, w *weights.Weights) error {
 	if w == nil {
 		return fmt.Errorf("MF-WEIGHTS-INCOMPATIBLE: there are no weights; start from Initial or from a global model")
 	}
 	if err := w.Validate(); err != nil {
 		return err
 	}
-	return weights.Compatible(s.empty(), w)
+	shapes := new(weights.Weights)
+	for _, t := range slots {
+		shapes.Tensors = append(shapes.Tensors, weights.Tensor{Name: t.name, Shape: t.shape})
+	}
+	return weights.Compatible(shapes, w)
 }

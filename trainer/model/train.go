@@ -22,7 +22,7 @@ type TrainOptions struct {
 	BatchSize    int     // most examples per step, at least 1
 	LearningRate float64 // above 0
 	Momentum     float64 // 0 to below 1; 0 is plain SGD
-	Seed         int64   // of the order in which examples are taken
+	Seed         int64   // of the order in which examples are taken, and of dropout
 
 	// ProximalMu is the factor of FedProx's proximal term (Li et al., arXiv
 	// 1812.06127): mu/2 times the squared distance of the learned parameters from
@@ -55,9 +55,9 @@ func (s Spec) checkData(data dataset.Split) error {
 	if len(data.Labels) == 0 {
 		return fmt.Errorf("MF-MODEL-DATA: there are no examples; give this node a share of the data")
 	}
-	if want := len(data.Labels) * s.Size * s.Size * s.Channels; len(data.Images) != want {
-		return fmt.Errorf("MF-MODEL-DATA: %d labels of %d×%d×%d images need %d values, but there are %d; use the data set the model was made for",
-			len(data.Labels), s.Size, s.Size, s.Channels, want, len(data.Images))
+	if want := len(data.Labels) * s.Inputs(); len(data.Images) != want {
+		return fmt.Errorf("MF-MODEL-DATA: %d labels of %s need %d values, but there are %d; use the data set the model was made for",
+			len(data.Labels), s.example(), want, len(data.Images))
 	}
 	for i, l := range data.Labels {
 		if l < 0 || l >= s.Classes {
@@ -65,6 +65,14 @@ func (s Spec) checkData(data dataset.Split) error {
 		}
 	}
 	return nil
+}
+
+// example describes what the model takes.
+func (s Spec) example() string {
+	if s.Frozen() {
+		return fmt.Sprintf("%d features of a %s backbone", s.Inputs(), s.Name)
+	}
+	return fmt.Sprintf("%d×%d×%d images", s.Size, s.Size, s.Channels)
 }
 
 // Train returns the weights after training start on data. start is not changed.
@@ -138,6 +146,9 @@ func (n *network) train(ctx context.Context, data dataset.Split, o TrainOptions)
 	solver := o.solver()
 	learned, pull := n.values(), n.proximal(o.ProximalMu)
 	random := rand.New(rand.NewPCG(uint64(o.Seed), 0))
+	for i, source := range n.dropouts {
+		source.Seed(uint64(o.Seed), dropoutStream+uint64(i))
+	}
 	var order []int
 	for done := range total {
 		if err := ctx.Err(); err != nil {

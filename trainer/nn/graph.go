@@ -1,6 +1,7 @@
 // Package nn gives Gorgonia's expression graph the layers of an image classifier
-// as operations of our own: convolution, batch normalisation, ReLU, max-pooling,
-// flatten, linear, softmax and cross-entropy. Gorgonia keeps the graph, the
+// as operations of our own: convolution, batch normalisation, ReLU, max-, average-
+// and global average pooling, residual addition, dropout, flatten, linear, softmax
+// and cross-entropy. Gorgonia keeps the graph, the
 // symbolic differentiation (SymDiff) and the solvers; the layers it ships are not
 // used, because several are wrong and all are slow. The inner loops are in
 // package kernel.

@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"math/rand/v2"
 
 	"gorgonia.org/gorgonia"
 
@@ -32,15 +33,22 @@ func firstError(errs ...error) error {
 }
 
 // Conv2D is a convolution of x [capacity, H, W, C] with weight [F, C, KH, KW] and
-// bias [F], any stride of at least 1 and zero padding below the kernel's size, as
-// PyTorch's Conv2d. The result is [capacity, H', W', F].
+// bias [F] (nil for none), any stride of at least 1 and zero padding below the
+// kernel's size, as PyTorch's Conv2d. The result is [capacity, H', W', F].
 func (g *Graph) Conv2D(x, weight, bias *gorgonia.Node, stride, padding int) (*gorgonia.Node, error) {
 	if err := firstError(want("input of a convolution", x, g.capacity, 0, 0, 0), want("weight of a convolution", weight, 0, 0, 0, 0)); err != nil {
 		return nil, err
 	}
 	in, w := x.Shape().Clone(), weight.Shape().Clone()
-	if err := firstError(want("weight of a convolution", weight, 0, in[3], 0, 0), want("bias of a convolution", bias, w[0])); err != nil {
+	if err := want("weight of a convolution", weight, 0, in[3], 0, 0); err != nil {
 		return nil, err
+	}
+	inputs := gorgonia.Nodes{x, weight}
+	if bias != nil {
+		if err := want("bias of a convolution", bias, w[0]); err != nil {
+			return nil, err
+		}
+		inputs = append(inputs, bias)
 	}
 	shape := kernel.ConvShape{
 		Batch: in[0], Height: in[1], Width: in[2], Channels: in[3],
@@ -52,9 +60,13 @@ func (g *Graph) Conv2D(x, weight, bias *gorgonia.Node, stride, padding int) (*go
 	}
 	height, width := shape.Output()
 	o := g.operation("conv2d", []int{in[0], height, width, w[0]}, func(out []float32, v [][]float32) {
-		conv.Forward(g.batch, out, v[0], v[1], v[2])
+		var b []float32
+		if len(v) > 2 {
+			b = v[2]
+		}
+		conv.Forward(g.batch, out, v[0], v[1], b)
 	})
-	o.wrt = []bool{g.needsGradient(x), true, true}
+	o.wrt = []bool{g.needsGradient(x), true, true}[:len(inputs)]
 	o.diff = func(n gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 		gradBias := make([]float32, w[0])
 		dw, err := apply(g.operation("conv2d.weight", w, func(out []float32, v [][]float32) {
@@ -63,16 +75,22 @@ func (g *Graph) Conv2D(x, weight, bias *gorgonia.Node, stride, padding int) (*go
 		if err != nil {
 			return nil, err
 		}
-		db, err := g.after("conv2d.bias", []int{w[0]}, gradBias, dw)
-		if err != nil || !g.needsGradient(x) {
-			return gorgonia.Nodes{nil, dw, db}, err
+		gradients := gorgonia.Nodes{nil, dw}
+		if bias != nil {
+			db, err := g.after("conv2d.bias", []int{w[0]}, gradBias, dw)
+			if err != nil {
+				return nil, err
+			}
+			gradients = append(gradients, db)
 		}
-		dx, err := apply(g.operation("conv2d.input", in, func(out []float32, v [][]float32) {
-			conv.InputGradient(g.batch, out, v[1], v[0])
-		}), n[1], grad)
-		return gorgonia.Nodes{dx, dw, db}, err
+		if g.needsGradient(x) {
+			gradients[0], err = apply(g.operation("conv2d.input", in, func(out []float32, v [][]float32) {
+				conv.InputGradient(g.batch, out, v[1], v[0])
+			}), n[1], grad)
+		}
+		return gradients, err
 	}
-	return apply(o, x, weight, bias)
+	return apply(o, inputs...)
 }
 
 // Linear is a fully connected layer of x [capacity, inputs] with weight [outputs,
@@ -205,15 +223,7 @@ func (g *Graph) ReLU(x *gorgonia.Node) (*gorgonia.Node, error) {
 	})
 	o.wrt = []bool{true}
 	o.diff = func(_ gorgonia.Nodes, y, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-		dx, err := apply(g.operation("relu.input", shape, func(out []float32, v [][]float32) {
-			for i, f := range v[0][:g.batch*row] {
-				if f > 0 {
-					out[i] = v[1][i]
-				} else {
-					out[i] = 0
-				}
-			}
-		}), y, grad)
+		dx, err := g.positive("relu.input", y, grad)
 		return gorgonia.Nodes{dx}, err
 	}
 	return apply(o, x)
@@ -244,6 +254,150 @@ func (g *Graph) MaxPool(x *gorgonia.Node, window, stride, padding int) (*gorgoni
 		dx, err := apply(g.operation("maxpool.input", in, func(out []float32, v [][]float32) {
 			pool.Gradient(g.batch, out, v[2], v[1], v[0])
 		}), n[0], y, grad)
+		return gorgonia.Nodes{dx}, err
+	}
+	return apply(o, x)
+}
+
+// AveragePool takes the mean of each window × window square of x [capacity, H, W,
+// C], zeros of the padding counted in, as PyTorch's AvgPool2d.
+func (g *Graph) AveragePool(x *gorgonia.Node, window, stride, padding int) (*gorgonia.Node, error) {
+	if err := want("input of an average-pooling", x, g.capacity, 0, 0, 0); err != nil {
+		return nil, err
+	}
+	in := x.Shape().Clone()
+	shape := kernel.PoolShape{
+		Batch: in[0], Height: in[1], Width: in[2], Channels: in[3],
+		Window: window, Stride: stride, Padding: padding,
+	}
+	pool, err := kernel.NewAveragePool(shape)
+	if err != nil {
+		return nil, err
+	}
+	height, width := shape.Output()
+	return g.averaged("averagepool", x, []int{in[0], height, width, in[3]}, pool)
+}
+
+// GlobalAveragePool takes the mean of each channel of x [capacity, H, W, C]. The
+// result is [capacity, C], as PyTorch's AdaptiveAvgPool2d(1) and a flatten.
+func (g *Graph) GlobalAveragePool(x *gorgonia.Node) (*gorgonia.Node, error) {
+	if err := want("input of a global average pooling", x, g.capacity, 0, 0, 0); err != nil {
+		return nil, err
+	}
+	in := x.Shape()
+	pool, err := kernel.NewGlobalAveragePool(in[1], in[2], in[3])
+	if err != nil {
+		return nil, err
+	}
+	return g.averaged("globalaveragepool", x, []int{in[0], in[3]}, pool)
+}
+
+// averaged is a pooling whose gradient depends on nothing but the output's.
+func (g *Graph) averaged(name string, x *gorgonia.Node, out []int, pool interface {
+	Forward(n int, out, in []float32)
+	Gradient(n int, gradIn, gradOut []float32)
+}) (*gorgonia.Node, error) {
+	in := x.Shape().Clone()
+	o := g.operation(name, out, func(out []float32, v [][]float32) { pool.Forward(g.batch, out, v[0]) })
+	o.wrt = []bool{true}
+	o.diff = func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		dx, err := apply(g.operation(name+".input", in, func(out []float32, v [][]float32) {
+			pool.Gradient(g.batch, out, v[0])
+		}), grad)
+		return gorgonia.Nodes{dx}, err
+	}
+	return apply(o, x)
+}
+
+// Add is a + b of two tensors of one shape whose first dimension is the capacity,
+// with ReLU behind it if relu is set: the end of a residual block (He et al.,
+// "Deep Residual Learning for Image Recognition", 2015). A NaN stays one.
+func (g *Graph) Add(a, b *gorgonia.Node, relu bool) (*gorgonia.Node, error) {
+	shape := a.Shape().Clone()
+	if len(shape) == 0 || shape[0] != g.capacity || !shape.Eq(b.Shape()) {
+		return nil, fmt.Errorf("inputs of an addition have shapes %v and %v; want one shape with a first dimension of %d", shape, b.Shape(), g.capacity)
+	}
+	row := shape.TotalSize() / g.capacity
+	o := g.operation("add", shape, func(out []float32, v [][]float32) {
+		kernel.Parallel(g.batch, func(i int) {
+			first, second := v[0][i*row:(i+1)*row], v[1][i*row:(i+1)*row]
+			to := out[i*row : (i+1)*row]
+			for j, f := range first {
+				f += second[j]
+				if relu && f < 0 {
+					f = 0
+				}
+				to[j] = f
+			}
+		})
+	})
+	o.wrt = []bool{true, true}
+	o.diff = func(_ gorgonia.Nodes, y, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		if !relu {
+			return gorgonia.Nodes{grad, grad}, nil
+		}
+		d, err := g.positive("add.inputs", y, grad)
+		return gorgonia.Nodes{d, d}, err
+	}
+	return apply(o, a, b)
+}
+
+// positive is the gradient of a ReLU: grad where its result y is above zero, else
+// zero.
+func (g *Graph) positive(name string, y, grad *gorgonia.Node) (*gorgonia.Node, error) {
+	shape := y.Shape().Clone()
+	row := shape.TotalSize() / g.capacity
+	return apply(g.operation(name, shape, func(out []float32, v [][]float32) {
+		kernel.Parallel(g.batch, func(i int) {
+			d := v[1][i*row : (i+1)*row]
+			to := out[i*row : (i+1)*row]
+			for j, f := range v[0][i*row : (i+1)*row] {
+				if f > 0 {
+					to[j] = d[j]
+				} else {
+					to[j] = 0
+				}
+			}
+		})
+	}), y, grad)
+}
+
+// Dropout multiplies each element of x, whose first dimension is the capacity, by
+// 0 with the given probability, 0 to below 1, and else by 1/(1-probability), as
+// PyTorch's Dropout: NaN and infinities times 0 are NaN. Each run takes one number
+// from source for each element of the batch, in order; the caller seeds it. In
+// Evaluating mode the result is x.
+func (g *Graph) Dropout(x *gorgonia.Node, probability float64, source *rand.PCG, mode Mode) (*gorgonia.Node, error) {
+	shape := x.Shape().Clone()
+	if len(shape) == 0 || shape[0] != g.capacity {
+		return nil, fmt.Errorf("input of a dropout has shape %v; want a first dimension of %d", shape, g.capacity)
+	}
+	if !(probability >= 0 && probability < 1) {
+		return nil, fmt.Errorf("a dropout's probability is %v; it must be at least 0 and below 1", probability)
+	}
+	if mode == Evaluating {
+		return x, nil
+	}
+	row := shape.TotalSize() / g.capacity
+	factors := make([]float32, shape.TotalSize())
+	kept := float32(1 / (1 - probability))
+	o := g.operation("dropout", shape, func(out []float32, v [][]float32) {
+		for i, f := range v[0][:g.batch*row] {
+			factors[i] = 0
+			if unit := float64(source.Uint64()>>11) * 0x1p-53; unit >= probability {
+				factors[i] = kept
+			}
+			out[i] = f * factors[i]
+		}
+	})
+	o.wrt = []bool{true}
+	o.diff = func(_ gorgonia.Nodes, y, grad *gorgonia.Node) (gorgonia.Nodes, error) {
+		// The result is an input only so that it is there before the gradient.
+		dx, err := apply(g.operation("dropout.input", shape, func(out []float32, v [][]float32) {
+			for i, d := range v[1][:g.batch*row] {
+				out[i] = d * factors[i]
+			}
+		}), y, grad)
 		return gorgonia.Nodes{dx}, err
 	}
 	return apply(o, x)

@@ -20,11 +20,11 @@ type BatchNorm struct {
 	sum, sumSquare []float64
 }
 
-// Constants of PyTorch's BatchNorm2d.
-const (
-	epsilon  = 1e-5 // added to the variance
-	momentum = 0.1  // weight of a batch in the running statistics
-)
+// Epsilon is what PyTorch's BatchNorm2d adds to the variance.
+const Epsilon = 1e-5
+
+// momentum is the weight of a batch in the running statistics, as in PyTorch.
+const momentum = 0.1
 
 // normRows is the number of rows (positions) summed in float32; sums of chunks
 // are added in float64.
@@ -82,7 +82,7 @@ func (b *BatchNorm) Train(out, in, gamma, beta, runningMean, runningVar []float3
 			variance = 0
 		}
 		b.mean[c] = float64(b.center[c]) + shift
-		b.invStd[c] = 1 / math.Sqrt(variance+epsilon)
+		b.invStd[c] = 1 / math.Sqrt(variance+Epsilon)
 		runningMean[c] = move(runningMean[c], b.mean[c])
 		if rows > 1 {
 			runningVar[c] = move(runningVar[c], variance*n/(n-1))
@@ -101,7 +101,7 @@ func (b *BatchNorm) Apply(out, in, gamma, beta, runningMean, runningVar []float3
 	b.trained = false
 	for c := range b.channels {
 		b.mean[c] = float64(runningMean[c])
-		b.invStd[c] = 1 / math.Sqrt(float64(runningVar[c])+epsilon)
+		b.invStd[c] = 1 / math.Sqrt(float64(runningVar[c])+Epsilon)
 	}
 	b.apply(out, in, gamma, beta)
 }

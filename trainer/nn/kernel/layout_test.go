@@ -16,6 +16,7 @@ func TestLayout(t *testing.T) {
 		"tile.init": {unsafe.Offsetof(a.init), 72}, "tile.segments": {unsafe.Offsetof(a.segments), 96},
 		"tile.aRow": {unsafe.Offsetof(a.aRow), 120}, "tile.aStep": {unsafe.Offsetof(a.aStep), 128}, "tile.bStep": {unsafe.Offsetof(a.bStep), 136},
 		"tile.bPanel": {unsafe.Offsetof(a.bPanel), 144}, "tile.cRow": {unsafe.Offsetof(a.cRow), 152}, "tile.depth": {unsafe.Offsetof(a.depth), 160},
+		"tile.extra": {unsafe.Offsetof(a.extra), 168}, "tile.relu": {unsafe.Offsetof(a.relu), 192},
 		"segment.b": {unsafe.Offsetof(segment{}.b), 8}, "segment": {unsafe.Sizeof(segment{}), 16},
 		"strip.x": {unsafe.Offsetof(s.x), 0}, "strip.dy": {unsafe.Offsetof(s.dy), 24}, "strip.out": {unsafe.Offsetof(s.out), 48},
 		"strip.scale": {unsafe.Offsetof(s.scale), 72}, "strip.offset": {unsafe.Offsetof(s.offset), 96}, "strip.center": {unsafe.Offsetof(s.center), 120},

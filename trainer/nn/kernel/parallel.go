@@ -12,6 +12,7 @@ type worker struct {
 	strip    strip
 	pool     poolRow
 	segments []segment
+	padded   []float32                    // of a frozen convolution
 	edge     [maxRows * 2 * panel]float32 // a tile that sticks out of the result
 }
 

@@ -2,10 +2,10 @@ package kernel
 
 import "fmt"
 
-// PoolShape is the shape of a max-pooling with a square window.
+// PoolShape is the shape of a max- or average-pooling with a square window.
 type PoolShape struct {
 	Batch, Height, Width, Channels int // of the input, NHWC
-	Window, Stride, Padding        int // padding counts as lower than any value
+	Window, Stride, Padding        int // padding counts as lower than any value to a maximum, as zero to a mean
 }
 
 // Output returns height and width of the result.
@@ -16,14 +16,14 @@ func (s PoolShape) Output() (height, width int) {
 func (s PoolShape) check() error {
 	for _, n := range []int{s.Batch, s.Height, s.Width, s.Channels, s.Window, s.Stride} {
 		if n < 1 {
-			return fmt.Errorf("max-pooling %+v: every size and the stride must be at least 1", s)
+			return fmt.Errorf("pooling %+v: every size and the stride must be at least 1", s)
 		}
 	}
 	if s.Padding < 0 || 2*s.Padding > s.Window {
-		return fmt.Errorf("max-pooling %+v: padding must be at least 0 and at most half the window", s)
+		return fmt.Errorf("pooling %+v: padding must be at least 0 and at most half the window", s)
 	}
 	if s.Height+2*s.Padding < s.Window || s.Width+2*s.Padding < s.Window {
-		return fmt.Errorf("max-pooling %+v: the window is larger than the padded input", s)
+		return fmt.Errorf("pooling %+v: the window is larger than the padded input", s)
 	}
 	return nil
 }
@@ -90,8 +90,7 @@ func (p *MaxPool) Forward(n int, out, in []float32) {
 }
 
 // window returns the rows and columns of the input that a window covers.
-func (p *MaxPool) window(oh, ow int) (top, bottom, left, right int) {
-	s := p.shape
+func (s PoolShape) window(oh, ow int) (top, bottom, left, right int) {
 	h, w := oh*s.Stride-s.Padding, ow*s.Stride-s.Padding
 	return max(h, 0), min(h+s.Window, s.Height), max(w, 0), min(w+s.Window, s.Width)
 }
@@ -100,7 +99,7 @@ func (p *MaxPool) window(oh, ow int) (top, bottom, left, right int) {
 func (p *MaxPool) maximum(out, in []float32, i, oh, ow int) {
 	s := p.shape
 	to := out[((i*p.outHeight+oh)*p.outWidth+ow)*s.Channels:][:s.Channels]
-	top, bottom, left, right := p.window(oh, ow)
+	top, bottom, left, right := s.window(oh, ow)
 	copy(to, in[((i*s.Height+top)*s.Width+left)*s.Channels:])
 	for h := top; h < bottom; h++ {
 		for w := left; w < right; w++ {
@@ -147,7 +146,7 @@ func (p *MaxPool) Gradient(n int, gradIn, gradOut, out, in []float32) {
 func (p *MaxPool) route(gradIn, gradOut, out, in []float32, i, oh, ow int) {
 	s := p.shape
 	at := ((i*p.outHeight+oh)*p.outWidth + ow) * s.Channels
-	top, bottom, left, right := p.window(oh, ow)
+	top, bottom, left, right := s.window(oh, ow)
 	for c := range s.Channels {
 		var from int
 	search:

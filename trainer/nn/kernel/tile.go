@@ -19,7 +19,8 @@ type segment struct{ a, b int }
 //
 // over segments s in order and 0 <= k < depth, each product fused into the sum.
 // Columns 16..31 of b lie at a distance of bPanel from columns 0..15. An empty
-// init is zero. Offsets are in elements.
+// init is zero. Then extra[r*cRow+j] is added, unless extra is empty, and with
+// relu set what is below zero becomes zero. Offsets are in elements.
 //
 // The assembly knows the offsets of these fields; TestLayout checks them.
 type tile struct {
@@ -27,6 +28,8 @@ type tile struct {
 	segments            []segment
 	aRow, aStep, bStep  int
 	bPanel, cRow, depth int
+	extra               []float32
+	relu                bool
 }
 
 // fill computes all rows of the columns col .. col+width of a product with cols
@@ -44,16 +47,26 @@ func (w *worker) fill(rows, col, width, cols int) {
 		row := i * rows / tiles
 		n := (i+1)*rows/tiles - row
 		t.a = whole.a[row*whole.aRow:]
+		at := row*whole.cRow + col
 		if col+width <= cols {
-			t.c = whole.c[row*whole.cRow+col:]
-			multiply(t, n, width/panel)
-		} else {
-			t.c, t.cRow = w.edge[:], width
-			multiply(t, n, width/panel)
-			for r := range n {
-				copy(whole.c[(row+r)*whole.cRow+col:][:cols-col], w.edge[r*width:])
+			t.c = whole.c[at:]
+			if len(whole.extra) > 0 {
+				t.extra = whole.extra[at:]
 			}
-			t.cRow = whole.cRow
+			multiply(t, n, width/panel)
+			continue
+		}
+		t.c, t.cRow, t.extra, t.relu = w.edge[:], width, nil, false
+		multiply(t, n, width/panel)
+		for r := range n {
+			line := w.edge[r*width:][:cols-col]
+			if len(whole.extra) > 0 {
+				addRow(line, whole.extra[at+r*whole.cRow:])
+			}
+			if whole.relu {
+				clip(line)
+			}
+			copy(whole.c[at+r*whole.cRow:], line)
 		}
 	}
 	w.tile = whole
@@ -92,7 +105,22 @@ func multiplyPlain(t *tile, rows, panels int) {
 					b += t.bStep
 				}
 			}
+			if len(t.extra) > 0 {
+				addRow(sum[:], t.extra[r*t.cRow+p*panel:])
+			}
+			if t.relu {
+				clip(sum[:])
+			}
 			copy(t.c[r*t.cRow+p*panel:], sum[:])
+		}
+	}
+}
+
+// clip sets what is below zero to zero. A NaN stays one.
+func clip(v []float32) {
+	for i, f := range v {
+		if f < 0 {
+			v[i] = 0
 		}
 	}
 }

@@ -103,6 +103,7 @@ const (
 	tileSegments, tileSegmentsLen              = 96, 104
 	tileARow, tileAStep, tileBStep             = 120, 128, 136
 	tileBPanel, tileCRow, tileDepth            = 144, 152, 160
+	tileExtra, tileExtraLen, tileReLU          = 168, 176, 192
 	segmentA, segmentB, segmentSize            = 0, 8, 16
 	float32Shift                               = 2
 )
@@ -220,9 +221,11 @@ func (f family) tile(rows, panels int) {
 	DECQ(segments)
 	JNZ(LabelRef("segment"))
 	Label("done")
-	MOVQ(field(tileC), reg.RAX)
 	MOVQ(field(tileCRow), aRow)
 	SHLQ(Imm(float32Shift), aRow)
+	f.extra(rows, vectors, aRow, sum)
+	f.relu(rows, vectors, right(0), sum)
+	MOVQ(field(tileC), reg.RAX)
 	for r := range rows {
 		for v := range vectors {
 			VMOVUPS(sum(r, v), Mem{Base: reg.RAX, Disp: v * f.lanes * 4})
@@ -232,6 +235,36 @@ func (f family) tile(rows, panels int) {
 		}
 	}
 	f.end()
+}
+
+// extra adds kernel.tile's extra to the sums.
+func (f family) extra(rows, vectors int, cRow reg.GPPhysical, sum func(r, v int) reg.VecPhysical) {
+	MOVQ(field(tileExtraLen), reg.RAX)
+	TESTQ(reg.RAX, reg.RAX)
+	JZ(LabelRef("relu"))
+	MOVQ(field(tileExtra), reg.RAX)
+	for r := range rows {
+		for v := range vectors {
+			VADDPS(Mem{Base: reg.RAX, Disp: v * f.lanes * 4}, sum(r, v), sum(r, v))
+		}
+		if r < rows-1 {
+			ADDQ(cRow, reg.RAX)
+		}
+	}
+	Label("relu")
+}
+
+// relu applies kernel.tile's ReLU to the sums. It needs a register.
+func (f family) relu(rows, vectors int, zero reg.VecPhysical, sum func(r, v int) reg.VecPhysical) {
+	CMPB(field(tileReLU), Imm(0))
+	JEQ(LabelRef("store"))
+	f.zero(zero)
+	for r := range rows {
+		for v := range vectors {
+			VMAXPS(sum(r, v), zero, sum(r, v)) // the sum if it is a NaN
+		}
+	}
+	Label("store")
 }
 
 // Offsets of the fields of kernel.strip.
