@@ -85,9 +85,16 @@ func (n *Network) writePeer(p *peer) error {
 
 // asAdmin runs the peer's command line as its organisation's administrator.
 func (n *Network) asAdmin(ctx context.Context, p *peer, args ...string) ([]byte, error) {
+	return n.asAdminOf(ctx, p.Organisation, p, args...)
+}
+
+// asAdminOf runs a peer's command line as the administrator of an organisation,
+// which may have no peer of its own.
+func (n *Network) asAdminOf(ctx context.Context, o *Organisation, p *peer, args ...string) ([]byte, error) {
 	env := []string{
 		"FABRIC_CFG_PATH=" + n.nodeDir(p.Name),
-		"CORE_PEER_MSPCONFIGPATH=" + n.adminMSP(p.Organisation),
+		"CORE_PEER_LOCALMSPID=" + o.MSP,
+		"CORE_PEER_MSPCONFIGPATH=" + n.adminMSP(o),
 		"FABRIC_LOGGING_SPEC=ERROR",
 	}
 	return n.tool(ctx, env, "peer", args...)

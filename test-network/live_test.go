@@ -58,14 +58,8 @@ func liveNetwork(t *testing.T) *network.Network {
 	t.Helper()
 	bin := programs(t)
 	live.once.Do(func() {
-		if live.dir, live.err = os.MkdirTemp("", "medfed-live-"); live.err != nil {
-			return
-		}
-		for port := livePort; port < livePortEnd; port += livePortStep {
-			live.network, live.err = bringUp(filepath.Join(live.dir, strconv.Itoa(port)), bin, port)
-			if live.err == nil || codes.CodeIn(live.err.Error()) != "MF-NETWORK-PORT" {
-				return
-			}
+		if live.dir, live.err = os.MkdirTemp("", "medfed-live-"); live.err == nil {
+			live.network, live.err = bringUp(live.dir, bin, func(*network.Consortium) {})
 		}
 	})
 	if live.err != nil {
@@ -74,17 +68,39 @@ func liveNetwork(t *testing.T) *network.Network {
 	return live.network
 }
 
-func bringUp(dir, bin string, port int) (*network.Network, error) {
-	c, err := network.Load("consortium.yaml")
+// ownNetwork brings up a network that is this test's alone, with another
+// description than that of all others, and takes it down at the end.
+func ownNetwork(t *testing.T, change func(*network.Consortium)) *network.Network {
+	t.Helper()
+	n, err := bringUp(t.TempDir(), programs(t), change)
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	c.BasePort = port
-	n, err := network.Open(c, dir, bin)
-	if err != nil {
-		return nil, err
+	t.Cleanup(func() {
+		if err := n.Down(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// bringUp takes the first block of ports that is free.
+func bringUp(dir, bin string, change func(*network.Consortium)) (n *network.Network, err error) {
+	for port := livePort; port < livePortEnd; port += livePortStep {
+		c, err := network.Load("consortium.yaml")
+		if err != nil {
+			return nil, err
+		}
+		c.BasePort = port
+		change(c)
+		if n, err = network.Open(c, filepath.Join(dir, strconv.Itoa(port)), bin); err != nil {
+			return nil, err
+		}
+		if err = n.Up(context.Background(), nil); err == nil || codes.CodeIn(err.Error()) != "MF-NETWORK-PORT" {
+			return n, err
+		}
 	}
-	return n, n.Up(context.Background(), nil)
+	return nil, fmt.Errorf("no %d ports in a row are free from %d to %d", livePortStep, livePort, livePortEnd)
 }
 
 func programs(t *testing.T) string {

@@ -78,7 +78,7 @@ func (w *ward) search(public string, needles []needle) {
 			seen[process] = true
 		}
 		for _, n := range needles {
-			if !slices.ContainsFunc(n.forms(), func(form []byte) bool { return bytes.Contains(content, form) }) {
+			if !n.in(content) {
 				continue
 			}
 			if kept[n.what] = true; !n.custodian || !privateStore(path) {

@@ -1,6 +1,7 @@
 package testnetwork
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -13,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,8 +66,11 @@ type party struct {
 	contract *fabric.Contract
 }
 
-func newWard(t *testing.T) *ward {
-	w := &ward{t: t, network: liveNetwork(t)}
+func newWard(t *testing.T) *ward { return wardOf(t, liveNetwork(t)) }
+
+// wardOf is a ward on a network of the test's own.
+func wardOf(t *testing.T, n *network.Network) *ward {
+	w := &ward{t: t, network: n}
 	w.own = w.ipfs(w.profile(custodian).Medfed.IPFS.Private)
 	w.replica = w.ipfs(w.profile("researchcentre").Medfed.IPFS.Private)
 	w.public = w.ipfs(w.profile(custodian).Medfed.IPFS.Public)
@@ -377,6 +382,11 @@ func (n needle) forms() [][]byte {
 		}
 	}
 	return forms
+}
+
+// in tells whether a file holds the text in any form.
+func (n needle) in(content []byte) bool {
+	return slices.ContainsFunc(n.forms(), func(form []byte) bool { return bytes.Contains(content, form) })
 }
 
 // tail is the end of a wrapped key, which is random; it begins like all others.

@@ -29,7 +29,7 @@ type identity struct {
 }
 
 func newIdentity(a *app) *cobra.Command {
-	return group("identity", "Enrol identities of the local network, and show one", newIdentityEnrol(a), newIdentityShow(a))
+	return group("identity", "Enrol and revoke identities of the local network, and show one", newIdentityEnrol(a), newIdentityRevoke(a), newIdentityShow(a))
 }
 
 func newIdentityEnrol(a *app) *cobra.Command {
@@ -56,6 +56,28 @@ func newIdentityEnrol(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&role, "role", "", "coordinator, trainer, custodian, patient, requester or auditor")
+	l.bind(c)
+	return c
+}
+
+func newIdentityRevoke(a *app) *cobra.Command {
+	l := &localNetwork{}
+	c := &cobra.Command{
+		Use:   "revoke ORGANISATION NAME",
+		Short: "End an identity for good: its CA revokes it, and the channel's peers learn of it",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n, err := l.open()
+			if err != nil {
+				return err
+			}
+			if err := n.Revoke(cmd.Context(), args[0], args[1]); err != nil {
+				return err
+			}
+			result := map[string]any{"organisation": args[0], "name": args[1], "state": "revoked"}
+			return a.print(result, func(w io.Writer) { fmt.Fprintf(w, "%s of %s is revoked\n", args[1], args[0]) })
+		},
+	}
 	l.bind(c)
 	return c
 }
