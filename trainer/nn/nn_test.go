@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"slices"
@@ -143,15 +144,15 @@ func (r reference) images(in bool) ([]int, bool) {
 		}
 		h, w := kernel.ConvShape{Height: s[2], Width: s[3], KernelHeight: s[5], KernelWidth: s[6], Stride: s[7], Padding: s[8]}.Output()
 		return []int{s[0], s[4], h, w}, true
-	case "batchnorm":
+	case "batchnorm", "add":
 		return s[:4], true
-	case "maxpool":
+	case "maxpool", "averagepool":
 		if in {
 			return s[:4], true
 		}
 		h, w := kernel.PoolShape{Height: s[2], Width: s[3], Window: s[4], Stride: s[5], Padding: s[6]}.Output()
 		return []int{s[0], s[1], h, w}, true
-	case "flatten":
+	case "flatten", "globalaveragepool":
 		return s, in
 	}
 	return nil, false
@@ -162,8 +163,27 @@ func (r reference) build(running *Statistics, mode Mode) ([][]int, func(g *Graph
 	s := r.Sizes
 	switch r.Layer {
 	case "conv":
-		return [][]int{{s[0], s[2], s[3], s[1]}, {s[4], s[1], s[5], s[6]}, {s[4]}}, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+		shapes := [][]int{{s[0], s[2], s[3], s[1]}, {s[4], s[1], s[5], s[6]}, {s[4]}}
+		if len(s) > 9 {
+			return shapes[:2], func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+				return g.Conv2D(in[0], in[1], nil, s[7], s[8])
+			}
+		}
+		return shapes, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
 			return g.Conv2D(in[0], in[1], in[2], s[7], s[8])
+		}
+	case "averagepool":
+		return [][]int{{s[0], s[2], s[3], s[1]}}, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.AveragePool(in[0], s[4], s[5], s[6])
+		}
+	case "globalaveragepool":
+		return [][]int{{s[0], s[2], s[3], s[1]}}, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.GlobalAveragePool(in[0])
+		}
+	case "add":
+		shape := []int{s[0], s[2], s[3], s[1]}
+		return [][]int{shape, shape}, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.Add(in[0], in[1], s[4] == 1)
 		}
 	case "batchnorm":
 		return [][]int{{s[0], s[2], s[3], s[1]}, {s[1]}, {s[1]}}, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
@@ -227,6 +247,9 @@ func TestReference(t *testing.T) {
 			}
 			if s, ok := r.images(true); ok {
 				gradients[0] = nchw(gradients[0], s[0], s[1], s[2], s[3])
+				if r.Layer == "add" {
+					gradients[1] = nchw(gradients[1], s[0], s[1], s[2], s[3])
+				}
 			}
 			if r.Layer == "crossentropy" {
 				for i := range gradients[0] {
@@ -261,6 +284,9 @@ func (r reference) inputs(shapes [][]int) [][]float32 {
 	}
 	if s, ok := r.images(true); ok {
 		inputs[0] = nhwc(inputs[0], s[0], s[1], s[2], s[3])
+		if r.Layer == "add" {
+			inputs[1] = nhwc(inputs[1], s[0], s[1], s[2], s[3])
+		}
 	}
 	if r.Layer == "crossentropy" {
 		for i := range inputs[0] {
@@ -291,6 +317,36 @@ func TestNumericalGradients(t *testing.T) {
 		"relu": {[][]int{images}, 120, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) { return g.ReLU(in[0]) }},
 		"max-pooling": {[][]int{images}, 2 * 2 * 3 * 3, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
 			return g.MaxPool(in[0], 3, 2, 1)
+		}},
+		"average-pooling": {[][]int{images}, 2 * 2 * 3 * 3, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.AveragePool(in[0], 3, 2, 1)
+		}},
+		"global average pooling": {[][]int{images}, 6, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.GlobalAveragePool(in[0])
+		}},
+		"add": {[][]int{images, images}, 120, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.Add(in[0], in[1], false)
+		}},
+		"dropout": {[][]int{images}, 120, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.Dropout(in[0], 0.4, rand.NewPCG(1, 2), Training)
+		}},
+		"residual block": {[][]int{images, {3, 3, 3, 3}, {3}, {3}}, 120, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			// Two blocks, the second on the first: inputs with two uses, and a
+			// gradient that both sides of an addition read.
+			x := in[0]
+			for range 2 {
+				y, err := g.Conv2D(x, in[1], nil, 1, 1)
+				if err != nil {
+					return nil, err
+				}
+				if y, err = g.BatchNorm(y, in[2], in[3], NewStatistics(3), Evaluating, false); err != nil {
+					return nil, err
+				}
+				if x, err = g.Add(y, x, true); err != nil {
+					return nil, err
+				}
+			}
+			return x, nil
 		}},
 		"flatten": {[][]int{images}, 120, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) { return g.Flatten(in[0]) }},
 		"linear": {[][]int{{2, 7}, {5, 7}, {5}}, 10, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
@@ -338,6 +394,93 @@ func TestNumericalGradients(t *testing.T) {
 				near(t, fmt.Sprintf("gradient of input %d", i), gradients[i], want, 2e-3)
 			}
 		})
+	}
+}
+
+// TestDropout: about the wanted share of the elements is zero and the rest is
+// scaled up, the gradient knows the same elements, one seed gives one choice, and
+// evaluation changes nothing.
+func TestDropout(t *testing.T) {
+	const n = 4000
+	x, factors := slices.Repeat([]float32{2}, n), slices.Repeat([]float32{3}, n)
+	with := func(seed uint64, mode Mode) (out, gradient []float32) {
+		out, gradients := run(t, 4, [][]float32{x}, [][]int{{4, n / 4}}, factors, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			y, err := g.Dropout(in[0], 0.25, rand.NewPCG(seed, 0), mode)
+			if err != nil || mode == Training {
+				return y, err
+			}
+			return g.Add(y, y, false) // the layer must not be the input itself
+		})
+		return out, gradients[0]
+	}
+	out, gradient := with(1, Training)
+	dropped := 0
+	for i, v := range out {
+		switch {
+		case v == 0 && gradient[i] == 0:
+			dropped++
+		case v != 2/float32(0.75) || gradient[i] != 3/float32(0.75):
+			t.Fatalf("element %d is %v, its gradient %v", i, v, gradient[i])
+		}
+	}
+	if dropped < n/5 || dropped > 3*n/10 {
+		t.Errorf("%d of %d elements dropped, want about a quarter", dropped, n)
+	}
+	if again, _ := with(1, Training); !slices.Equal(out, again) {
+		t.Error("one seed gives two choices")
+	}
+	if other, _ := with(2, Training); slices.Equal(out, other) {
+		t.Error("two seeds give one choice")
+	}
+	if out, _ := with(1, Evaluating); !slices.Equal(out, slices.Repeat([]float32{4}, n)) {
+		t.Error("dropout acts in evaluation")
+	}
+}
+
+// TestNotANumber: NaN and infinities pass through the new operations, and zero
+// times one of them is NaN.
+func TestNotANumber(t *testing.T) {
+	nan, inf := float32(math.NaN()), float32(math.Inf(1))
+	in := []float32{nan, inf, -inf, 1, 2, 3, 4, 5}
+	for name, c := range map[string]struct {
+		want  []float32
+		size  int // of the output
+		layer func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error)
+	}{
+		"add": {[]float32{nan, inf, 0, 2, 4, 6, 8, 10}, 8, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.Add(in[0], in[0], true)
+		}},
+		"relu": {[]float32{nan, inf, 0, 1, 2, 3, 4, 5}, 8, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.ReLU(in[0])
+		}},
+		"global average pooling": {[]float32{nan, inf, -inf, 3}, 4, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.GlobalAveragePool(in[0])
+		}},
+		"average-pooling": {[]float32{nan, inf, -inf, 3}, 24, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.AveragePool(in[0], 2, 1, 1)
+		}},
+		"dropout": {[]float32{nan, inf, -inf, 1, 2, 3, 4, 5}, 8, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.Dropout(in[0], 0, rand.NewPCG(1, 1), Training)
+		}},
+		"dropout of nearly all": {[]float32{nan, nan, nan, 0, 0, 0, 0, 0}, 8, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.Dropout(in[0], math.Nextafter(1, 0), rand.NewPCG(1, 1), Training)
+		}},
+	} {
+		shape := []int{1, 2, 1, 4}
+		out, _ := run(t, 1, [][]float32{in}, [][]int{shape}, make([]float32, c.size), c.layer)
+		if name == "average-pooling" {
+			// Windows of the padded 4×6 plane; those of the middle see one column.
+			got := out
+			out = nil
+			for ch := range 4 {
+				out = append(out, 4*got[(1*2+0)*4+ch]/2) // rows 0 and 1, column 0
+			}
+		}
+		for i, want := range c.want {
+			if got := out[i]; got != want && (got == got || want == want) {
+				t.Errorf("%s: element %d is %v, want %v", name, i, got, want)
+			}
+		}
 	}
 }
 
@@ -476,6 +619,12 @@ func TestWrongShapes(t *testing.T) {
 		},
 		"pool window":   func() (*gorgonia.Node, error) { return g.MaxPool(x, 5, 1, 0) },
 		"flat pool":     func() (*gorgonia.Node, error) { return g.MaxPool(flat, 2, 2, 0) },
+		"add shapes":    func() (*gorgonia.Node, error) { return g.Add(x, flat, false) },
+		"add capacity":  func() (*gorgonia.Node, error) { return g.Add(other, other, false) },
+		"dropout of 1":  func() (*gorgonia.Node, error) { return g.Dropout(x, 1, rand.NewPCG(1, 1), Training) },
+		"dropout NaN":   func() (*gorgonia.Node, error) { return g.Dropout(x, math.NaN(), rand.NewPCG(1, 1), Training) },
+		"average pool":  func() (*gorgonia.Node, error) { return g.AveragePool(x, 5, 1, 0) },
+		"flat average":  func() (*gorgonia.Node, error) { return g.GlobalAveragePool(flat) },
 		"flat flatten":  func() (*gorgonia.Node, error) { return g.Flatten(flat) },
 		"relu capacity": func() (*gorgonia.Node, error) { return g.ReLU(other) },
 		"labels":        func() (*gorgonia.Node, error) { return g.CrossEntropy(flat, g.Data("labels", 3)) },

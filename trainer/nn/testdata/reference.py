@@ -62,6 +62,26 @@ for s in [(2, 2, 4, 6, 2, 2, 0), (1, 3, 5, 5, 2, 2, 0), (1, 2, 7, 6, 3, 2, 1)]:
     n, c, h, w, k, stride, pad = s
     cases.append(case("maxpool", s, (numbers(1, n, c, h, w),), lambda x: F.max_pool2d(x, k, stride, pad)))
 
+# batch, channels, height, width, window, stride, padding
+for s in [(2, 2, 4, 6, 2, 2, 0), (1, 3, 5, 5, 2, 2, 0), (1, 2, 7, 6, 3, 2, 1), (2, 17, 5, 4, 3, 1, 1)]:
+    n, c, h, w, k, stride, pad = s
+    cases.append(case("averagepool", s, (numbers(1, n, c, h, w),), lambda x: F.avg_pool2d(x, k, stride, pad)))
+
+for s in [(2, 3, 4, 5), (1, 17, 7, 7)]:  # batch, channels, height, width
+    n, c, h, w = s
+    cases.append(case("globalaveragepool", s, (numbers(1, n, c, h, w),), lambda x: F.adaptive_avg_pool2d(x, 1).flatten(1)))
+
+for s in [(2, 3, 4, 5, 0), (3, 2, 3, 3, 1)]:  # batch, channels, height, width, ReLU behind it
+    n, c, h, w, relu = s
+    inputs = numbers(1, n, c, h, w), numbers(2, n, c, h, w)
+    cases.append(case("add", s, inputs, lambda a, b: F.relu(a + b) if relu else a + b))
+
+# batch, channels, height, width, filters, kernel height, kernel width, stride, padding, without bias
+for s in [(2, 4, 5, 6, 18, 3, 3, 1, 1, 0), (2, 20, 4, 4, 5, 1, 1, 2, 0, 0)]:
+    n, c, h, w, o, kh, kw, stride, pad, _ = s
+    inputs = numbers(1, n, c, h, w), numbers(2, o, c, kh, kw)
+    cases.append(case("conv", s, inputs, lambda x, w: F.conv2d(x, w, stride=stride, padding=pad)))
+
 for s in [(3, 5, 4), (2, 16, 3)]:  # batch, inputs, outputs
     n, i, o = s
     cases.append(case("linear", s, (numbers(1, n, i), numbers(2, o, i), numbers(3, o)), F.linear))
