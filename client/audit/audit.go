@@ -24,11 +24,12 @@
 //	MF-AUDIT-CHAIN        a block does not follow the one before
 //	MF-AUDIT-DATA         a block's content is not what its header covers
 //	MF-AUDIT-ORDERERS     too few orderers have signed a block
-//	MF-AUDIT-CONFIG       a configuration can't be read, or does not follow the one before
+//	MF-AUDIT-CONFIG       a configuration can't be read, does not follow the one before, or was not authorised
 //	MF-AUDIT-CREATOR      a transaction counted as valid is not signed by its creator
 //	MF-AUDIT-ENDORSEMENT  a transaction counted as valid lacks endorsements that the policy asks for
 //	MF-AUDIT-CONFLICT     a transaction counted as valid has read what was no longer so
 //	MF-AUDIT-FLAG         a transaction's validity is not what it should be, for another reason
+//	MF-AUDIT-COMMIT       the peer noted another state than the blocks make
 //	MF-AUDIT-STATE        a document of the replayed state can't be read
 //	MF-AUDIT-RULES        a round is not what the rules make of it
 //	MF-AUDIT-UNSUPPORTED  the ledger uses what this version can't check
@@ -64,7 +65,8 @@ type Summary struct {
 	Transactions   int            `json:"transactions"`
 	Validity       map[string]int `json:"validity"` // transactions by Fabric's validation code
 	Signatures     Signatures     `json:"signatures"`
-	Keys           int            `json:"keys"` // public documents in the replayed state
+	States         int            `json:"states"` // blocks whose state the peer noted as it is replayed
+	Keys           int            `json:"keys"`   // public documents in the replayed state
 	Tasks          []TaskSummary  `json:"tasks"`
 	Rounds         int            `json:"rounds"` // replayed
 	Differences    []Difference   `json:"differences"`
@@ -75,6 +77,7 @@ type Signatures struct {
 	Orderers     int `json:"orderers"`
 	Creators     int `json:"creators"`
 	Endorsements int `json:"endorsements"`
+	Updates      int `json:"updates"` // of the channel's configuration
 }
 
 // TaskSummary is one task of the replayed state.

@@ -113,6 +113,9 @@ type forger struct {
 	people      map[string]*person // by original identity
 	consenters  map[uint32]*person
 	plant       plant
+
+	state     *state // that the blocks so far leave, and its hash
+	committed []byte
 }
 
 // plant is where a forger puts a fault. Each is called for every block or
@@ -133,10 +136,15 @@ type person struct {
 	serialised  []byte
 }
 
+func newForger(t rapid.TB, p plant) *forger {
+	return &forger{TB: t, authorities: map[string]*person{}, people: map[string]*person{}, consenters: map[uint32]*person{}, plant: p, state: newState()}
+}
+
 // forge makes the whole channel anew.
-func forge(t rapid.TB, p plant) []*common.Block {
-	f := &forger{t, map[string]*person{}, map[string]*person{}, map[uint32]*person{}, p}
-	blocks := recordedBlocks(t)
+func forge(t rapid.TB, p plant) []*common.Block { return newForger(t, p).forge() }
+
+func (f *forger) forge() []*common.Block {
+	p, blocks := f.plant, recordedBlocks(f)
 	for i, block := range blocks {
 		number := uint64(i)
 		if i == 0 {
@@ -153,6 +161,7 @@ func forge(t rapid.TB, p plant) []*common.Block {
 		block.Header.DataHash = dataHash(block.Data)
 		if i > 0 {
 			f.order(block)
+			f.commit(block)
 		}
 		if p.signed != nil {
 			p.signed(number, block)
@@ -327,4 +336,22 @@ func (f *forger) order(block *common.Block) {
 		s.Signature = f.sign(f.consenters[number], signed.Value, s.IdentifierHeader, headerBytes(block.Header))
 	}
 	*part = encoded(f, signed)
+}
+
+// commit notes the hash of the state that a block leaves, as the peer does.
+func (f *forger) commit(block *common.Block) {
+	number := block.Header.Number
+	for i, raw := range block.Data.Data {
+		tx, rejected := openEnvelope(raw)
+		if block.Metadata.Metadata[common.BlockMetadataIndex_TRANSACTIONS_FILTER][i] != 0 || rejected != nil || tx.isConfig() || tx.open() != nil {
+			continue
+		}
+		if err := f.state.apply(tx, version{number, uint64(i)}); err != nil {
+			f.Fatal(err)
+		}
+	}
+	written := f.state.written()
+	f.state.commit(number, forEver)
+	f.committed = commitHash(f.committed, block, written)
+	block.Metadata.Metadata[common.BlockMetadataIndex_COMMIT_HASH] = encoded(f, &common.Metadata{Value: f.committed})
 }

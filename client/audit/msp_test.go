@@ -14,7 +14,7 @@ import (
 )
 
 func TestWhoIsOfAnOrganisation(t *testing.T) {
-	f := &forger{t, map[string]*person{}, map[string]*person{}, map[uint32]*person{}, plant{}}
+	f := newForger(t, plant{})
 	authority := func(name string) *person {
 		return f.issue(name, &x509.Certificate{Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
 			KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign, SubjectKeyId: []byte(name)}, nil)
@@ -84,7 +84,7 @@ func TestWhoIsOfAnOrganisation(t *testing.T) {
 }
 
 func TestOnlyTheLowFormOfASignatureHolds(t *testing.T) {
-	f := &forger{t, map[string]*person{}, map[string]*person{}, map[uint32]*person{}, plant{}}
+	f := newForger(t, plant{})
 	p := f.issue("OurMSP", &x509.Certificate{}, nil)
 	id := &identity{certificate: p.certificate}
 	message := []byte("message")

@@ -25,11 +25,13 @@ func (v *version) is(read *kvrwset.Version) bool {
 	return v.block == read.BlockNum && v.transaction == read.TxNum
 }
 
-// document is the value of a key. One without a version stands for a deletion.
+// document is the value of a key, or the hash of a private one's under the hash
+// of its key. One without a version stands for a deletion.
 type document struct {
 	key     string
 	value   []byte
 	version *version
+	wrote   version // the transaction that wrote or deleted it
 }
 
 // table holds documents in the order of their keys.
@@ -46,11 +48,11 @@ type hashedKey struct{ namespace, collection, key string }
 // pending what those of this block have written so far.
 type state struct {
 	public map[string]*table // by namespace
-	hashed map[hashedKey]*version
+	hashed map[hashedKey]*document
 	expiry map[uint64][]expiring // by block
 
 	pendingPublic map[string]*table
-	pendingHashed map[hashedKey]*version // nil for a deletion
+	pendingHashed map[hashedKey]*document
 }
 
 // expiring is a private document that is purged unless it is written again.
@@ -60,13 +62,13 @@ type expiring struct {
 }
 
 func newState() *state {
-	s := &state{public: map[string]*table{}, hashed: map[hashedKey]*version{}, expiry: map[uint64][]expiring{}}
+	s := &state{public: map[string]*table{}, hashed: map[hashedKey]*document{}, expiry: map[uint64][]expiring{}}
 	s.forget()
 	return s
 }
 
 func (s *state) forget() {
-	s.pendingPublic, s.pendingHashed = map[string]*table{}, map[hashedKey]*version{}
+	s.pendingPublic, s.pendingHashed = map[string]*table{}, map[hashedKey]*document{}
 }
 
 // get reads a document from before the block.
@@ -143,7 +145,11 @@ func (s *state) conflict(tx *transaction) peer.TxValidationCode {
 		for _, c := range set.collections {
 			for _, r := range c.hashed.HashedReads {
 				key := hashedKey{set.name, c.name, string(r.KeyHash)}
-				if _, pending := s.pendingHashed[key]; pending || !s.hashed[key].is(r.Version) {
+				var committed *version
+				if d := s.hashed[key]; d != nil {
+					committed = d.version
+				}
+				if _, pending := s.pendingHashed[key]; pending || !committed.is(r.Version) {
 					return peer.TxValidationCode_MVCC_READ_CONFLICT
 				}
 			}
@@ -243,7 +249,7 @@ func (s *state) apply(tx *transaction, at version) error {
 			return errKeyPolicies
 		}
 		for _, w := range set.public.Writes {
-			d := &document{key: w.Key}
+			d := &document{key: w.Key, wrote: at}
 			if !w.IsDelete && len(w.Value) > 0 {
 				d.value, d.version = w.Value, &at
 			}
@@ -254,11 +260,11 @@ func (s *state) apply(tx *transaction, at version) error {
 				return errKeyPolicies
 			}
 			for _, w := range c.hashed.HashedWrites {
-				key := hashedKey{set.name, c.name, string(w.KeyHash)}
-				s.pendingHashed[key] = nil
+				d := &document{key: string(w.KeyHash), wrote: at}
 				if !w.IsDelete && !w.IsPurge && len(w.ValueHash) > 0 {
-					s.pendingHashed[key] = &at
+					d.value, d.version = w.ValueHash, &at
 				}
+				s.pendingHashed[hashedKey{set.name, c.name, d.key}] = d
 			}
 		}
 	}
@@ -281,20 +287,20 @@ func (s *state) commit(block uint64, blocksToLive func(namespace, collection str
 			return true
 		})
 	}
-	for key, v := range s.pendingHashed {
-		if v == nil {
+	for key, d := range s.pendingHashed {
+		if d.version == nil {
 			delete(s.hashed, key)
 			continue
 		}
-		s.hashed[key] = v
+		s.hashed[key] = d
 		if live := blocksToLive(key.namespace, key.collection); live > 0 {
 			if end := block + live + 1; end > block {
-				s.expiry[end] = append(s.expiry[end], expiring{key, *v})
+				s.expiry[end] = append(s.expiry[end], expiring{key, *d.version})
 			}
 		}
 	}
 	for _, e := range s.expiry[block] {
-		if v := s.hashed[e.key]; v != nil && *v == e.version {
+		if d := s.hashed[e.key]; d != nil && *d.version == e.version {
 			delete(s.hashed, e.key)
 		}
 	}

@@ -183,9 +183,9 @@ func counts(t rapid.TB, b *common.Block) string {
 	if len(b.GetMetadata().GetMetadata()) < 3 {
 		return "none"
 	}
-	signed := &common.Metadata{}
-	if b.Header.GetNumber() > 0 { // nobody signs the first block
-		signed = decoded(t, b.Metadata.Metadata[0], signed)
+	signed, noted := &common.Metadata{}, &common.Metadata{}
+	if b.Header.GetNumber() > 0 { // nobody signs the first block, and it has no commit hash
+		signed, noted = decoded(t, b.Metadata.Metadata[0], signed), decoded(t, b.Metadata.Metadata[4], noted)
 	}
-	return fmt.Sprintf("%x %x %x %x", headerBytes(b.Header), dataHash(b.Data), signed.Value, b.Metadata.Metadata[2])
+	return fmt.Sprintf("%x %x %x %x %x", headerBytes(b.Header), dataHash(b.Data), signed.Value, b.Metadata.Metadata[2], noted.Value)
 }

@@ -80,6 +80,7 @@ type verifier struct {
 	state      *state
 	known      map[string]bool // identifiers of the transactions in the blocks before
 	previous   []byte          // hash of the header before
+	committed  []byte          // commit hash of the block before
 }
 
 // block verifies the next block and takes what it brings.
@@ -132,8 +133,8 @@ func (v *verifier) lastConfig(number uint64, block *common.Block) uint64 {
 	return v.configured
 }
 
-// configure takes a configuration. Its quorum of orderers vouches that its
-// changes were agreed on as the configuration before asks for.
+// configure takes a configuration, which must be what an authorised update makes
+// of the one before.
 func (v *verifier) configure(at place, tx *transaction) error {
 	envelope := &common.ConfigEnvelope{}
 	if err := proto.Unmarshal(tx.payload.Data, envelope); err != nil {
@@ -146,8 +147,15 @@ func (v *verifier) configure(at place, tx *transaction) error {
 	if err != nil {
 		return fault("MF-AUDIT-CONFIG", at, "%v", err)
 	}
-	if v.channel != nil && next.sequence != v.channel.sequence+1 {
-		return fault("MF-AUDIT-CONFIG", at, "it is number %d and follows number %d", next.sequence, v.channel.sequence)
+	if v.channel != nil {
+		if next.sequence != v.channel.sequence+1 {
+			return fault("MF-AUDIT-CONFIG", at, "it is number %d and follows number %d", next.sequence, v.channel.sequence)
+		}
+		signatures, err := v.channel.checkUpdate(v.summary.Channel, envelope)
+		if err != nil {
+			return fault("MF-AUDIT-CONFIG", at, "%v", err)
+		}
+		v.summary.Signatures.Updates += signatures
 	}
 	v.channel, v.configured = next, at.block
 	v.summary.Configurations++
@@ -195,8 +203,12 @@ func (v *verifier) transactions(number uint64, block *common.Block) error {
 			}
 		}
 	}
+	written := v.state.written()
 	v.state.commit(number, v.blocksToLive)
-	return v.count(number, block, all, verdicts)
+	if err := v.count(number, block, all, verdicts); err != nil {
+		return err
+	}
+	return v.checkCommitHash(number, block, written)
 }
 
 // judge checks a transaction's signatures and policies.

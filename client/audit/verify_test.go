@@ -176,6 +176,14 @@ func TestEveryKindOfByteIsGuarded(t *testing.T) {
 			*part = append(*part, 0)
 			return b
 		}},
+		"what the peer noted": {"MF-AUDIT-COMMIT", inBlock(n).String(), func(b []*common.Block) []*common.Block {
+			flip(b[n].Metadata.Metadata[common.BlockMetadataIndex_COMMIT_HASH])
+			return b
+		}},
+		"nothing noted by the peer": {"MF-AUDIT-COMMIT", inBlock(n).String(), func(b []*common.Block) []*common.Block {
+			b[n].Metadata.Metadata = b[n].Metadata.Metadata[:common.BlockMetadataIndex_COMMIT_HASH]
+			return b
+		}},
 		"no metadata": {"MF-AUDIT-BLOCK", inBlock(n).String(), func(b []*common.Block) []*common.Block { b[n].Metadata = nil; return b }},
 		"no header":   {"MF-AUDIT-BLOCK", inBlock(n).String(), func(b []*common.Block) []*common.Block { b[n].Header = nil; return b }},
 		"no content":  {"MF-AUDIT-BLOCK", inBlock(n).String(), func(b []*common.Block) []*common.Block { b[n].Data = nil; return b }},
