@@ -1,6 +1,9 @@
 package dataset
 
-import "math/rand/v2"
+import (
+	"fmt"
+	"math/rand/v2"
+)
 
 // Augmentation changes training images at random, a little, so that a model sees
 // more than there is. The zero value changes nothing.
@@ -9,6 +12,14 @@ type Augmentation struct {
 	Shift    int     // pixels: moved up to this far, in x and in y
 	Rotate   float64 // degrees: turned up to this far, either way; at most 180
 	Contrast float64 // distance of the values from their mean changed by a factor from 1-Contrast to 1+Contrast; at most 1
+}
+
+// Check refuses what is out of bounds; the error is MF-DATA-AUGMENTATION.
+func (a Augmentation) Check() error {
+	if a.Shift < 0 || !(a.Rotate >= 0 && a.Rotate <= 180) || !(a.Contrast >= 0 && a.Contrast <= 1) {
+		return fmt.Errorf("MF-DATA-AUGMENTATION: a shift of %d pixels, a turn of %v degrees and a contrast of %v; use numbers from 0, at most 180 and 1 for the last two", a.Shift, a.Rotate, a.Contrast)
+	}
+	return nil
 }
 
 // Apply writes the changed image to out, which is as long as in and does not

@@ -16,6 +16,7 @@
 //	MF-DATA-MANIFEST    a folder's manifest.csv cannot be read or contradicts itself
 //	MF-DATA-IMAGE       an image file cannot be used
 //	MF-DATA-PARTITION   the split cannot be made with these numbers
+//	MF-DATA-AUGMENTATION  an augmentation is out of bounds
 package dataset
 
 import (

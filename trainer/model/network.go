@@ -26,8 +26,10 @@ type network struct {
 	design   design
 	graph    *nn.Graph
 	machine  gorgonia.VM
-	images   []float32 // value of the input: images NHWC, or features
-	labels   []float32 // value of the labels; Training only
+	images   []float32                            // value of the input: images NHWC, or features
+	labels   []float32                            // value of the labels; not Evaluating
+	balance  []float32                            // weights of the classes; not Evaluating
+	view     func(out, in []float32, example int) // what is fed of an example; nil for all there is
 	slots    []slot
 	tensors  [][]float32 // values of the slots, in order
 	learned  gorgonia.Nodes
@@ -67,7 +69,9 @@ func assemble(d design) (*network, error) {
 	}
 	labels := graph.Data("labels", d.capacity)
 	n.labels = nn.Floats(labels.Value())
-	if n.result, err = graph.CrossEntropy(logits, labels); err != nil {
+	n.balance = make([]float32, d.spec.Classes)
+	n.weighClasses(dataset.Split{}, false)
+	if n.result, err = graph.CrossEntropy(logits, labels, n.balance); err != nil {
 		return nil, err
 	}
 	if _, err = gorgonia.Grad(n.result, n.learned...); err != nil {
@@ -123,11 +127,28 @@ func (n *network) store() *weights.Weights {
 	return w
 }
 
+// weighClasses sets how much an example of each class counts for: one, or against
+// the class's frequency in data.
+func (n *network) weighClasses(data dataset.Split, balance bool) {
+	if balance {
+		copy(n.balance, dataset.ClassWeights(data.Labels, len(n.balance)))
+		return
+	}
+	for class := range n.balance {
+		n.balance[class] = 1
+	}
+}
+
 // feed sets the inputs to the given examples of data, at most the capacity.
 func (n *network) feed(data dataset.Split, examples []int) error {
 	size := len(n.images) / n.design.capacity
 	for i, example := range examples {
-		copy(n.images[i*size:(i+1)*size], data.Images[example*size:])
+		in, out := data.Images[example*size:(example+1)*size], n.images[i*size:(i+1)*size]
+		if n.view == nil {
+			copy(out, in)
+		} else {
+			n.view(out, in, example)
+		}
 		if n.labels != nil {
 			n.labels[i] = float32(data.Labels[example])
 		}

@@ -22,7 +22,17 @@ type TrainOptions struct {
 	BatchSize    int     // most examples per step, at least 1
 	LearningRate float64 // above 0
 	Momentum     float64 // 0 to below 1; 0 is plain SGD
-	Seed         int64   // of the order in which examples are taken, and of dropout
+	Seed         int64   // of the order in which examples are taken, of dropout and of augmentation
+
+	// BalanceClasses lets an example count for the more the rarer its class is in
+	// the data: see dataset.ClassWeights. The loss is then the weighted mean over
+	// the batch.
+	BalanceClasses bool
+
+	// Augmentation changes the images a little, anew in every epoch. The zero value
+	// leaves them as they are; a model behind a frozen backbone takes none, because
+	// it sees features.
+	Augmentation dataset.Augmentation
 
 	// ProximalMu is the factor of FedProx's proximal term (Li et al., arXiv
 	// 1812.06127): mu/2 times the squared distance of the learned parameters from
@@ -48,6 +58,13 @@ func (o TrainOptions) check() error {
 		return fmt.Errorf("MF-MODEL-OPTIONS: a proximal mu of %v; use 0 for none, or a number above it, such as 0.01", o.ProximalMu)
 	}
 	return nil
+}
+
+func (o TrainOptions) checkAugmentation(spec Spec) error {
+	if spec.Frozen() && o.Augmentation != (dataset.Augmentation{}) {
+		return fmt.Errorf("MF-MODEL-OPTIONS: features of a frozen %s backbone can't be augmented; leave augmentation out", spec.Name)
+	}
+	return o.Augmentation.Check()
 }
 
 // checkData tells whether the examples fit the spec.
@@ -100,6 +117,9 @@ func Train(ctx context.Context, spec Spec, start *weights.Weights, data dataset.
 	if err := spec.checkData(data); err != nil {
 		return nil, err
 	}
+	if err := o.checkAugmentation(spec); err != nil {
+		return nil, err
+	}
 	n, err := acquire(design{spec, o.capacity(len(data.Labels)), nn.Training})
 	if err != nil {
 		return nil, err
@@ -149,6 +169,8 @@ func (n *network) train(ctx context.Context, data dataset.Split, o TrainOptions)
 	for i, source := range n.dropouts {
 		source.Seed(uint64(o.Seed), dropoutStream+uint64(i))
 	}
+	n.weighClasses(data, o.BalanceClasses)
+	defer func() { n.view = nil }()
 	var order []int
 	for done := range total {
 		if err := ctx.Err(); err != nil {
@@ -157,6 +179,7 @@ func (n *network) train(ctx context.Context, data dataset.Split, o TrainOptions)
 		batch := done % perEpoch
 		if batch == 0 {
 			order = random.Perm(examples)
+			n.view = o.view(n.design.spec, done/perEpoch)
 		}
 		if err := n.feed(data, order[batch*examples/perEpoch:(batch+1)*examples/perEpoch]); err != nil {
 			return err
@@ -173,6 +196,16 @@ func (n *network) train(ctx context.Context, data dataset.Split, o TrainOptions)
 		}
 	}
 	return nil
+}
+
+// view is what the network sees of an example in an epoch; nil for all there is.
+func (o TrainOptions) view(spec Spec, epoch int) func(out, in []float32, example int) {
+	if o.Augmentation == (dataset.Augmentation{}) {
+		return nil
+	}
+	return func(out, in []float32, example int) {
+		o.Augmentation.Apply(out, in, spec.Size, spec.Channels, o.Seed, epoch, example)
+	}
 }
 
 // solver is Gorgonia's solver for the options. Its momentum is PyTorch's while

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"fmt"
 	"math"
 
 	"gorgonia.org/gorgonia"
@@ -41,12 +42,29 @@ func softmax(probabilities, logits []float32) float64 {
 // CrossEntropy is the mean over the batch of the softmax cross-entropy of logits
 // [capacity, classes], as PyTorch's CrossEntropyLoss. labels [capacity] holds the
 // class of each row as a whole number from 0 to classes-1; another value
-// contributes no loss of its own. The result is a scalar.
-func (g *Graph) CrossEntropy(logits, labels *gorgonia.Node) (*gorgonia.Node, error) {
+// contributes no loss of its own. The result is a scalar. With class weights
+// [classes], nil for none and read anew by every run, the mean is a weighted one: a
+// row counts as much as its class weighs (CrossEntropyLoss's weight).
+func (g *Graph) CrossEntropy(logits, labels *gorgonia.Node, classWeights []float32) (*gorgonia.Node, error) {
 	if err := firstError(want("logits", logits, g.capacity, 0), want("labels", labels, g.capacity)); err != nil {
 		return nil, err
 	}
 	classes := logits.Shape()[1]
+	if classWeights != nil && len(classWeights) != classes {
+		return nil, fmt.Errorf("nn: %d class weights for %d classes", len(classWeights), classes)
+	}
+	weight := func(label float32) float32 {
+		if class := int(label); classWeights != nil && class >= 0 && class < classes && float32(class) == label {
+			return classWeights[class]
+		}
+		return 1
+	}
+	total := func(labels []float32) (sum float32) {
+		for _, label := range labels[:g.batch] {
+			sum += weight(label)
+		}
+		return sum
+	}
 	probabilities := make([]float32, g.capacity*classes)
 	o := g.operation("crossentropy", []int{1}, func(out []float32, v [][]float32) {
 		var loss float64
@@ -55,18 +73,19 @@ func (g *Graph) CrossEntropy(logits, labels *gorgonia.Node) (*gorgonia.Node, err
 			norm := softmax(probabilities[i*classes:(i+1)*classes], row)
 			for k, f := range row {
 				if float32(k) == v[1][i] {
-					loss += norm - float64(f)
+					loss += float64(weight(v[1][i])) * (norm - float64(f))
 				}
 			}
 		}
-		out[0] = float32(loss / float64(g.batch))
+		out[0] = float32(loss / float64(total(v[1])))
 	})
 	o.scalar = new(gorgonia.F32)
 	o.wrt = []bool{true, false}
 	o.diff = func(n gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 		dx, err := apply(g.operation("crossentropy.input", []int{g.capacity, classes}, func(out []float32, v [][]float32) {
-			scale := v[2][0] / float32(g.batch)
+			whole := v[2][0] / total(v[1])
 			for i := range g.batch {
+				scale := whole * weight(v[1][i])
 				for k := range classes {
 					d := probabilities[i*classes+k]
 					if float32(k) == v[1][i] {

@@ -207,7 +207,7 @@ func (r reference) build(running *Statistics, mode Mode) ([][]int, func(g *Graph
 			for i := range s[0] {
 				Floats(labels.Value())[i] = float32(i % s[1])
 			}
-			return g.CrossEntropy(in[0], labels)
+			return g.CrossEntropy(in[0], labels, nil)
 		}
 	}
 	return nil, nil
@@ -353,7 +353,12 @@ func TestNumericalGradients(t *testing.T) {
 			return g.Linear(in[0], in[1], in[2])
 		}},
 		"cross-entropy": {[][]int{{2, 4}}, 1, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
-			return g.CrossEntropy(in[0], g.Data("labels", 2))
+			return g.CrossEntropy(in[0], g.Data("labels", 2), nil)
+		}},
+		"weighted cross-entropy": {[][]int{{2, 4}}, 1, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			labels := g.Data("labels", 2)
+			copy(Floats(labels.Value()), []float32{3, 1})
+			return g.CrossEntropy(in[0], labels, []float32{1, 0.5, 2, 4})
 		}},
 		"two uses of one node": {[][]int{images, {3}, {3}}, 120, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
 			x, err := g.BatchNorm(in[0], in[1], in[2], NewStatistics(3), Evaluating, false)
@@ -551,7 +556,7 @@ func smallNet(capacity int, running *Statistics) (*Graph, gorgonia.Nodes, *gorgo
 		func(x *gorgonia.Node) (*gorgonia.Node, error) { return g.Linear(x, param(5, 64), param(5)) },
 		g.ReLU,
 		func(x *gorgonia.Node) (*gorgonia.Node, error) { return g.Linear(x, param(3, 5), param(3)) },
-		func(x *gorgonia.Node) (*gorgonia.Node, error) { return g.CrossEntropy(x, labels) },
+		func(x *gorgonia.Node) (*gorgonia.Node, error) { return g.CrossEntropy(x, labels, nil) },
 	}
 	x := images
 	for _, layer := range chain {
@@ -627,7 +632,7 @@ func TestWrongShapes(t *testing.T) {
 		"flat average":  func() (*gorgonia.Node, error) { return g.GlobalAveragePool(flat) },
 		"flat flatten":  func() (*gorgonia.Node, error) { return g.Flatten(flat) },
 		"relu capacity": func() (*gorgonia.Node, error) { return g.ReLU(other) },
-		"labels":        func() (*gorgonia.Node, error) { return g.CrossEntropy(flat, g.Data("labels", 3)) },
+		"labels":        func() (*gorgonia.Node, error) { return g.CrossEntropy(flat, g.Data("labels", 3), nil) },
 		"softmax":       func() (*gorgonia.Node, error) { return g.Softmax(x) },
 	} {
 		if _, err := f(); err == nil {

@@ -1,0 +1,68 @@
+package model
+
+import (
+	"testing"
+
+	"github.com/medfed/medfed/trainer/dataset"
+)
+
+// digestOf is the digest of small after training on data.
+func digestOf(t *testing.T, data dataset.Split, o TrainOptions) string {
+	t.Helper()
+	o.Epochs, o.BatchSize, o.LearningRate, o.Seed = 2, 6, 0.05, 3
+	w, err := Train(t.Context(), small, initial(t, small), data, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.Digest()
+}
+
+// Where all classes are as frequent, balance changes no bit; else it does, and a
+// training after it is not touched by it.
+func TestBalanceClasses(t *testing.T) {
+	even, uneven := examples(small, 12), examples(small, 12)
+	for i := range even.Labels {
+		even.Labels[i], uneven.Labels[i] = i%3, 0
+	}
+	uneven.Labels[5], uneven.Labels[6] = 1, 2
+	plain := digestOf(t, uneven, TrainOptions{})
+	if digestOf(t, uneven, TrainOptions{BalanceClasses: true}) == plain {
+		t.Error("balance changes nothing where one class is frequent")
+	}
+	if digestOf(t, uneven, TrainOptions{}) != plain {
+		t.Error("the balance of a training is left behind for the next")
+	}
+	if digestOf(t, even, TrainOptions{BalanceClasses: true}) != digestOf(t, even, TrainOptions{}) {
+		t.Error("balance changes something where all classes are as frequent")
+	}
+}
+
+func TestAugmentedTraining(t *testing.T) {
+	data := examples(small, 12)
+	shift := TrainOptions{Augmentation: dataset.Augmentation{Shift: 2, Rotate: 10}}
+	plain, augmented := digestOf(t, data, TrainOptions{}), digestOf(t, data, shift)
+	if plain == augmented {
+		t.Error("augmentation changes nothing")
+	}
+	if again := digestOf(t, data, shift); again != augmented {
+		t.Error("the same augmented training gives other weights")
+	}
+	if digestOf(t, data, TrainOptions{}) != plain {
+		t.Error("the augmentation of a training is left behind for the next")
+	}
+}
+
+func TestAugmentationOutOfBounds(t *testing.T) {
+	for _, a := range []dataset.Augmentation{{Shift: -1}, {Rotate: 181}, {Contrast: 1.1}} {
+		o := TrainOptions{Epochs: 1, BatchSize: 3, LearningRate: 0.1, Augmentation: a}
+		if _, err := Train(t.Context(), small, initial(t, small), examples(small, 3), o); code(err) != "MF-DATA-AUGMENTATION" {
+			t.Errorf("%+v: %v", a, err)
+		}
+	}
+	frozen := Spec{Name: VGG16, Channels: 3, Size: 224, Classes: 2}
+	o := TrainOptions{Epochs: 1, BatchSize: 3, LearningRate: 0.1, Augmentation: dataset.Augmentation{Flip: true}}
+	features := dataset.Split{Images: make([]float32, 3*frozen.Inputs()), Labels: []int{0, 1, 0}}
+	if _, err := Train(t.Context(), frozen, initial(t, frozen), features, o); code(err) != "MF-MODEL-OPTIONS" {
+		t.Errorf("augmented features: %v", err)
+	}
+}
