@@ -128,6 +128,17 @@ func (p *Profile) check(path string) error {
 // MSPID is the MSP identifier of the profile's own organization.
 func (p *Profile) MSPID() string { return p.Organizations[p.Client.Organization].MSPID }
 
+// Members are the MSP identifiers of the organisations that have a peer on the
+// channel, sorted: the cluster of trust, each with a node of the private IPFS.
+func (p *Profile) Members() []string {
+	var members []string
+	for _, peer := range p.peerNames() {
+		members = append(members, p.mspOf(peer))
+	}
+	slices.Sort(members)
+	return slices.Compact(members)
+}
+
 // peerNames are the peers a client may use: its own organization's in their
 // order, then the channel's others by name.
 func (p *Profile) peerNames() []string {

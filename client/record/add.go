@@ -11,6 +11,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
 )
@@ -21,7 +22,7 @@ type Addition struct {
 	Kind              consent.Kind // of a new record
 	Patient           string       // pseudonym of a new record's patient
 	PatientIdentifier string       // the hospital's own; "" on a further version keeps that of the version before
-	PatientRecipient  string       // age recipient of the patient, who so holds a key of the own
+	PatientRecipient  string       // age recipient of the patient, who so holds a key of the own; "" for that in the directory
 	ContentType       string       // media type, for instance image/png
 	File              io.Reader    // plain
 	Size              int64        // of the plain file in bytes for the progress, 0 when not known
@@ -41,7 +42,7 @@ type Added struct {
 // refused before anything is stored; after a refusal by the ledger the file is
 // unpinned again. Needs Own, at least one of Others, and an officer's identity.
 func (c *Client) Add(ctx context.Context, a Addition) (Added, error) {
-	next, err := c.prepare(ctx, &a)
+	next, hospital, err := c.prepare(ctx, &a)
 	if err != nil {
 		return Added{}, err
 	}
@@ -49,7 +50,7 @@ func (c *Client) Add(ctx context.Context, a Addition) (Added, error) {
 	if err != nil {
 		return Added{}, err
 	}
-	for wrap, recipient := range map[*string]string{&next.CustodianWrap: c.Key.Recipient(), &next.PatientWrap: a.PatientRecipient} {
+	for wrap, recipient := range map[*string]string{&next.CustodianWrap: hospital, &next.PatientWrap: a.PatientRecipient} {
 		if *wrap, err = envelope.Wrap(key, recipient); err != nil {
 			return Added{}, err
 		}
@@ -66,40 +67,57 @@ func (c *Client) Add(ctx context.Context, a Addition) (Added, error) {
 }
 
 // prepare checks what can be checked before anything is stored, and finds the
-// version's number.
-func (c *Client) prepare(ctx context.Context, a *Addition) (consent.PrivateVersion, error) {
-	next := consent.PrivateVersion{
+// version's number, the patient's recipient and the hospital's.
+func (c *Client) prepare(ctx context.Context, a *Addition) (next consent.PrivateVersion, hospital string, err error) {
+	next = consent.PrivateVersion{
 		Record: a.Record, Version: 1, Salt: NewSalt(), ContentType: a.ContentType, PatientIdentifier: a.PatientIdentifier,
 	}
 	if err := c.needOwn(); err != nil {
-		return next, err
+		return next, "", err
 	}
 	if len(c.holders()) < 2 {
-		return next, codes.Errorf("MF-RECORD-HOLDERS", "only the own node would keep the file; name the profile of another member that keeps it too")
+		return next, "", codes.Errorf("MF-RECORD-HOLDERS", "only the own node would keep the file; name the profile of another member that keeps it too")
 	}
-	if err := envelope.CheckRecipient(a.PatientRecipient); err != nil {
-		return next, err
-	}
+	patient := c.MSP + "/" + a.Patient
 	if a.Record == "" {
 		next.Record = NewRecordID()
-		return next, errors.Join(consent.CheckKind(a.Kind), consent.CheckPseudonym(a.Patient))
+		err = errors.Join(consent.CheckKind(a.Kind), consent.CheckPseudonym(a.Patient))
+	} else {
+		patient, err = c.follow(ctx, &next)
 	}
-	record, err := c.Ledger.GetRecord(ctx, a.Record)
 	if err != nil {
-		return next, err
+		return next, "", err
+	}
+	if a.PatientRecipient == "" {
+		if a.PatientRecipient, err = c.RecipientOf(ctx, patient, ledger.RolePatient); err != nil {
+			return next, "", err
+		}
+	}
+	if err := envelope.CheckRecipient(a.PatientRecipient); err != nil {
+		return next, "", err
+	}
+	hospital, err = c.HospitalRecipient(ctx)
+	return next, hospital, err
+}
+
+// follow completes the version after a record's newest, and gives the patient.
+func (c *Client) follow(ctx context.Context, next *consent.PrivateVersion) (patient string, err error) {
+	record, err := c.Ledger.GetRecord(ctx, next.Record)
+	if err != nil {
+		return "", err
 	}
 	if record.Status != consent.RecordActive {
-		return next, codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", record.Status)
+		return "", codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", record.Status)
 	}
 	next.Version = record.Versions + 1
 	if next.PatientIdentifier == "" {
 		before, err := c.Ledger.GetPrivate(ctx, record.Custodian, consent.VersionRequest{Record: record.Record, Version: record.Versions})
 		if err != nil {
-			return next, err
+			return "", err
 		}
 		next.PatientIdentifier = before.PatientIdentifier
 	}
-	return next, nil
+	return record.Patient, nil
 }
 
 // seal streams the file, encrypted, into the own node. It notes CID and plain

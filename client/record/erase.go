@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
@@ -18,13 +19,13 @@ type Erased struct {
 
 // Erase begins the erasure of a record, or goes on with it: every node of the
 // client forgets the ciphertexts, the custodian's collections are purged, an
-// officer attests for the own organisation, and once every holder has attested
+// officer attests for the own organisation, and once every member has attested
 // the erasure is complete. Repeating it is safe. Caller: an officer of the
 // custodian, or the patient, who can't attest for the hospital. Needs Key only
 // where the nodes of Own, Others and Public are to forget.
 func (c *Client) Erase(ctx context.Context, record string) (Erased, error) {
 	erased := Erased{CIDs: []string{}}
-	public, err := c.Ledger.RequestErasure(ctx, consent.ErasureRequest{Record: record, Members: []string{}})
+	public, err := c.Ledger.RequestErasure(ctx, consent.ErasureRequest{Record: record, Members: append([]string{}, c.Members...)})
 	if err != nil {
 		return erased, err
 	}
@@ -69,10 +70,20 @@ func (c *Client) cids(ctx context.Context, record consent.Record) ([]string, err
 }
 
 // Attest makes the own node forget ciphertexts of a record and signs that it has.
-// Caller: an officer or the coordinator of a holder. Needs Own.
-func (c *Client) Attest(ctx context.Context, record string, cids []string) (consent.Attestation, error) {
+// A holder names as many as it holds versions, unless they are dropped already: it
+// does not sign for what it was not told of, MF-ERASURE-CIDS. Caller: an officer or
+// the coordinator of a member. Needs Own.
+func (c *Client) Attest(ctx context.Context, record string, cids []string, dropped bool) (consent.Attestation, error) {
 	if err := c.needOwn(); err != nil {
 		return consent.Attestation{}, err
+	}
+	versions, err := c.Versions(ctx, record)
+	if err != nil {
+		return consent.Attestation{}, err
+	}
+	held := slices.DeleteFunc(versions, func(v consent.Version) bool { return !slices.Contains(v.Holders, c.MSP) })
+	if named := slices.Compact(slices.Sorted(slices.Values(cids))); len(named) < len(held) && !dropped {
+		return consent.Attestation{}, codes.Errorf("MF-ERASURE-CIDS", "%s holds %d versions and %d ciphertexts are named; name those that the custodian's erasure printed, or say that they are dropped already", c.MSP, len(held), len(named))
 	}
 	if err := c.forget(ctx, cids); err != nil {
 		return consent.Attestation{}, err

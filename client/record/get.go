@@ -44,7 +44,7 @@ func (c *Client) Get(ctx context.Context, record string, number int, output stri
 	if err != nil {
 		return Fetched{}, err
 	}
-	key, err := c.unwrap(private)
+	key, err := c.unwrap(ctx, private)
 	if err != nil {
 		return Fetched{}, err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/envelope"
 )
 
@@ -42,10 +43,10 @@ func (c *Client) GrantAll(ctx context.Context, id, recipient string) ([]Granted,
 	return granted, nil
 }
 
-// Grant wraps a version's key for the grantee, whose age recipient is given, puts
-// it into the custodian's collection, where the ledger's rules check the consent,
-// and only then publishes the ciphertext. Caller: an officer of the custodian, or
-// the patient. Needs Own, Public and Key.
+// Grant wraps a version's key for the grantee, whose age recipient is given or, for
+// "", looked up in the directory, puts it into the custodian's collection, where the
+// ledger's rules check the consent, and only then publishes the ciphertext. Caller:
+// any officer of the custodian, or the patient. Needs Own, Public and Key.
 func (c *Client) Grant(ctx context.Context, id string, number int, recipient string) (Granted, error) {
 	state, record, err := c.consented(ctx, id)
 	if err != nil {
@@ -78,9 +79,14 @@ func (c *Client) grant(ctx context.Context, state consent.State, record consent.
 	if err != nil {
 		return Granted{}, err
 	}
-	key, err := c.unwrap(private)
+	key, err := c.unwrap(ctx, private)
 	if err != nil {
 		return Granted{}, err
+	}
+	if recipient == "" {
+		if recipient, err = c.RecipientOf(ctx, state.Consent.Grantee, ledger.RoleRequester); err != nil {
+			return Granted{}, err
+		}
 	}
 	wrap, err := envelope.Wrap(key, recipient)
 	if err != nil {

@@ -11,6 +11,8 @@
 //	MF-RECORD-HOLDERS   fewer than two members' nodes were named to keep the ciphertext
 //	MF-RECORD-MISMATCH  what was fetched is not what the ledger says
 //	MF-RECORD-SOURCE    the file of a new version cannot be read
+//	MF-ERASURE-CIDS     a holder would attest without having been told what to forget
+//	MF-HOSPITAL-KEY-*   the hospital has no key that its officers share, or not with this one
 //	MF-GRANT-FORGED     no grant that the custodian's peer gave is one the ledger knows
 //	MF-PROFILE-IPFS     the profile names no IPFS node of the kind that is needed
 //	MF-WRITE-RECORD     the fetched file cannot be written
@@ -55,6 +57,8 @@ type Client struct {
 	Own    Store              // the organisation's private IPFS node, nil for none
 	Others []Holder           // other members' private nodes that keep files too
 	Public Store              // a node of the public IPFS, nil for none
+
+	Members []string // MSP identifiers of all that have a private node, sorted: they attest erasures
 
 	// Progress is told how many bytes of a step are done, of how many, 0 when not
 	// known. It may be nil.
@@ -129,13 +133,13 @@ func (c *Client) private(ctx context.Context, custodian string, version consent.
 	return private, nil
 }
 
-// unwrap opens a version's key with the identity's own.
-func (c *Client) unwrap(private consent.PrivateVersion) (*envelope.Identity, error) {
-	wrap := private.CustodianWrap
+// unwrap opens a version's key: the patient with their own, an officer with one of
+// the hospital's.
+func (c *Client) unwrap(ctx context.Context, private consent.PrivateVersion) (*envelope.Identity, error) {
 	if c.Role == ledger.RolePatient {
-		wrap = private.PatientWrap
+		return envelope.Unwrap(private.PatientWrap, c.Key)
 	}
-	return envelope.Unwrap(wrap, c.Key)
+	return c.UnwrapForHospital(ctx, private.CustodianWrap)
 }
 
 func (c *Client) needOwn() error {

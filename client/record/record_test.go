@@ -68,7 +68,7 @@ func TestEveryVersionHasAKeyOfItsOwn(t *testing.T) {
 	}
 	var keys []string
 	for version := 1; version <= 2; version++ {
-		for wrap, owner := range map[string]*envelope.Identity{w.private[version].CustodianWrap: w.officer, w.private[version].PatientWrap: w.patient} {
+		for wrap, owner := range map[string]*envelope.Identity{w.private[version].CustodianWrap: w.hospital, w.private[version].PatientWrap: w.patient} {
 			key, err := envelope.Unwrap(wrap, owner)
 			if err != nil {
 				t.Fatal(err)
@@ -86,12 +86,14 @@ func TestAddRefusesBeforeItStores(t *testing.T) {
 		change func(*world, *record.Client, *record.Addition)
 		code   codes.Code
 	}{
-		"one holder":     {func(_ *world, c *record.Client, _ *record.Addition) { c.Others = nil }, "MF-RECORD-HOLDERS"},
-		"the same twice": {func(w *world, c *record.Client, _ *record.Addition) { c.Others = []record.Holder{{hospital, w.other}} }, "MF-RECORD-HOLDERS"},
-		"no node":        {func(_ *world, c *record.Client, _ *record.Addition) { c.Own = nil }, "MF-PROFILE-IPFS"},
-		"patient's key":  {func(_ *world, _ *record.Client, a *record.Addition) { a.PatientRecipient = "age1nobody" }, "MF-ENVELOPE-RECIPIENT"},
-		"patient's name": {func(_ *world, _ *record.Client, a *record.Addition) { a.Patient = "Mrs Jones" }, "MF-PATIENT-PSEUDONYM"},
-		"kind":           {func(_ *world, _ *record.Client, a *record.Addition) { a.Kind = "diary" }, "MF-RECORD-KIND"},
+		"one holder":        {func(_ *world, c *record.Client, _ *record.Addition) { c.Others = nil }, "MF-RECORD-HOLDERS"},
+		"the same twice":    {func(w *world, c *record.Client, _ *record.Addition) { c.Others = []record.Holder{{hospital, w.other}} }, "MF-RECORD-HOLDERS"},
+		"no node":           {func(_ *world, c *record.Client, _ *record.Addition) { c.Own = nil }, "MF-PROFILE-IPFS"},
+		"patient's key":     {func(_ *world, _ *record.Client, a *record.Addition) { a.PatientRecipient = "age1nobody" }, "MF-ENVELOPE-RECIPIENT"},
+		"patient's name":    {func(_ *world, _ *record.Client, a *record.Addition) { a.Patient = "Mrs Jones" }, "MF-PATIENT-PSEUDONYM"},
+		"no patient's key":  {func(_ *world, _ *record.Client, a *record.Addition) { a.PatientRecipient = "" }, "MF-RECIPIENT-UNKNOWN"},
+		"no hospital's key": {func(w *world, _ *record.Client, _ *record.Addition) { w.keys = nil }, "MF-HOSPITAL-KEY-MISSING"},
+		"kind":              {func(_ *world, _ *record.Client, a *record.Addition) { a.Kind = "diary" }, "MF-RECORD-KIND"},
 		"deprecated record": {func(w *world, _ *record.Client, a *record.Addition) {
 			a.Record = record.NewRecordID()
 			w.record.Status = consent.RecordDeprecated
@@ -323,6 +325,9 @@ func TestErasePurgesWhatItHasUnpinned(t *testing.T) {
 	if len(w.own.pinned)+len(w.other.pinned)+len(w.private) > 0 || len(w.attested) != 1 {
 		t.Errorf("left %v %v %v, attested %v", w.own.pinned, w.other.pinned, w.private, w.attested)
 	}
+	if !slices.Equal(w.members, []string{hospital, "Hospital2MSP", centre}) {
+		t.Errorf("named %v", w.members)
+	}
 	if unpinned, purged := w.at("unpin on other"), w.at("record:Purge"); purged < unpinned {
 		t.Errorf("order %v", w.happened)
 	}
@@ -337,12 +342,24 @@ func TestErasePurgesWhatItHasUnpinned(t *testing.T) {
 func TestAttestForgetsFirst(t *testing.T) {
 	w := newWorld(t)
 	added := w.registered(t)
-	if _, err := w.as(ledger.RoleCustodian).Attest(t.Context(), added.Record, []string{w.private[1].CID}); err != nil || len(w.own.pinned) > 0 {
+	_, err := w.as(ledger.RoleCustodian).Attest(t.Context(), added.Record, nil, false)
+	wantCode(t, err, "MF-ERASURE-CIDS")
+	if len(w.attested) > 0 || len(w.own.pinned) == 0 {
+		t.Errorf("attested %v, pinned %v", w.attested, w.own.pinned)
+	}
+	if _, err := w.as(ledger.RoleCustodian).Attest(t.Context(), added.Record, []string{w.private[1].CID}, false); err != nil || len(w.own.pinned) > 0 {
 		t.Errorf("pinned %v, %v", w.own.pinned, err)
 	}
 	client := w.as(ledger.RoleCustodian)
+	if _, err := client.Attest(t.Context(), added.Record, nil, true); err != nil {
+		t.Error(err)
+	}
+	client.MSP = "Hospital2MSP" // a member that holds no version
+	if _, err := client.Attest(t.Context(), added.Record, nil, false); err != nil {
+		t.Error(err)
+	}
 	client.Own = nil
-	_, err := client.Attest(t.Context(), added.Record, nil)
+	_, err = client.Attest(t.Context(), added.Record, nil, false)
 	wantCode(t, err, "MF-PROFILE-IPFS")
 }
 

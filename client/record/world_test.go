@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -40,12 +41,17 @@ type world struct {
 	grants   []consent.Grant
 	known    []consent.GrantDigest // what every peer has of them
 	attested []string
+	members  []string         // named for an erasure
+	accesses []consent.Access // on the record
 	access   consent.Access
 	scope    consent.Scope
 	refuse   map[string]error // by transaction
 
-	own, other, public      *node
-	officer, patient, asker *envelope.Identity
+	directory map[string]consent.Recipient // by role and identity
+	keys      []consent.HospitalKey
+
+	own, other, public                *node
+	officer, patient, asker, hospital *envelope.Identity
 }
 
 // node is a private or public IPFS node: files by CID and what is pinned.
@@ -59,16 +65,36 @@ type node struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, private: map[int]consent.PrivateVersion{}, refuse: map[string]error{}, scope: consent.Scope{Kind: consent.ScopeThis, Version: 1}}
+	w := &world{
+		t: t, private: map[int]consent.PrivateVersion{}, refuse: map[string]error{}, scope: consent.Scope{Kind: consent.ScopeThis, Version: 1},
+		directory: map[string]consent.Recipient{},
+	}
 	w.own, w.other, w.public = w.node("own"), w.node("other"), w.node("public")
 	w.other.from = w.own
-	for _, identity := range []**envelope.Identity{&w.officer, &w.patient, &w.asker} {
+	for _, identity := range []**envelope.Identity{&w.officer, &w.patient, &w.asker, &w.hospital} {
 		var err error
 		if *identity, err = envelope.NewIdentity(); err != nil {
 			t.Fatal(err)
 		}
 	}
+	w.share(w.officer.Recipient())
+	w.publish("requester", insurer, w.asker.Recipient())
 	return w
+}
+
+// share wraps the hospital's one key for officers.
+func (w *world) share(officers ...string) {
+	wrap, err := envelope.Wrap(w.hospital, officers...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.keys = []consent.HospitalKey{{Number: 1, Recipient: w.hospital.Recipient(), Wrap: wrap}}
+}
+
+func (w *world) publish(role, identity, recipient string) consent.Recipient {
+	entry := consent.Recipient{Identity: identity, Role: role, Number: w.directory[role+" "+identity].Number + 1, Recipient: recipient}
+	w.directory[role+" "+identity] = entry
+	return entry
 }
 
 func (w *world) node(name string) *node {
@@ -81,6 +107,7 @@ func (w *world) as(role ledger.Role) *record.Client {
 	switch role {
 	case ledger.RoleCustodian:
 		c.Key, c.Others = w.officer, []record.Holder{{MSP: centre, Store: w.other}}
+		c.Members = []string{hospital, "Hospital2MSP", centre}
 	case ledger.RolePatient:
 		c.Key = w.patient
 	default:
@@ -167,6 +194,9 @@ func (w *world) answer(name string, request any, private map[string]any, result 
 		return err
 	}
 	answer := w.answers(name, request, private)
+	if _, asked := request.(consent.RecipientRequest); asked && answer == nil {
+		return errors.New("MF-RECIPIENT-UNKNOWN: nothing is published; ask")
+	}
 	if answer == nil {
 		return fmt.Errorf("MF-VERSION-UNKNOWN: the test has no answer to %s; write one", name)
 	}
@@ -179,6 +209,33 @@ func (w *world) answer(name string, request any, private map[string]any, result 
 
 func (w *world) answers(name string, request any, private map[string]any) any {
 	switch r := request.(type) {
+	case consent.RecipientRequest:
+		if entry, found := w.directory[r.Role+" "+r.Identity]; found {
+			return entry
+		}
+		return nil
+	case consent.PublishRequest:
+		return w.publish("custodian", hospital+"/officer", r.Recipient)
+	case consent.OfficersRequest:
+		page := consent.RecipientPage{Recipients: []consent.Recipient{}}
+		for _, key := range slices.Sorted(maps.Keys(w.directory)) {
+			if strings.HasPrefix(key, "custodian "+r.MSP+"/") {
+				page.Recipients = append(page.Recipients, w.directory[key])
+			}
+		}
+		return page
+	case consent.HospitalRequest:
+		return w.keys
+	case consent.HospitalKeyRequest:
+		w.keys = append(w.keys[:r.Number-1:r.Number-1], append([]consent.HospitalKey{private["key"].(consent.HospitalKey)}, w.keys[min(r.Number, len(w.keys)):]...)...)
+		return consent.HospitalKeyDigest{Number: r.Number}
+	case consent.ErasureRequest:
+		w.record.Status, w.members = consent.RecordErasing, r.Members
+		return w.record
+	case consent.PageRequest:
+		return consent.Page{Consents: []consent.Consent{}}
+	case consent.AccessListRequest:
+		return consent.AccessPage{Accesses: w.accesses}
 	case consent.VersionRequest:
 		if name == "record:Stage" {
 			w.private[r.Version] = private["version"].(consent.PrivateVersion)
@@ -193,7 +250,7 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 		}
 		return w.private[r.Version]
 	case consent.RegisterRequest:
-		w.record = consent.Record{Record: r.Record, Custodian: hospital, Versions: 1, Status: consent.RecordActive, Patient: hospital + "/" + r.Patient}
+		w.record = consent.Record{Record: r.Record, Kind: r.Kind, Custodian: hospital, Versions: 1, Status: consent.RecordActive, Patient: hospital + "/" + r.Patient}
 		w.versions = append(w.versions, consent.Version{Record: r.Record, Version: 1, Digest: r.Digest, Size: r.Size, Holders: r.Holders})
 		return w.record
 	case consent.AddVersionRequest:
@@ -209,7 +266,7 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 			w.attested = append(w.attested, r.Record)
 			return consent.Attestation{Record: r.Record, Member: hospital}
 		case "record:GetErasure":
-			return consent.Erasure{Record: w.record, Remaining: []string{}, Missing: []string{centre}}
+			return consent.Erasure{Record: w.record, Members: w.members, Remaining: []string{}, Missing: []string{centre}}
 		}
 		return w.record
 	case consent.VersionsRequest:

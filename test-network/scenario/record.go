@@ -106,7 +106,8 @@ func (s *clinic) prepare(context.Context) error {
 	return nil
 }
 
-// enrol finds who takes part, and enrols officer and patient.
+// enrol finds who takes part, enrols officer and patient, and has those publish
+// their recipients who others encrypt to.
 func (s *clinic) enrol(ctx context.Context) error {
 	for _, o := range s.Network.Consortium().Organisations {
 		switch {
@@ -137,6 +138,11 @@ func (s *clinic) enrol(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, w := range []who{s.officer, s.patient, s.requester} {
+		if err := s.run(ctx, w, nil, "identity", "publish"); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -149,16 +155,12 @@ func (s *clinic) who(role, organisation, name string) who {
 
 // register adds the X-ray in two versions, and has the patient fetch the newest.
 func (s *clinic) register(ctx context.Context) error {
-	recipient, err := s.recipient(ctx, s.patient)
-	if err != nil {
-		return err
-	}
 	identifier := filepath.Join(s.Dir, "patient-identifier")
 	if err := os.WriteFile(identifier, []byte("MRN-"+s.patient.name), 0o600); err != nil {
 		return fmt.Errorf("MF-SCENARIO: %w; make the folder writable", err)
 	}
 	defer os.Remove(identifier)
-	common := []string{"--patient-recipient", recipient, "--replica", s.Network.Profile(s.replica)}
+	common := []string{"--replica", s.Network.Profile(s.replica)}
 	for version, image := range s.Images {
 		args := append([]string{"record", "add", image}, common...)
 		if version == 0 {
@@ -180,21 +182,8 @@ func (s *clinic) register(ctx context.Context) error {
 	return s.same(output, s.Images[1])
 }
 
-// recipient is the age recipient of an identity.
-func (s *clinic) recipient(ctx context.Context, w who) (string, error) {
-	var shown struct {
-		Recipient string `json:"recipient"`
-	}
-	err := s.run(ctx, w, &shown, "identity", "show")
-	return shown.Recipient, err
-}
-
 // negotiate comes to an agreement on version 1.
 func (s *clinic) negotiate(ctx context.Context) error {
-	recipient, err := s.recipient(ctx, s.requester)
-	if err != nil {
-		return err
-	}
 	var offer consent.Offer
 	if err := s.run(ctx, s.requester, &offer, "consent", "request", s.record, "--scope", "all-future", "--for", "8760h", "--purpose", purpose); err != nil {
 		return err
@@ -213,7 +202,7 @@ func (s *clinic) negotiate(ctx context.Context) error {
 	}
 	s.offered(offer, s.requester, "accept")
 	s.log("%s accepts", s.requester.role)
-	return s.run(ctx, s.officer, nil, "consent", "grant", s.consent, "--recipient", recipient)
+	return s.run(ctx, s.officer, nil, "consent", "grant", s.consent)
 }
 
 func (s *clinic) offered(offer consent.Offer, by who, action string) {

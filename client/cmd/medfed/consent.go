@@ -143,24 +143,26 @@ func periodInWords(p consent.Period) string {
 func newConsentAccept(a *app) *cobra.Command {
 	var offer int
 	var digest, recipient string
+	var grant bool
 	c := &cobra.Command{
 		Use:   "accept CONSENT --offer N",
 		Short: "Agree to one exact offer of the other side",
 		Long: `Agree to one exact offer of the other side. The signature is over the offer's
 digest, so its terms can't change under it; --digest insists on the one you have
-seen. A patient who names the grantee's --recipient grants what was agreed on
-at once; otherwise the custodian does, with "consent grant".`,
+seen. With --grant a patient grants what was agreed on at once; otherwise the
+custodian does, with "consent grant".`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkAnswer(args[0], offer); err != nil {
 				return err
 			}
-			return accept(cmd.Context(), a, args[0], offer, digest, recipient)
+			return accept(cmd.Context(), a, args[0], offer, digest, recipient, grant || recipient != "")
 		},
 	}
 	c.Flags().IntVar(&offer, "offer", 0, "number of the offer")
 	c.Flags().StringVar(&digest, "digest", "", "the offer's digest, as consent show prints it (default that of the ledger's offer)")
-	c.Flags().StringVar(&recipient, "recipient", "", "the grantee's age recipient: grant at once what is agreed on")
+	c.Flags().BoolVar(&grant, "grant", false, "grant at once what is agreed on")
+	c.Flags().StringVar(&recipient, "recipient", "", "grant to this age recipient of the grantee's and not to the one in the directory")
 	return c
 }
 
@@ -170,7 +172,7 @@ type accepted struct {
 	Granted   []record.Granted  `json:"granted"`
 }
 
-func accept(ctx context.Context, a *app, id string, offer int, digest, recipient string) error {
+func accept(ctx context.Context, a *app, id string, offer int, digest, recipient string, grant bool) error {
 	state, err := getConsent(ctx, a, id)
 	if err != nil {
 		return err
@@ -185,7 +187,7 @@ func accept(ctx context.Context, a *app, id string, offer int, digest, recipient
 	result := accepted{Granted: []record.Granted{}}
 	return a.records(nil, func(c *record.Client) error {
 		result.Agreement, err = c.Ledger.Accept(ctx, consent.AcceptRequest{Consent: id, Offer: offer, Digest: seen})
-		if err == nil && recipient != "" {
+		if err == nil && grant {
 			result.Granted, err = c.GrantAll(ctx, id, recipient)
 		}
 		if err != nil {
@@ -290,17 +292,14 @@ func newConsentGrant(a *app) *cobra.Command {
 	var version int
 	var recipient string
 	c := &cobra.Command{
-		Use:   "grant CONSENT --recipient AGE",
+		Use:   "grant CONSENT",
 		Short: "Wrap the keys for the grantee and publish the ciphertexts that a consent is for",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := consent.CheckConsentID(args[0]); err != nil {
 				return err
 			}
-			switch {
-			case recipient == "":
-				return usage("no --recipient is named; ask the grantee for the line that begins with age1")
-			case version < 0:
+			if version < 0 {
 				return usage("--version is %d; versions are counted from 1", version)
 			}
 			return a.records(nil, func(c *record.Client) error {
@@ -319,7 +318,7 @@ func newConsentGrant(a *app) *cobra.Command {
 	}
 	c.Flags().IntVar(&version, "version", 0, "version to grant (default all that the consent is for)")
 	c.Flags().Lookup("version").DefValue = "0"
-	c.Flags().StringVar(&recipient, "recipient", "", "the grantee's age recipient, as identity show prints it")
+	c.Flags().StringVar(&recipient, "recipient", "", "the grantee's age recipient (default the one in the directory)")
 	return c
 }
 

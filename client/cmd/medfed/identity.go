@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -12,9 +13,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/client/record"
 )
 
 // identity is what "identity show" prints: the enrolled certificate and the age
@@ -26,18 +29,23 @@ type identity struct {
 	Issuer    string      `json:"issuer"`
 	NotAfter  time.Time   `json:"not_after"`
 	Recipient string      `json:"recipient"` // age X25519
+
+	// Entry is what the directory has, where a profile is named and it can be asked.
+	Entry *consent.Recipient `json:"entry,omitempty"`
 }
 
 func newIdentity(a *app) *cobra.Command {
-	return group("identity", "Enrol and revoke identities of the local network, and show one", newIdentityEnrol(a), newIdentityRevoke(a), newIdentityShow(a))
+	return group("identity", "Enrol and revoke identities of the local network, show one, and keep its entry in the directory",
+		newIdentityEnroll(a), newIdentityRevoke(a), newIdentityShow(a), newIdentityPublish(a), newIdentityRetire(a))
 }
 
-func newIdentityEnrol(a *app) *cobra.Command {
+func newIdentityEnroll(a *app) *cobra.Command {
 	l := &localNetwork{}
 	var role string
+	var publish bool
 	c := &cobra.Command{
-		Use:     "enrol ORGANISATION NAME --role ROLE",
-		Aliases: []string{"enroll"},
+		Use:     "enroll ORGANISATION NAME --role ROLE",
+		Aliases: []string{"enrol"},
 		Short:   "Have an organisation's Fabric CA issue an identity in the local network",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,9 +60,16 @@ func newIdentityEnrol(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printIdentity(folder)
+			if publish {
+				a.profile, a.identity = n.Profile(args[0]), folder
+				if _, err := a.publish(cmd.Context()); err != nil {
+					return err
+				}
+			}
+			return a.printIdentity(cmd.Context(), folder)
 		},
 	}
+	c.Flags().BoolVar(&publish, "publish", false, "also publish its age recipient in the directory")
 	c.Flags().StringVar(&role, "role", "", "coordinator, trainer, custodian, patient, requester or auditor")
 	l.bind(c)
 	return c
@@ -85,18 +100,80 @@ func newIdentityRevoke(a *app) *cobra.Command {
 func newIdentityShow(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show",
-		Short: "Show the identity that --identity names; makes its age key on first use",
+		Short: "Show the identity that --identity names, and its entry in the directory; makes its age key on first use",
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := a.needIdentity(); err != nil {
 				return err
 			}
-			return a.printIdentity(a.identity)
+			return a.printIdentity(cmd.Context(), a.identity)
 		},
 	}
 }
 
-func (a *app) printIdentity(folder string) error {
+func newIdentityPublish(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "publish",
+		Short: "Publish the identity's age recipient in the directory, where others look it up",
+		Long: `Publish the identity's age recipient in the directory on the ledger, signed by its
+own certificate: records, keys and grants are then encrypted to it without asking.
+The first officer of a hospital also makes the key that its officers hold together;
+a later one gets it with "record rewrap" from an officer who has it.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			published, err := a.publish(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.print(published, func(w io.Writer) {
+				fmt.Fprintf(w, "identity\t%s\nrole\t%s\nentry\t%d\nrecipient\t%s\n", published.Identity, published.Role, published.Number, published.Recipient.Recipient)
+				if published.HospitalKeys > 0 {
+					fmt.Fprintf(w, "hospital's keys\t%d, of which you open %d\n", published.HospitalKeys, published.Opened)
+				}
+			})
+		},
+	}
+}
+
+// publish enters the recipient of the identity that the flags name.
+func (a *app) publish(ctx context.Context) (record.Published, error) {
+	key, err := a.ageIdentity()
+	if err != nil {
+		return record.Published{}, err
+	}
+	return askRecords(a, func(r gateway.Records, who *gateway.Identity) (record.Published, error) {
+		return (&record.Client{MSP: who.MSP, Role: who.Role, Ledger: r, Key: key}).Publish(ctx, who.ID())
+	})
+}
+
+func newIdentityRetire(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "retire [NAME]",
+		Short: "End your own entry in the directory, or as an officer that of another officer who left",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			retired, err := askRecords(a, func(r gateway.Records, who *gateway.Identity) (consent.Recipient, error) {
+				name, role := who.Name, who.Role
+				if len(args) > 0 {
+					name, role = args[0], ledger.RoleCustodian
+				}
+				entry, err := r.GetRecipient(cmd.Context(), consent.RecipientRequest{Identity: who.MSP + "/" + name, Role: string(role)})
+				if err != nil || entry.Recipient == "" {
+					return entry, err
+				}
+				return r.RetireRecipient(cmd.Context(), consent.RetireRequest{Role: string(role), Name: name, Number: entry.Number + 1})
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(retired, func(w io.Writer) {
+				fmt.Fprintf(w, "identity\t%s\nretired\t%s by %s\n", retired.Identity, moment(retired.ChangedAt), retired.ChangedBy)
+			})
+		},
+	}
+}
+
+func (a *app) printIdentity(ctx context.Context, folder string) error {
 	who, err := readIdentity(folder)
 	if err != nil {
 		return err
@@ -106,10 +183,34 @@ func (a *app) printIdentity(folder string) error {
 		return err
 	}
 	who.Recipient = key.Recipient()
+	entry := a.entryOf(ctx, &who)
 	return a.print(who, func(w io.Writer) {
-		fmt.Fprintf(w, "name\t%s\nrole\t%s\nissuer\t%s\nvalid until\t%s\nrecipient\t%s\nfolder\t%s\n", who.Name,
-			orDash(string(who.Role)), who.Issuer, who.NotAfter.UTC().Format(time.DateTime), who.Recipient, who.Folder)
+		fmt.Fprintf(w, "name\t%s\nrole\t%s\nissuer\t%s\nvalid until\t%s\nrecipient\t%s\nin the directory\t%s\nfolder\t%s\n", who.Name,
+			orDash(string(who.Role)), who.Issuer, who.NotAfter.UTC().Format(time.DateTime), who.Recipient, entry, who.Folder)
 	})
+}
+
+// entryOf looks the identity up in the directory and says in words what is there.
+// An identity can be shown where no ledger is to be asked.
+func (a *app) entryOf(ctx context.Context, who *identity) string {
+	if a.profile == "" {
+		return "not looked up: no --profile is named"
+	}
+	entry, err := askRecords(a, func(r gateway.Records, own *gateway.Identity) (consent.Recipient, error) {
+		return r.GetRecipient(ctx, consent.RecipientRequest{Identity: own.ID(), Role: string(own.Role)})
+	})
+	if err != nil {
+		return "not found: " + string(codes.CodeIn(err.Error()))
+	}
+	who.Entry = &entry
+	switch entry.Recipient {
+	case who.Recipient:
+		return fmt.Sprintf("yes, entry %d", entry.Number)
+	case "":
+		return fmt.Sprintf("retired with entry %d", entry.Number)
+	default:
+		return fmt.Sprintf("another recipient, entry %d; run medfed identity publish", entry.Number)
+	}
 }
 
 // readIdentity reads an MSP folder and checks that certificate and key belong

@@ -2,16 +2,19 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
@@ -19,7 +22,7 @@ import (
 
 func newRecord(a *app) *cobra.Command {
 	return group("record", "Register a patient's records and their versions, fetch them, erase them",
-		newRecordAdd(a), newRecordList(a), newRecordVersions(a), newRecordGet(a), newRecordDeprecate(a), newRecordErase(a), newRecordAttest(a))
+		newRecordAdd(a), newRecordList(a), newRecordVersions(a), newRecordGet(a), newRecordDeprecate(a), newRecordErase(a), newRecordAttest(a), newRecordRewrap(a))
 }
 
 // addFlags are those of "record add".
@@ -36,8 +39,9 @@ func newRecordAdd(a *app) *cobra.Command {
 		Long: `Register a file as a new record, or with --record as the next version of one.
 The identity must be an officer's (role custodian). The file is encrypted here
 under a key of its own, stored in your organisation's private IPFS, pinned on
-the node of every --replica, and only then named on the ledger. What says whose
-it is goes to your own peer's collection alone.`,
+the node of every --replica, and only then named on the ledger. The key is wrapped
+for your hospital, whose officers can all open it, and for the patient, as the
+directory says. What says whose it is goes to your own peer's collection alone.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(); err != nil {
@@ -50,7 +54,7 @@ it is goes to your own peer's collection alone.`,
 	flags.StringVar(&f.record, "record", "", "record that gets another version (default a new record)")
 	flags.StringVar(&f.kind, "kind", string(consent.KindImage), "kind of a new record: "+kinds())
 	flags.StringVar(&f.patient, "patient", "", "pseudonym that a new record's patient is enrolled under")
-	flags.StringVar(&f.recipient, "patient-recipient", "", "the patient's age recipient, as identity show prints it")
+	flags.StringVar(&f.recipient, "patient-recipient", "", "the patient's age recipient (default the one in the directory)")
 	flags.StringVar(&f.identifier, "patient-identifier-file", "", "file with your own identifier of the patient, - for standard input")
 	flags.StringVar(&f.contentType, "content-type", "", "media type (default by the file's name or content)")
 	flags.StringArrayVar(&f.replicas, "replica", nil, "connection profile of another member whose node keeps the file too; at least one")
@@ -67,8 +71,6 @@ func kinds() string {
 
 func (f *addFlags) check() error {
 	switch {
-	case f.recipient == "":
-		return usage("no --patient-recipient is named; the patient holds a key too, ask for the line that begins with age1")
 	case len(f.replicas) == 0:
 		return usage("no --replica is named; a second member's node must keep the file before the ledger hears of it")
 	case f.record != "" && f.patient != "":
@@ -274,18 +276,24 @@ func newRecordDeprecate(a *app) *cobra.Command {
 
 func newRecordErase(a *app) *cobra.Command {
 	var replicas []string
+	var status bool
 	c := &cobra.Command{
 		Use:   "erase RECORD",
 		Short: "Erase a record: unpin it, purge what is private, attest; repeat it to go on",
 		Long: `Erase a record, as its custodian or its patient. Access ends at once. Your own
 node and that of every --replica forget the ciphertexts, what is private is
 purged from the custodian's collections, and an officer attests for the own
-organisation. Every other holder attests with "record attest"; give them the
-CIDs that --format json prints. Repeat the command to complete the erasure.`,
+organisation. Every other member of the private IPFS attests with "record attest";
+give them the CIDs that --format json prints the first time. Repeat the command to
+complete the erasure. With --status nothing is changed: it shows how far the erasure
+has come, every key that stays public, and why its values say nothing.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := consent.CheckRecordID(args[0]); err != nil {
 				return err
+			}
+			if status {
+				return a.printRemains(cmd.Context(), args[0])
 			}
 			return a.records(replicas, func(c *record.Client) error {
 				erased, err := c.Erase(cmd.Context(), args[0])
@@ -293,18 +301,88 @@ CIDs that --format json prints. Repeat the command to complete the erasure.`,
 					return err
 				}
 				return a.print(erased, func(w io.Writer) {
-					fmt.Fprintf(w, "record\t%s\nstatus\t%s\nprivate documents left\t%d\nattested\t%d holders\nnot attested\t%s\n",
-						erased.Record.Record, erased.Record.Status, len(erased.Remaining), len(erased.Attestations), orDash(strings.Join(erased.Missing, ", ")))
+					printErasure(w, erased.Erasure)
 				})
 			})
 		},
 	}
 	c.Flags().StringArrayVar(&replicas, "replica", nil, "connection profile of another member whose node forgets the record too")
+	c.Flags().BoolVar(&status, "status", false, "show how far the erasure has come and what stays public; change nothing")
 	return c
+}
+
+func printErasure(w io.Writer, e consent.Erasure) {
+	fmt.Fprintf(w, "record\t%s\nstatus\t%s\nprivate documents left\t%d\nattested\t%d of %d members\nnot attested\t%s\n",
+		e.Record.Record, e.Record.Status, len(e.Remaining), len(e.Attestations), len(e.Members), orDash(strings.Join(e.Missing, ", ")))
+}
+
+// printRemains shows what stays public of a record. A value that says something,
+// after the erasure is complete, is an error.
+func (a *app) printRemains(ctx context.Context, id string) error {
+	remains, err := askRecords(a, func(r gateway.Records, _ *gateway.Identity) (record.Remains, error) {
+		return (&record.Client{Ledger: r}).Remains(ctx, id)
+	})
+	if err != nil {
+		return err
+	}
+	err = a.print(remains, func(w io.Writer) {
+		printErasure(w, remains.Erasure)
+		fmt.Fprintf(w, "meaningless\t%s\n\nPUBLIC FOR EVER\tWHY IT SAYS NOTHING\n", yesOrNo(remains.Meaningless))
+		for _, d := range remains.Public {
+			why := d.Why
+			if len(d.Unexplained) > 0 {
+				why = append(why, "NOT EXPLAINED: "+strings.Join(d.Unexplained, ", "))
+			}
+			for _, key := range append([]string{d.Key}, d.Lists...) {
+				fmt.Fprintf(w, "%s\t%s\n", key, strings.Join(why, "; "))
+			}
+		}
+	})
+	if err == nil && remains.Record.Status == consent.RecordErased && !remains.Meaningless {
+		err = codes.Errorf("MF-ERASURE-UNEXPLAINED", "the record is erased and something of it may still say whose it was; report this")
+	}
+	return err
+}
+
+func newRecordRewrap(a *app) *cobra.Command {
+	var rotate bool
+	c := &cobra.Command{
+		Use:   "rewrap",
+		Short: "Share your hospital's keys with the officers that the directory has now",
+		Long: `Wrap the keys that open your hospital's records for the officers that the
+directory has now: after a new officer's "identity publish", and after "identity
+retire" of one who left. With --rotate the hospital gets its next key besides, so
+that the keys which a former officer has seen open nothing that is added from then
+on. Any officer who can open the hospital's records can do it.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.records(nil, func(c *record.Client) error {
+				done, err := c.Rewrap(cmd.Context(), rotate)
+				if err != nil {
+					return err
+				}
+				return a.print(done, func(w io.Writer) {
+					fmt.Fprintf(w, "keys wrapped anew\t%s\nkeys you can't open\t%s\nofficers\t%s\n", numbers(done.Keys), numbers(done.Closed), strings.Join(done.Officers, ", "))
+				})
+			})
+		},
+	}
+	c.Flags().BoolVar(&rotate, "rotate", false, "also make the hospital's next key")
+	return c
+}
+
+// numbers prints a list of numbers, a dash for none.
+func numbers(list []int) string {
+	words := []string{}
+	for _, n := range list {
+		words = append(words, strconv.Itoa(n))
+	}
+	return orDash(strings.Join(words, ", "))
 }
 
 func newRecordAttest(a *app) *cobra.Command {
 	var cids []string
+	var dropped bool
 	c := &cobra.Command{
 		Use:   "attest RECORD",
 		Short: "Forget an erased record's ciphertexts on your node, and sign that it has",
@@ -314,7 +392,7 @@ func newRecordAttest(a *app) *cobra.Command {
 				return err
 			}
 			return a.records(nil, func(c *record.Client) error {
-				attested, err := c.Attest(cmd.Context(), args[0], cids)
+				attested, err := c.Attest(cmd.Context(), args[0], cids, dropped)
 				if err != nil {
 					return err
 				}
@@ -325,5 +403,6 @@ func newRecordAttest(a *app) *cobra.Command {
 		},
 	}
 	c.Flags().StringArrayVar(&cids, "cid", nil, "ciphertext that the custodian says belongs to the record")
+	c.Flags().BoolVar(&dropped, "dropped", false, "your node has dropped the record's ciphertexts already")
 	return c
 }

@@ -13,6 +13,7 @@ import (
 // recordStores are the IPFS nodes that a profile names; nil where it names none.
 type recordStores struct {
 	MSP             string
+	Members         []string // MSP identifiers of all members, sorted
 	Private, Public record.Store
 }
 
@@ -22,7 +23,7 @@ func openRecordStores(profile string) (recordStores, error) {
 	if err != nil {
 		return recordStores{}, err
 	}
-	stores := recordStores{MSP: p.MSPID()}
+	stores := recordStores{MSP: p.MSPID(), Members: p.Members()}
 	stores.Private, err = openNode(p.Medfed.IPFS.Private)
 	if err == nil {
 		stores.Public, err = openNode(p.Medfed.IPFS.Public)
@@ -78,6 +79,7 @@ func (a *app) records(replicas []string, command func(*record.Client) error) (er
 	who := l.Identity()
 	c := &record.Client{
 		MSP: who.MSP, Role: who.Role, Ledger: gateway.Records{PrivateCaller: l}, Key: key, Own: stores.Private, Public: stores.Public,
+		Members: stores.Members,
 	}
 	for _, profile := range replicas {
 		other, err := a.openStores(profile)
