@@ -84,7 +84,18 @@ func wardOf(t *testing.T, n *network.Network) *ward {
 		}
 	}
 	w.settle()
+	for _, p := range []party{w.officer, w.patient, w.requester} {
+		w.publish(p)
+	}
 	return w
+}
+
+// publish enters a party's recipient in the directory.
+func (w *ward) publish(p party) record.Published {
+	w.t.Helper()
+	published, err := p.Publish(w.t.Context(), p.id)
+	w.committed(err)
+	return published
 }
 
 func (w *ward) profile(org string) *gateway.Profile {
@@ -225,7 +236,7 @@ func (w *ward) add(to, identifier, content string) record.Added {
 	w.t.Helper()
 	_, pseudonym, _ := strings.Cut(w.patient.id, "/")
 	added, err := w.officer.Add(w.t.Context(), record.Addition{
-		Record: to, Kind: consent.KindImage, Patient: pseudonym, PatientIdentifier: identifier, PatientRecipient: w.patient.Key.Recipient(),
+		Record: to, Kind: consent.KindImage, Patient: pseudonym, PatientIdentifier: identifier,
 		ContentType: "text/plain", File: strings.NewReader(content), Size: int64(len(content)),
 	})
 	w.committed(err)
@@ -282,7 +293,7 @@ func (w *ward) accept(offer consent.Offer) {
 
 func (w *ward) grant(id string, version int) record.Granted {
 	w.t.Helper()
-	granted, err := w.officer.Grant(w.t.Context(), id, version, w.requester.Key.Recipient())
+	granted, err := w.officer.Grant(w.t.Context(), id, version, "")
 	w.committed(err)
 	return granted
 }
