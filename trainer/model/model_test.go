@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -82,8 +83,9 @@ func (d digest) near(t *testing.T, what string, v []float32, tolerance float64) 
 	}
 }
 
-// reference is a case of testdata/reference.json.
+// reference is a case of testdata/reference.json or testdata/architectures.json.
 type reference struct {
+	Model                          string // "" for hmchain-cnn
 	Channels, Size, Classes, Batch int
 	Rate, Momentum                 float64
 	Names                          []string
@@ -91,16 +93,19 @@ type reference struct {
 	Evaluated, Trained             digest
 	Gradients, Running, Stepped    map[string]digest
 	Losses                         []float64
+	Loss                           float64
 }
 
 func (r reference) spec() Spec {
-	return Spec{Name: HMChainCNN, Channels: r.Channels, Size: r.Size, Classes: r.Classes}
+	return Spec{Name: cmp.Or(r.Model, HMChainCNN), Channels: r.Channels, Size: r.Size, Classes: r.Classes}
 }
 
 // weights draws the weights from which the reference starts.
-func (r reference) weights() *weights.Weights {
-	w := r.spec().empty()
-	for i, slot := range r.spec().slots() {
+func (r reference) weights() *weights.Weights { return r.draw(r.spec().slots()) }
+
+func (r reference) draw(slots []slot) *weights.Weights {
+	w := emptyOf(slots)
+	for i, slot := range slots {
 		u := numbers(uint64(1000+i), slot.size())
 		for j := range u {
 			switch slot.kind {
@@ -142,23 +147,9 @@ func (r reference) data() (data dataset.Split, order []int) {
 // evaluation, the first step strictly, the later ones loosely, because rounding
 // errors grow along a trajectory.
 func TestReference(t *testing.T) {
-	text, err := os.ReadFile("testdata/reference.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []reference
-	if err := json.Unmarshal(text, &cases); err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range cases {
+	for _, r := range references(t, "testdata/reference.json") {
 		start := r.weights()
-		names := make([]string, 0, len(start.Tensors))
-		for _, tensor := range start.Tensors {
-			names = append(names, tensor.Name)
-		}
-		if !slices.Equal(names, r.Names) {
-			t.Fatalf("the tensors are %v, PyTorch's are %v", names, r.Names)
-		}
+		r.checkNames(t, start)
 		data, order := r.data()
 		probabilities, err := predict(context.Background(), r.spec(), start, data)
 		if err != nil {
@@ -170,6 +161,31 @@ func TestReference(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Trained.near(t, "evaluation after training", probabilities, 2e-3)
+	}
+}
+
+func references(t *testing.T, file string) []reference {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []reference
+	if err := json.Unmarshal(text, &cases); err != nil {
+		t.Fatal(err)
+	}
+	return cases
+}
+
+// checkNames compares names and their order with PyTorch's.
+func (r reference) checkNames(t *testing.T, w *weights.Weights) {
+	t.Helper()
+	names := make([]string, 0, len(w.Tensors))
+	for _, tensor := range w.Tensors {
+		names = append(names, tensor.Name)
+	}
+	if !slices.Equal(names, r.Names) {
+		t.Fatalf("the tensors are %v, PyTorch's are %v", names, r.Names)
 	}
 }
 
@@ -189,7 +205,7 @@ func (r reference) train(t *testing.T, start *weights.Weights, data dataset.Spli
 			t.Fatal(err)
 		}
 		if step == 0 {
-			r.firstStep(t, n)
+			r.firstStep(t, n, 1e-5)
 		}
 		if err := solver.Step(n.values()); err != nil {
 			t.Fatal(err)
@@ -212,8 +228,9 @@ func (r reference) train(t *testing.T, start *weights.Weights, data dataset.Spli
 	return n.store()
 }
 
-// firstStep compares gradients and running statistics after one run.
-func (r reference) firstStep(t *testing.T, n *network) {
+// firstStep compares gradients up to tolerance, and running statistics, after one
+// run.
+func (r reference) firstStep(t *testing.T, n *network, tolerance float64) {
 	learned := 0
 	for i, slot := range n.design.spec.slots() {
 		if !slot.learned() {
@@ -227,7 +244,7 @@ func (r reference) firstStep(t *testing.T, n *network) {
 		learned++
 		// A bias in front of a batch normalisation has no effect: its gradient is
 		// zero up to rounding.
-		if slot.kind == bias && strings.HasPrefix(slot.name, "features") {
+		if slot.kind == bias && n.design.spec.Name == HMChainCNN && strings.HasPrefix(slot.name, "features") {
 			for _, g := range nn.Floats(grad) {
 				if math.Abs(float64(g)) > 1e-5 {
 					t.Errorf("gradient of %s is %v, want nothing", slot.name, g)
@@ -235,7 +252,7 @@ func (r reference) firstStep(t *testing.T, n *network) {
 			}
 			continue
 		}
-		r.Gradients[slot.name].near(t, "gradient of "+slot.name, nn.Floats(grad), 1e-5)
+		r.Gradients[slot.name].near(t, "gradient of "+slot.name, nn.Floats(grad), tolerance)
 	}
 }
 
