@@ -75,7 +75,12 @@ func (n *Network) peerProcess(p *peer) *process {
 			"chaincode":  p.ChaincodeListenAddress,
 			"operations": p.OperationsAddress,
 		},
-		healthy: func(ctx context.Context) error { return healthz(ctx, p.OperationsAddress) },
+		healthy: func(ctx context.Context) error {
+			if err := healthz(ctx, p.OperationsAddress); err != nil {
+				return err
+			}
+			return listening(ctx, p.Address)
+		},
 	}
 }
 

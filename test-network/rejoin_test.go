@@ -1,0 +1,105 @@
+package testnetwork
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/client/gateway"
+	"github.com/medfed/medfed/network"
+)
+
+// blocksToLive is after how many blocks the peers of the network of this file
+// drop what lies in a hospital's collections.
+const blocksToLive = 15
+
+// Case 20: what was purged, and what has outlived its blocks, does not come back,
+// neither when the custodian's peer makes its databases anew from what it has
+// stored, nor when it has lost all and joins the channel again; and then it is in
+// no file of any process.
+func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
+	n := ownNetwork(t, func(c *network.Consortium) {
+		c.Collections.Records.BlockToLive, c.Collections.Grants.BlockToLive = blocksToLive, blocksToLive
+	})
+	w := wardOf(t, n)
+	const peer = "peer-" + custodian
+	outlived := w.add("", canary("MRN"), "one").Record
+	purged := w.add("", canary("MRN"), "two").Record
+	needles := []needle{w.identifierOf(outlived), w.identifierOf(purged)}
+	w.search(outlived, needles)
+	_, err := w.officer.Erase(t.Context(), purged)
+	w.committed(err)
+	first := consent.VersionRequest{Record: outlived, Version: 1}
+	for range blocksToLive {
+		_, err := w.requester.Ledger.RequestAccess(t.Context(), use(noConsent, outlived, 1)) // a denial makes a block too
+		w.committed(err)
+	}
+	gone := func(when string) {
+		t.Helper()
+		for _, id := range []string{outlived, purged} {
+			if private, err := w.officer.Ledger.GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: 1}); err == nil {
+				t.Errorf("%s: %+v", when, private)
+			}
+		}
+		_, err := w.officer.Ledger.GetPrivate(t.Context(), custodianMSP, first)
+		w.denied("MF-VERSION-UNKNOWN", err)
+	}
+	gone("purged and outlived")
+	kept := w.add("", canary("MRN"), "three").Record
+	needles = append(needles, w.identifierOf(kept))
+
+	w.must(n.StopProcess(t.Context(), peer))
+	w.rebuild(peer)
+	w.must(n.StartProcess(t.Context(), peer))
+	// The one peer that can answer does so at once: a started peer is a serving one.
+	_, officer := w.enrol(custodian, "officer", ledger.RoleCustodian)
+	once, err := gateway.Connect(w.profile(custodian), officer, gateway.Options{Attempts: 1})
+	w.must(err)
+	t.Cleanup(func() { _ = once.Close() })
+	_, err = once.Records().GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: kept, Version: 1})
+	w.must(err)
+	gone("after its databases were made anew")
+
+	began := time.Now()
+	w.must(n.RejoinPeer(t.Context(), peer))
+	t.Logf("rejoined in %.2fs", time.Since(began).Seconds())
+	w.settle()
+	w.files(func(path string, content []byte) {
+		for _, n := range needles {
+			if n.in(content) {
+				t.Errorf("after the peer has rejoined %s is in %s", n.what, path)
+			}
+		}
+	})
+	gone("after the peer has rejoined")
+	again := w.add("", canary("MRN"), "four").Record
+	w.identifierOf(again)
+	output := filepath.Join(t.TempDir(), "four")
+	_, err = w.officer.Get(t.Context(), again, 1, output)
+	w.must(err)
+	holds(t, output, "four")
+}
+
+// identifierOf is the patient's identifier in a record's collection.
+func (w *ward) identifierOf(id string) needle {
+	w.t.Helper()
+	return needle{what: "the patient's identifier in " + id, text: w.private(id, 1).PatientIdentifier, custodian: true}
+}
+
+// rebuild has a stopped peer drop its databases, which it makes anew from blocks
+// and private data when it starts.
+func (w *ward) rebuild(process string) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(programs(w.t), "peer"), "node", "rebuild-dbs")
+	cmd.Env = append(os.Environ(), "FABRIC_CFG_PATH="+filepath.Join(w.network.StateDir(), "nodes", process))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.t.Fatalf("%v\n%s", err, out)
+	}
+}
