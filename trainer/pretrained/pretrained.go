@@ -2,7 +2,7 @@
 // any order, type and metadata, and what PyTorch's torch.save writes of a state
 // dict, as a zip archive (.pt, .pth) or in the format from before version 1.6,
 // which many of torchvision's files have. [Load] takes from a file, by name, what a
-// model wants, and lists what is missing or misshapen.
+// model wants.
 //
 // A PyTorch file holds a pickle, which is a program. Here it is not run: of its
 // instructions those are known that a state dict needs, of its objects those that
@@ -12,14 +12,14 @@
 //
 // Errors begin with a stable code:
 //
-//	MF-PRETRAINED-FILE      the file can't be opened or read
-//	MF-PRETRAINED-FORMAT    it is damaged, or neither safetensors nor a PyTorch state dict
-//	MF-PRETRAINED-OBJECT    its pickle makes more than a state dict
-//	MF-PRETRAINED-TYPE      a tensor is not of floating point numbers
-//	MF-PRETRAINED-FINITE    a tensor holds NaN, an infinity, or more than float32 can
-//	MF-PRETRAINED-MISMATCH  tensors that the model wants are missing or misshapen
+//	MF-PRETRAINED-FILE   the file can't be opened or read
+//	MF-PRETRAINED-FORMAT it is damaged, or neither safetensors nor a PyTorch state dict
+//	MF-PRETRAINED-OBJECT its pickle makes more than a state dict
+//	MF-PRETRAINED-TYPE   a tensor is not of floating point numbers
+//	MF-PRETRAINED-FINITE a tensor holds NaN, an infinity, or more than float32 can
 //
-// and those of package weights for a safetensors header.
+// and those of package weights for a safetensors header, and of package model for
+// tensors that are missing or misshapen.
 package pretrained
 
 import (
@@ -162,13 +162,10 @@ func (f *File) Tensors() []Tensor {
 	return all
 }
 
-// Read reads the numbers of the tensor of that name in C order, as float32. A name
-// that the file does not have is MF-PRETRAINED-MISMATCH.
+// Read reads the numbers of the tensor of that name in C order, as float32. It
+// panics when the file has no such tensor.
 func (f *File) Read(name string) ([]float32, error) {
 	i := slices.IndexFunc(f.tensors, func(t tensor) bool { return t.Name == name })
-	if i < 0 {
-		return nil, fmt.Errorf("MF-PRETRAINED-MISMATCH: the file has no tensor %q; use the weights of this architecture", name)
-	}
 	t := f.tensors[i]
 	if t.storage.number.value == nil {
 		return nil, fmt.Errorf("MF-PRETRAINED-TYPE: tensor %q is of %s; F16, BF16, F32 and F64 are taken, so convert it first", name, t.Type)
