@@ -84,7 +84,9 @@ func (p *Proposal) Evaluate() ([]byte, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	payload, err := l.evaluate(p)
-	l.journal.add(journalEntry{kind: evaluated, proposal: p, now: l.now, err: err})
+	if !p.aside {
+		l.journal.add(journalEntry{kind: evaluated, proposal: p, now: l.now, err: err})
+	}
 	return payload, err
 }
 

@@ -29,7 +29,9 @@
 //     stay in them for ever.
 //
 // The module in the folder oracle runs random programs on this package and on
-// Fabric's own code, and compares everything they read, write and decide.
+// Fabric's own code, and compares everything they read, write and decide. The
+// test network runs a scenario file (see Scenario) on real peers and here, and
+// compares what the blocks hold.
 //
 // # Not modelled
 //

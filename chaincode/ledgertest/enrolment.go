@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"math/big"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/hyperledger/fabric-chaincode-go/v2/pkg/attrmgr"
 	"github.com/hyperledger/fabric-protos-go-apiv2/msp"
+	"google.golang.org/protobuf/proto"
 )
 
 // Start is the time at which a ledger's clock begins unless At says otherwise.
@@ -79,6 +81,38 @@ func (e enrolment) issue(seed string) *Identity {
 	id.genuine = id.Certificate.CheckSignatureFrom(authority(e.organisation, "").certificate) == nil
 	id.serialized = marshal(&msp.SerializedIdentity{Mspid: id.MSP, IdBytes: id.PEM()})
 	return id
+}
+
+// certified is the identity that a real organisation's authority has enrolled:
+// a serialised msp.SerializedIdentity. Whether its certificate is genuine, the
+// network that it comes from has checked.
+func certified(serialized []byte) (*Identity, error) {
+	message := &msp.SerializedIdentity{}
+	if err := proto.Unmarshal(serialized, message); err != nil {
+		return nil, fmt.Errorf("not a serialised identity: %w", err)
+	}
+	block, _ := pem.Decode(message.IdBytes)
+	if block == nil {
+		return nil, fmt.Errorf("identity of %s holds no certificate", message.Mspid)
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("identity of %s: %w", message.Mspid, err)
+	}
+	attributes, err := attrmgr.New().GetAttributesFromCert(certificate)
+	if err != nil {
+		return nil, fmt.Errorf("identity of %s: %w", message.Mspid, err)
+	}
+	id := &Identity{
+		MSP: message.Mspid, Name: certificate.Subject.CommonName, Role: attributes.Attrs[RoleAttribute],
+		Certificate: certificate, unit: msp.MSPRole_CLIENT, genuine: true, serialized: serialized,
+	}
+	for _, unit := range certificate.Subject.OrganizationalUnit {
+		if role, known := msp.MSPRole_MSPRoleType_value[strings.ToUpper(unit)]; known {
+			id.unit = msp.MSPRole_MSPRoleType(role)
+		}
+	}
+	return id, nil
 }
 
 // attributeExtension is the extension in which fabric-ca puts the attributes of

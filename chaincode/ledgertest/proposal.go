@@ -26,6 +26,7 @@ type Proposal struct {
 	on        []string
 	nonce     []byte
 	txID      string
+	aside     bool // see Aside
 
 	sealed       bool
 	header       []byte
@@ -49,6 +50,36 @@ func (l *Ledger) Propose(id *Identity, function string, args ...any) *Proposal {
 	sum := sha256.Sum256(append(bytes.Clone(p.nonce), id.serialized...))
 	p.txID = hex.EncodeToString(sum[:])
 	return p
+}
+
+// ProposeAgain makes a proposal as a client of a real network made it: the same
+// creator with the same certificate, nonce, time, arguments and transient data,
+// and so the same transaction ID. The argument is a serialised peer.Proposal.
+func (l *Ledger) ProposeAgain(proposal []byte) (*Proposal, error) {
+	message, header, payload := &peer.Proposal{}, &common.Header{}, &peer.ChaincodeProposalPayload{}
+	channelHeader, signatureHeader := &common.ChannelHeader{}, &common.SignatureHeader{}
+	spec := &peer.ChaincodeInvocationSpec{}
+	steps := unmarshalling{}
+	steps.next(proposal, message)
+	steps.next(message.Header, header)
+	steps.next(header.ChannelHeader, channelHeader)
+	steps.next(header.SignatureHeader, signatureHeader)
+	steps.next(message.Payload, payload)
+	steps.next(payload.Input, spec)
+	if steps.err != nil {
+		return nil, fmt.Errorf("not a proposal: %w", steps.err)
+	}
+	creator, err := certified(signatureHeader.Creator)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.organisations[creator.MSP] = true
+	return &Proposal{
+		ledger: l, creator: creator, time: channelHeader.Timestamp.AsTime(), nonce: signatureHeader.Nonce, txID: channelHeader.TxId,
+		args: spec.GetChaincodeSpec().GetInput().GetArgs(), transient: payload.TransientMap,
+	}, nil
 }
 
 func argument(arg any) []byte {
@@ -98,6 +129,14 @@ func (p *Proposal) At(t time.Time) *Proposal {
 func (p *Proposal) On(organisations ...string) *Proposal {
 	p.mustBeOpen()
 	p.on = organisations
+	return p
+}
+
+// Aside keeps an evaluation out of the ledger's Scenario: a test that looks is no
+// step of what it looks at.
+func (p *Proposal) Aside() *Proposal {
+	p.mustBeOpen()
+	p.aside = true
 	return p
 }
 

@@ -146,6 +146,9 @@ func (w *recordWriter) set(results []byte) ([]string, error) {
 				return nil, err
 			}
 			lines = append(lines, w.hashed(c.CollectionName, hashed)...)
+			if len(c.PvtRwsetHash) > 0 {
+				lines = append(lines, fmt.Sprintf("%s: private writes %x", c.CollectionName, c.PvtRwsetHash))
+			}
 		}
 	}
 	return lines, nil

@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"gopkg.in/yaml.v3"
 )
 
-// Scenario is a program of transactions that can be written in a file, replayed
-// on this ledger, and run on a real network. A failing random test prints one
-// (see Ledger.Scenario).
+// Scenario is a program of transactions in a file, one step a line, that runs on
+// this ledger and on a real network. A failing random test prints one (see
+// Ledger.Scenario).
 type Scenario struct {
 	Name  string `yaml:"name"`
 	Steps []Step `yaml:"steps"`
@@ -19,13 +20,13 @@ type Scenario struct {
 // Step does one thing: Submit, Evaluate, Endorse or Commit a transaction, or
 // change the world around it. What it expects is checked if given.
 type Step struct {
-	Submit   string   `yaml:"submit,omitempty"`            // function, endorsed and committed alone in a block
+	Submit   string   `yaml:"submit,omitempty"`            // function, endorsed and committed alone
 	Evaluate string   `yaml:"evaluate,omitempty"`          // function, run on one peer
 	Endorse  string   `yaml:"endorse,omitempty"`           // function, kept under Label for a later commit
-	Commit   []string `yaml:"commit,omitempty,flow"`       // labels, ordered into one block
-	Label    string   `yaml:"label,omitempty"`             // name of what is endorsed
+	Commit   []string `yaml:"commit,omitempty,flow"`       // labels, ordered one after the other into one block
+	Label    string   `yaml:"label,omitempty"`             // name of what was endorsed or answered
 	As       string   `yaml:"as,omitempty"`                // "MSP/name" or "MSP/name/role"
-	Args     []string `yaml:"args,omitempty"`              // after the function's name
+	Args     []string `yaml:"args,omitempty,flow"`         // after the function's name
 	On       []string `yaml:"on,omitempty,flow"`           // endorsing organisations
 	At       string   `yaml:"at,omitempty"`                // timestamp, RFC 3339; the ledger's time otherwise
 	Clock    string   `yaml:"clock,omitempty"`             // sets the ledger's time first, RFC 3339
@@ -35,9 +36,14 @@ type Step struct {
 	Skew     []string `yaml:"skew,omitempty,flow"`         // organisation and how far its peer's clock is ahead
 	Revoke   string   `yaml:"revoke,omitempty"`            // identity, "MSP/name" or "MSP/name/role"
 	Expect   *Outcome `yaml:"expect,omitempty"`            // of Submit, Evaluate or Endorse
-	Codes    []string `yaml:"expect_codes,omitempty,flow"` // of Commit
+	Codes    []string `yaml:"expect_codes,omitempty,flow"` // of Commit, in the order in which the chain has them
 
 	Transient map[string]string `yaml:"transient,omitempty"`
+
+	// Fill says what words in the arguments and transient values stand for:
+	// "now+24h" for a time in Unix seconds, "digest of <label>" for the SHA-256
+	// of what that step answered, in hexadecimal.
+	Fill map[string]string `yaml:"fill,omitempty"`
 }
 
 // Outcome is what a step should come to; an empty field is not checked.
@@ -64,15 +70,40 @@ func ParseScenario(text []byte) (*Scenario, error) {
 	return s, nil
 }
 
-// String writes the scenario as YAML.
+// String writes the scenario as a file.
 func (s *Scenario) String() string {
 	var b strings.Builder
-	encoder := yaml.NewEncoder(&b)
-	encoder.SetIndent(2)
-	if err := encoder.Encode(s); err != nil {
-		return "scenario can't be written: " + err.Error()
+	fmt.Fprintf(&b, "name: %s\nsteps:\n", onOneLine(s.Name))
+	for i := range s.Steps {
+		fmt.Fprintf(&b, "  - %s\n", onOneLine(&s.Steps[i]))
 	}
 	return b.String()
+}
+
+// onOneLine writes a value as YAML without a line break.
+func onOneLine(value any) string {
+	var node yaml.Node
+	err := node.Encode(value)
+	if err == nil {
+		flow(&node)
+		var text []byte
+		if text, err = yaml.Marshal(&node); err == nil {
+			return strings.TrimSuffix(string(text), "\n")
+		}
+	}
+	return "can't be written: " + err.Error()
+}
+
+func flow(n *yaml.Node) {
+	switch {
+	case n.Kind != yaml.ScalarNode:
+		n.Style = yaml.FlowStyle
+	case strings.ContainsFunc(n.Value, func(r rune) bool { return !unicode.IsPrint(r) }):
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	for _, child := range n.Content {
+		flow(child)
+	}
 }
 
 func (s *Step) actions() int {
