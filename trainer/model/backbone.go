@@ -43,9 +43,16 @@ func (s Spec) checkFrozen() error {
 // normalisations are folded into the convolutions before them, residual additions
 // and ReLUs are done with them, and a few buffers serve all layers in turn. One
 // value must not be used by two goroutines at a time.
+//
+// Convolutions of 3×3 take Winograd's short cut. It spoils values that are not
+// finite, so an image whose features are not is computed again without it. An
+// image's features do not depend on the others of its batch.
 type Backbone struct {
 	spec     Spec
+	weights  *weights.Weights
 	batch    int
+	fast     bool
+	exact    *Backbone // without the short cut, for single images; made when first needed
 	features int
 	tensors  map[string][]float32 // until the steps are made
 	steps    []func(n int)
@@ -56,9 +63,14 @@ type Backbone struct {
 }
 
 // NewBackbone makes the backbone of a spec from its BackboneParameters, as Load
-// gives them, for up to batch images at once. It does not keep w. The error is
-// coded.
+// gives them, for up to batch images at once. It keeps w, which must not change.
+// The error is coded.
 func NewBackbone(spec Spec, w *weights.Weights, batch int) (*Backbone, error) {
+	return newBackbone(spec, w, batch, true)
+}
+
+// newBackbone is NewBackbone with or without the short cut.
+func newBackbone(spec Spec, w *weights.Weights, batch int, fast bool) (*Backbone, error) {
 	if err := spec.checkFrozen(); err != nil {
 		return nil, err
 	}
@@ -69,7 +81,7 @@ func NewBackbone(spec Spec, w *weights.Weights, batch int) (*Backbone, error) {
 	if batch < 1 {
 		return nil, fmt.Errorf("MF-MODEL-OPTIONS: a batch of %d images; use at least 1", batch)
 	}
-	b := &Backbone{spec: spec, batch: batch, features: out.values(), tensors: map[string][]float32{}}
+	b := &Backbone{spec: spec, weights: w, batch: batch, fast: fast, features: out.values(), tensors: map[string][]float32{}}
 	for _, t := range w.Tensors {
 		b.tensors[t.Name] = t.Data
 	}
@@ -107,9 +119,31 @@ func (b *Backbone) Features(ctx context.Context, images []float32) ([]float32, e
 		b.buffers[imagesBuffer] = images[first*size : (first+n)*size]
 		b.run(n)
 		features = append(features, b.buffers[b.result][:n*b.features]...)
+		for i := first; i < first+n && b.fast; i++ {
+			if err := b.repair(ctx, features[i*b.features:(i+1)*b.features], images[i*size:(i+1)*size]); err != nil {
+				return nil, err
+			}
+		}
 	}
 	b.buffers[imagesBuffer] = nil
 	return features, nil
+}
+
+// repair computes the features of an image without the short cut if one of them is
+// not finite.
+func (b *Backbone) repair(ctx context.Context, features, image []float32) error {
+	if !slices.ContainsFunc(features, func(v float32) bool { return v-v != 0 }) {
+		return nil
+	}
+	if b.exact == nil {
+		var err error
+		if b.exact, err = newBackbone(b.spec, b.weights, 1, false); err != nil {
+			return err
+		}
+	}
+	again, err := b.exact.Features(ctx, image)
+	copy(features, again)
+	return err
 }
 
 // run computes the features of the n images in place.
@@ -227,7 +261,7 @@ func (b *Backbone) convolve(f fold, in int, size extent, extra int) (int, extent
 	c, err := kernel.NewFrozenConv(kernel.ConvShape{
 		Batch: b.batch, Height: size.height, Width: size.width, Channels: size.channels,
 		Filters: f.filters, KernelHeight: f.kernel, KernelWidth: f.kernel, Stride: f.stride, Padding: f.padding,
-	}, f.weight, f.shift, f.relu)
+	}, f.weight, f.shift, f.relu, b.fast && extra == noExtra)
 	if err != nil {
 		return 0, next, err
 	}

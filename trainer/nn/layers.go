@@ -154,6 +154,10 @@ const (
 	Evaluating Mode = iota
 	// Training uses the batch's statistics and updates the running ones.
 	Training
+	// Frozen uses the running statistics and changes nothing, and is for gradients:
+	// no example has a part in what is computed for another, as private training
+	// needs it.
+	Frozen
 )
 
 // BatchNorm normalises each channel of x [capacity, H, W, C], scales by gamma [C]

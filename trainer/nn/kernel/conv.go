@@ -82,7 +82,7 @@ func (c *Conv) spreadWidth() int { return c.shape.Width + c.shape.KernelWidth - 
 func (c *Conv) Forward(n int, out, in, weight, bias []float32) {
 	s := c.shape
 	in = c.pad(n, in)
-	c.pack(weight)
+	pack(c.shape, c.packed, weight)
 	copy(c.bias, bias)
 	depth := s.KernelWidth * s.Channels
 	image := c.paddedHeight * c.paddedWidth * s.Channels
@@ -125,11 +125,10 @@ func (c *Conv) pad(n int, in []float32) []float32 {
 }
 
 // pack lays the weights out in panels of filters.
-func (c *Conv) pack(weight []float32) {
-	s := c.shape
+func pack(s ConvShape, packed, weight []float32) {
 	window := s.KernelHeight * s.KernelWidth
 	for o := range s.Filters {
-		to := c.packed[o/panel*window*s.Channels*panel+o%panel:]
+		to := packed[o/panel*window*s.Channels*panel+o%panel:]
 		for ch := range s.Channels {
 			for t, v := range weight[(o*s.Channels+ch)*window:][:window] {
 				to[(t*s.Channels+ch)*panel] = v

@@ -70,3 +70,11 @@ func poolForward(r *poolRow, channels int) {
 func poolBackward(r *poolRow, channels int) {
 	cover(r, channels, poolBackward512, poolBackward256, poolBackwardPlain)
 }
+
+func winogradInput(t *winogradTile, channels int) {
+	cover(t, channels, winogradInput512, winogradInput256, winogradInputPlain)
+}
+
+func winogradOutput(t *winogradTile, channels int) {
+	cover(t, channels, winogradOutput512, winogradOutput256, winogradOutputPlain)
+}

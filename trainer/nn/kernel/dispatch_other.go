@@ -13,3 +13,6 @@ func inputGradient(s *strip, channels int) { inputGradientPlain(s, 0, channels) 
 
 func poolForward(r *poolRow, channels int)  { poolForwardPlain(r, 0, channels) }
 func poolBackward(r *poolRow, channels int) { poolBackwardPlain(r, 0, channels) }
+
+func winogradInput(t *winogradTile, channels int)  { winogradInputPlain(t, 0, channels) }
+func winogradOutput(t *winogradTile, channels int) { winogradOutputPlain(t, 0, channels) }

@@ -11,6 +11,7 @@ func TestLayout(t *testing.T) {
 	var a tile
 	var s strip
 	var p poolRow
+	var w winogradTile
 	for name, c := range map[string][2]uintptr{
 		"tile.a": {unsafe.Offsetof(a.a), 0}, "tile.b": {unsafe.Offsetof(a.b), 24}, "tile.c": {unsafe.Offsetof(a.c), 48},
 		"tile.init": {unsafe.Offsetof(a.init), 72}, "tile.segments": {unsafe.Offsetof(a.segments), 96},
@@ -25,6 +26,9 @@ func TestLayout(t *testing.T) {
 		"poolRow.top": {unsafe.Offsetof(p.top), 0}, "poolRow.bottom": {unsafe.Offsetof(p.bottom), 24}, "poolRow.out": {unsafe.Offsetof(p.out), 48},
 		"poolRow.dOut": {unsafe.Offsetof(p.dOut), 72}, "poolRow.dTop": {unsafe.Offsetof(p.dTop), 96}, "poolRow.dBottom": {unsafe.Offsetof(p.dBottom), 120},
 		"poolRow.pixels": {unsafe.Offsetof(p.pixels), 144}, "poolRow.stride": {unsafe.Offsetof(p.stride), 152},
+		"winogradTile.in": {unsafe.Offsetof(w.in), 0}, "winogradTile.out": {unsafe.Offsetof(w.out), 24}, "winogradTile.bias": {unsafe.Offsetof(w.bias), 48},
+		"winogradTile.row": {unsafe.Offsetof(w.row), 72}, "winogradTile.step": {unsafe.Offsetof(w.step), 80}, "winogradTile.plane": {unsafe.Offsetof(w.plane), 88},
+		"winogradTile.floor": {unsafe.Offsetof(w.floor), 96}, "winogradTile.between": {unsafe.Offsetof(w.between), 100},
 	} {
 		if unsafe.Sizeof(uintptr(0)) == 8 && c[0] != c[1] {
 			t.Errorf("%s is at %d, the assembly has %d", name, c[0], c[1])

@@ -12,7 +12,9 @@ type worker struct {
 	strip    strip
 	pool     poolRow
 	segments []segment
-	padded   []float32                    // of a frozen convolution
+	padded   []float32 // of a frozen convolution
+	planes   []float32 // of a frozen convolution by Winograd's method
+	winograd winogradTile
 	edge     [maxRows * 2 * panel]float32 // a tile that sticks out of the result
 }
 

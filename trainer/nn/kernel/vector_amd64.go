@@ -98,6 +98,12 @@ func poolForward512(r *poolRow, channel int)
 //go:noescape
 func poolBackward512(r *poolRow, channel int)
 
+//go:noescape
+func winogradInput512(t *winogradTile, channel int)
+
+//go:noescape
+func winogradOutput512(t *winogradTile, channel int)
+
 // tiles256 are the tile kernels by panels and rows.
 var tiles256 = [3][7]func(t *tile){
 	1: {1: tile1x1x256, 2: tile2x1x256, 3: tile3x1x256, 4: tile4x1x256, 5: tile5x1x256, 6: tile6x1x256},
@@ -138,3 +144,9 @@ func poolForward256(r *poolRow, channel int)
 
 //go:noescape
 func poolBackward256(r *poolRow, channel int)
+
+//go:noescape
+func winogradInput256(t *winogradTile, channel int)
+
+//go:noescape
+func winogradOutput256(t *winogradTile, channel int)

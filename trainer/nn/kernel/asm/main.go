@@ -11,6 +11,7 @@ package main
 import (
 	"fmt"
 	"log"
+	"math"
 	"os"
 	"strings"
 
@@ -63,6 +64,8 @@ func main() {
 		f.inputGradient()
 		f.poolForward()
 		f.poolBackward()
+		f.winogradInput()
+		f.winogradOutput()
 	}
 	Generate()
 	if err := os.WriteFile(stubs, []byte(declarations.String()), 0o644); err != nil {
@@ -508,4 +511,149 @@ func (f family) route256(m, d reg.VecPhysical, in, out [4]Mem) {
 	for i := range out {
 		VMOVUPS(r[i], out[i])
 	}
+}
+
+// Offsets of the fields of kernel.winogradTile.
+const (
+	winogradIn, winogradOut, winogradBias    = 0, 24, 48
+	winogradRow, winogradStep, winogradPlane = 72, 80, 88
+	winogradFloor, winogradBetween           = 96, 100
+)
+
+// winograd begins a transform: AX and BX are the addresses of input and result,
+// CX that of the room between, R8, R9 and R10 the distances of rows, pixels and
+// planes, and the registers from 12 on hold the constants.
+func (f family) winograd(name string, constants ...float32) {
+	f.function(name, "t", "winogradTile", ", channel int", fmt.Sprintf("handles %d channels, see %sPlain.", f.lanes, name))
+	Load(Param("channel"), reg.R12)
+	MOVQ(field(winogradIn), reg.RAX)
+	LEAQ(Mem{Base: reg.RAX, Index: reg.R12, Scale: 4}, reg.RAX)
+	MOVQ(field(winogradOut), reg.RBX)
+	LEAQ(Mem{Base: reg.RBX, Index: reg.R12, Scale: 4}, reg.RBX)
+	LEAQ(field(winogradBetween), reg.RCX)
+	MOVQ(field(winogradRow), reg.R8)
+	SHLQ(Imm(float32Shift), reg.R8)
+	MOVQ(field(winogradStep), reg.R9)
+	SHLQ(Imm(float32Shift), reg.R9)
+	MOVQ(field(winogradPlane), reg.R10)
+	SHLQ(Imm(float32Shift), reg.R10)
+	for i, c := range constants {
+		MOVL(U32(math.Float32bits(c)), reg.EDX)
+		VMOVD(reg.EDX, reg.X15)
+		VBROADCASTSS(reg.X15, f.registers[12+i])
+	}
+}
+
+// load6 loads six vectors at equal distances into the first registers. It uses
+// R13 and R14.
+func (f family) load6(base, distance reg.GPPhysical) {
+	LEAQ(Mem{Base: base, Index: distance, Scale: 2}, reg.R13)
+	LEAQ(Mem{Base: reg.R13, Index: distance, Scale: 2}, reg.R14)
+	for i := range 6 {
+		from := Mem{Base: []reg.GPPhysical{base, reg.R13, reg.R14}[i/2]}
+		if i%2 == 1 {
+			from.Index, from.Scale = distance, 1
+		}
+		VMOVUPS(from, f.registers[i])
+	}
+}
+
+// between is a place in the room between the two passes.
+func (f family) between(row, column int) Mem {
+	return Mem{Base: reg.RCX, Disp: (row*6 + column) * f.lanes * 4}
+}
+
+// winogradInput writes the transform of a tile of 6×6 pixels to 36 planes.
+func (f family) winogradInput() {
+	f.winograd("winogradInput", 4, 2, 5)
+	for j := range 6 {
+		f.load6(reg.RAX, reg.R8)
+		ADDQ(reg.R9, reg.RAX)
+		for i, t := range f.transformInput() {
+			VMOVUPS(t, f.between(i, j))
+		}
+	}
+	for i := range 6 {
+		for j := range 6 {
+			VMOVUPS(f.between(i, j), f.registers[j])
+		}
+		for _, t := range f.transformInput() {
+			VMOVUPS(t, Mem{Base: reg.RBX})
+			ADDQ(reg.R10, reg.RBX)
+		}
+	}
+	f.end()
+}
+
+// transformInput is kernel.transformInput of the first six registers.
+func (f family) transformInput() [6]reg.VecPhysical {
+	r := f.registers
+	four, two, five := r[12], r[13], r[14]
+	VMOVAPS(r[4], r[6])
+	VFNMADD231PS(r[2], five, r[6])
+	VFMADD231PS(r[0], four, r[6])
+	VMOVAPS(r[4], r[7])
+	VFNMADD231PS(r[2], four, r[7])
+	VMOVAPS(r[3], r[8])
+	VFNMADD231PS(r[1], four, r[8])
+	VADDPS(r[8], r[7], r[0])
+	VSUBPS(r[8], r[7], r[7])
+	VFNMADD231PS(r[3], five, r[5])
+	VFMADD231PS(r[1], four, r[5])
+	VSUBPS(r[2], r[4], r[4])
+	VSUBPS(r[1], r[3], r[3])
+	VMOVAPS(r[4], r[2])
+	VFMADD231PS(r[3], two, r[2])
+	VFNMADD231PS(r[3], two, r[4])
+	return [6]reg.VecPhysical{r[6], r[0], r[7], r[2], r[4], r[5]}
+}
+
+// winogradOutput writes the transform of 36 planes to a tile of 4×4 pixels.
+func (f family) winogradOutput() {
+	f.winograd("winogradOutput", 2, 4, 8)
+	shift, floor := f.registers[10], f.registers[11]
+	MOVQ(field(winogradBias), reg.RDX)
+	VMOVUPS(Mem{Base: reg.RDX, Index: reg.R12, Scale: 4}, shift)
+	VBROADCASTSS(field(winogradFloor), floor)
+	LEAQ(Mem{Base: reg.R10, Index: reg.R10, Scale: 2}, reg.R11)
+	ADDQ(reg.R11, reg.R11) // six planes
+	for j := range 6 {
+		f.load6(reg.RAX, reg.R11)
+		ADDQ(reg.R10, reg.RAX)
+		for i, t := range f.transformOutput() {
+			VMOVUPS(t, f.between(i, j))
+		}
+	}
+	for i := range 4 {
+		for j := range 6 {
+			VMOVUPS(f.between(i, j), f.registers[j])
+		}
+		MOVQ(reg.RBX, reg.R13)
+		for _, t := range f.transformOutput() {
+			VADDPS(shift, t, t)
+			VMAXPS(t, floor, t) // t if it is a NaN
+			VMOVUPS(t, Mem{Base: reg.R13})
+			ADDQ(reg.R9, reg.R13)
+		}
+		ADDQ(reg.R8, reg.RBX)
+	}
+	f.end()
+}
+
+// transformOutput is kernel.transformOutput of the first six registers.
+func (f family) transformOutput() [4]reg.VecPhysical {
+	r := f.registers
+	two, four, eight := r[12], r[13], r[14]
+	VADDPS(r[2], r[1], r[6])
+	VSUBPS(r[2], r[1], r[7])
+	VADDPS(r[4], r[3], r[8])
+	VSUBPS(r[4], r[3], r[9])
+	VADDPS(r[6], r[0], r[0])
+	VADDPS(r[8], r[0], r[0])
+	VMOVAPS(r[7], r[1])
+	VFMADD231PS(r[9], two, r[1])
+	VFMADD231PS(r[8], four, r[6])
+	VFMADD231PS(r[9], eight, r[7])
+	VADDPS(r[5], r[7], r[7])
+	return [4]reg.VecPhysical{r[0], r[1], r[6], r[7]}
 }
