@@ -13,6 +13,7 @@
 package envelope
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -95,26 +96,58 @@ func seal(dst io.Writer, recipients []age.Recipient) (io.WriteCloser, error) {
 
 // SealReader is [Seal] turned round: reading it gives the age file of what src
 // holds. An error of src comes out unchanged, so a plaintext that could not be
-// read whole never becomes a whole ciphertext. Close releases it before its end.
+// read whole never becomes a whole ciphertext. Close releases it before its end;
+// src is read by those who read the result and by nobody else.
 func SealReader(src io.Reader, recipients ...string) (io.ReadCloser, error) {
 	parsed, err := parseRecipients(recipients)
 	if err != nil {
 		return nil, err
 	}
-	r, w := io.Pipe()
-	go func() { w.CloseWithError(sealAll(w, src, parsed)) }()
-	return r, nil
+	s := &sealing{src: src}
+	if s.sealed, err = seal(&s.ready, parsed); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
-func sealAll(dst io.Writer, src io.Reader, recipients []age.Recipient) error {
-	sealed, err := seal(dst, recipients)
-	if err != nil {
-		return err
+// sealing encrypts as much of src as is asked for.
+type sealing struct {
+	src    io.Reader
+	sealed io.WriteCloser // writes to ready
+	ready  bytes.Buffer   // ciphertext that nobody has read yet: the header, or a chunk or two
+	plain  [chunk]byte
+	err    error // what comes after ready
+}
+
+func (s *sealing) Read(p []byte) (int, error) {
+	for s.ready.Len() == 0 && s.err == nil {
+		s.err = s.step()
 	}
-	if _, err := io.Copy(sealed, src); err != nil {
-		return err
+	if s.ready.Len() == 0 && len(p) > 0 {
+		return 0, s.err
 	}
-	return sealed.Close()
+	return s.ready.Read(p)
+}
+
+// step encrypts what one read of src gives.
+func (s *sealing) step() error {
+	n, err := s.src.Read(s.plain[:])
+	if _, failed := s.sealed.Write(s.plain[:n]); failed != nil {
+		return failed
+	}
+	if err == io.EOF {
+		if failed := s.sealed.Close(); failed != nil {
+			return failed
+		}
+	}
+	return err
+}
+
+// Close lets go of what was not read.
+func (s *sealing) Close() error {
+	s.ready.Reset()
+	s.err = io.ErrClosedPipe
+	return nil
 }
 
 // Open reads an age file's plaintext. Every chunk is authenticated before it is

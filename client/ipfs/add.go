@@ -1,14 +1,13 @@
 package ipfs
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"sync"
-
-	"github.com/ipfs/boxo/files"
+	"mime/multipart"
 )
 
 // Add streams r into the node, pins it there and returns its CID. The CID is
@@ -18,21 +17,18 @@ import (
 func (c *Client) Add(ctx context.Context, r io.Reader) (string, error) {
 	ctx, progress, stop := c.watch(ctx)
 	defer stop()
-	source := &source{r: r, progress: progress}
-	defer source.end()
-
+	content := cut(r, progress)
 	ours := make(chan computed, 1)
-	hashed, hashing := io.Pipe()
 	go func() {
-		s, err := ComputeCID(hashed)
-		hashed.CloseWithError(err)
+		chunks := &hashed{leaves: content}
+		s, err := compute(chunks, chunks)
 		ours <- computed{s, err}
 	}()
-	theirs, err := c.upload(ctx, io.TeeReader(source, hashing))
-	hashing.CloseWithError(errors.Join(source.failure(), err)) // nil ends it with io.EOF
+	theirs, err := c.upload(ctx, &sent{leaves: content})
+	failed := content.end()
 	own := <-ours
 
-	switch failed := source.failure(); {
+	switch {
 	case failed != nil:
 		return "", failed
 	case err != nil:
@@ -51,9 +47,17 @@ type computed struct {
 }
 
 // upload sends the content and returns the CID that the node reports.
-func (c *Client) upload(ctx context.Context, r io.Reader) (string, error) {
-	file := files.NewReaderFile(io.NopCloser(r))
-	body := files.NewMultiFileReader(files.NewMapDirectory(map[string]files.Node{"": file}), false, false)
+func (c *Client) upload(ctx context.Context, content io.Reader) (string, error) {
+	var around bytes.Buffer
+	form := multipart.NewWriter(&around)
+	if _, err := form.CreateFormFile("file", ""); err != nil {
+		return "", err
+	}
+	before := around.Len()
+	if err := form.Close(); err != nil {
+		return "", err
+	}
+	head, tail := around.Bytes()[:before], around.Bytes()[before:]
 	answer, err := c.api.Request("add").
 		Option("cid-version", 1).
 		Option("hash", "sha2-256").
@@ -64,7 +68,8 @@ func (c *Client) upload(ctx context.Context, r io.Reader) (string, error) {
 		Option("inline", false).
 		Option("pin", true).
 		Option("progress", false).
-		Body(body).
+		Header("Content-Type", form.FormDataContentType()).
+		Body(io.MultiReader(bytes.NewReader(head), content, bytes.NewReader(tail))).
 		Send(ctx)
 	if err != nil {
 		return "", err
@@ -100,41 +105,4 @@ func (c *Client) diagnose(ctx context.Context, err error) error {
 		}
 	}
 	return c.explain(ctx, "adding a file", err)
-}
-
-// source is the caller's reader on its way into a request. The transport may go
-// on reading for a moment after the request has failed; end keeps it from the
-// caller's reader.
-type source struct {
-	mu       sync.Mutex
-	r        io.Reader
-	progress func()
-	ended    bool
-	err      error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended {
-		return 0, io.ErrClosedPipe
-	}
-	n, err := s.r.Read(p)
-	s.progress()
-	if err != nil && err != io.EOF {
-		s.err = err
-	}
-	return n, err
-}
-
-func (s *source) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = true
-}
-
-func (s *source) failure() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.err
 }

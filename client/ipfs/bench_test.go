@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
-	"mime/multipart"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipfs/boxo/files"
+	"github.com/ipfs/boxo/path"
+	"github.com/ipfs/go-cid"
+	"github.com/ipfs/kubo/client/rpc"
+	"github.com/ipfs/kubo/client/rpc/auth"
+	"github.com/ipfs/kubo/core/coreiface/options"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/ipfs"
 )
@@ -25,9 +30,11 @@ import (
 const benchmarkSize = 256 << 20
 
 // Benchmark256MB compares an encrypted add and get through medfed with a plain
-// add and get of as many bytes through the same Kubo node's own RPC. The two take
-// turns, each call in a process of its own; what is reported are the medians, their
-// ratios, and the greatest peak memory of the processes that were medfed's client.
+// add and get of as many bytes by Kubo's own RPC client (client/rpc), through the
+// same node. The four take turns, so that a machine's other work slows all of them,
+// and each call is a process of its own. Reported are the medians in seconds, their
+// ratios, the processor time that the calling process and the node spent on a
+// call, and the greatest peak memory of the processes that were medfed's client.
 //
 //	MEDFED_BIN=<folder with ipfs> go test -run '^$' -bench 256MB -benchtime 5x ./client/ipfs
 func Benchmark256MB(b *testing.B) {
@@ -41,15 +48,13 @@ func Benchmark256MB(b *testing.B) {
 		b.Fatal(err)
 	}
 	job := job{URL: "http://" + node.api, Token: tokenFile(b, token), Content: content, Key: key}
-	seconds := map[string][]float64{}
-	var peak float64
+	var all measured
 	call := func(do, id string) string {
 		job.Do, job.CID = do, id
+		before := processorTime(b, node.process.Process.Pid)
 		done := job.run(b)
-		seconds[do] = append(seconds[do], done.Seconds)
-		if strings.HasPrefix(do, "medfed") {
-			peak = max(peak, done.PeakMB)
-		}
+		done.NodeCPU = processorTime(b, node.process.Process.Pid) - before
+		all = append(all, done)
 		return done.CID
 	}
 	for b.Loop() {
@@ -58,19 +63,66 @@ func Benchmark256MB(b *testing.B) {
 		call("medfed-get", ours)
 	}
 	for _, do := range []string{"add", "get"} {
-		ours, theirs := median(seconds["medfed-"+do]), median(seconds["kubo-"+do])
-		b.ReportMetric(ours, "medfed-"+do+"-s")
-		b.ReportMetric(theirs, "kubo-"+do+"-s")
-		b.ReportMetric(ours/theirs, do+"-ratio")
+		theirs, ours := all.of("kubo-"+do), all.of("medfed-"+do)
+		for _, m := range []measured{theirs, ours} {
+			name := m[0].Do
+			b.ReportMetric(m.median(seconds), name+"-s")
+			b.ReportMetric(m.median(cpu), name+"-cpu-s")
+			b.ReportMetric(m.median(nodeCPU), name+"-node-cpu-s")
+		}
+		b.ReportMetric(ours.median(seconds)/theirs.median(seconds), do+"-ratio")
 	}
-	b.ReportMetric(peak, "peak-MB")
+	b.ReportMetric(max(all.of("medfed-add").peak(), all.of("medfed-get").peak()), "peak-MB")
 	b.ReportMetric(0, "ns/op")
-	b.Logf("seconds of every call: %v", seconds)
+	for _, done := range all {
+		b.Logf("%+v", done)
+	}
 }
 
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
+type measured []done
+
+func (m measured) of(do string) measured {
+	return slices.DeleteFunc(slices.Clone(m), func(d done) bool { return d.Do != do })
+}
+
+func (m measured) median(of func(done) float64) float64 {
+	var v []float64
+	for _, d := range m {
+		v = append(v, of(d))
+	}
+	slices.Sort(v)
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
+}
+
+func (m measured) peak() (highest float64) {
+	for _, d := range m {
+		highest = max(highest, d.PeakMB)
+	}
+	return highest
+}
+
+func seconds(d done) float64 { return d.Seconds }
+func cpu(d done) float64     { return d.CPU }
+func nodeCPU(d done) float64 { return d.NodeCPU }
+
+// processorTime is how many seconds of a processor a process has had, as Linux
+// counts them, in hundredths; 0 elsewhere.
+func processorTime(t testing.TB, pid int) float64 {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(after) // from the third of proc_pid_stat(5)
+	user, err := strconv.Atoi(fields[11])
+	if err != nil {
+		t.Fatal(err)
+	}
+	system, err := strconv.Atoi(fields[12])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return float64(user+system) / 100
 }
 
 func writeRandom(b *testing.B, path string) {
@@ -87,9 +139,13 @@ func writeRandom(b *testing.B, path string) {
 // job is one timed call, done by this test's binary as a process of its own.
 type job struct{ Do, CID, URL, Token, Content, Key string }
 
+// done is what a call gave and took.
 type done struct {
-	CID             string
-	Seconds, PeakMB float64
+	Do, CID string
+	Seconds float64 // on the clock
+	CPU     float64 // seconds of a processor, of the calling process
+	NodeCPU float64 // seconds of a processor, of the node
+	PeakMB  float64 // of the calling process
 }
 
 const jobVariable = "MEDFED_TEST_JOB"
@@ -122,12 +178,12 @@ func TestJob(t *testing.T) {
 	calls := map[string]func(testing.TB) (string, error){
 		"medfed-add": j.medfedAdd, "medfed-get": j.medfedGet, "kubo-add": j.kuboAdd, "kubo-get": j.kuboGet,
 	}
-	start := time.Now()
+	start, spent := time.Now(), processorTime(t, os.Getpid())
 	id, err := calls[j.Do](t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := done{CID: id, Seconds: time.Since(start).Seconds(), PeakMB: peakMB(t)}
+	d := done{Do: j.Do, CID: id, Seconds: time.Since(start).Seconds(), CPU: processorTime(t, os.Getpid()) - spent, PeakMB: peakMB(t)}
 	if err := json.NewEncoder(os.Stdout).Encode(d); err != nil {
 		t.Fatal(err)
 	}
@@ -196,53 +252,47 @@ func discardAll(r io.Reader) error {
 	return nil
 }
 
-func (j job) rpc(body io.Reader, contentType, command string) (*http.Response, error) {
-	request, err := http.NewRequest(http.MethodPost, j.URL+"/api/v0/"+command, body)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	request.Header.Set("Content-Type", contentType)
-	answer, err := http.DefaultClient.Do(request)
-	if err == nil && answer.StatusCode != http.StatusOK {
-		answer.Body.Close()
-		err = fmt.Errorf("%s: %s", command, answer.Status)
-	}
-	return answer, err
+// kubo is Kubo's own RPC client, with its own transport and the token.
+func (j job) kubo() (*rpc.HttpApi, error) {
+	carrier := auth.NewAuthorizedRoundTripper("Bearer "+token, http.DefaultTransport)
+	return rpc.NewURLApiWithClient(j.URL, &http.Client{Transport: carrier})
 }
 
 // kuboAdd puts a random number of random bytes before the content, so that every
 // chunk is new to the node, as every chunk of a ciphertext is.
-func (j job) kuboAdd(testing.TB) (string, error) {
+func (j job) kuboAdd(t testing.TB) (string, error) {
+	api, err := j.kubo()
+	if err != nil {
+		return "", err
+	}
 	f, err := os.Open(j.Content)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
 	fresh := 1 + mathrand.Int64N(1<<20)
-	var head, tail bytes.Buffer
-	form := multipart.NewWriter(&head)
-	if _, err := form.CreateFormFile("file", "content"); err != nil {
-		return "", err
-	}
-	io.CopyN(&head, rand.Reader, fresh)
-	fmt.Fprintf(&tail, "\r\n--%s--\r\n", form.Boundary())
-	body := io.MultiReader(&head, io.LimitReader(f, benchmarkSize-fresh), &tail)
-	answer, err := j.rpc(body, form.FormDataContentType(), "add?cid-version=1&raw-leaves=true&chunker=size-1048576&max-file-links=1024&pin=true&progress=false")
+	content := io.MultiReader(io.LimitReader(rand.Reader, fresh), io.LimitReader(f, benchmarkSize-fresh))
+	added, err := api.Unixfs().Add(t.Context(), files.NewReaderFile(content),
+		options.Unixfs.CidVersion(1), options.Unixfs.RawLeaves(true), options.Unixfs.Chunker("size-1048576"), options.Unixfs.Pin(true, ""))
 	if err != nil {
 		return "", err
 	}
-	defer answer.Body.Close()
-	var added struct{ Hash string }
-	err = json.NewDecoder(answer.Body).Decode(&added)
-	return added.Hash, err
+	return added.RootCid().String(), nil
 }
 
-func (j job) kuboGet(testing.TB) (string, error) {
-	answer, err := j.rpc(nil, "", "cat?progress=false&arg="+j.CID)
+func (j job) kuboGet(t testing.TB) (string, error) {
+	api, err := j.kubo()
 	if err != nil {
 		return "", err
 	}
-	defer answer.Body.Close()
-	return "", discardAll(answer.Body)
+	id, err := cid.Decode(j.CID)
+	if err != nil {
+		return "", err
+	}
+	node, err := api.Unixfs().Get(t.Context(), path.FromCid(id))
+	if err != nil {
+		return "", err
+	}
+	defer node.Close()
+	return "", discardAll(files.ToFile(node))
 }

@@ -56,25 +56,45 @@ func checkCID(c cid.Cid) error {
 // ComputeCID is the CID under which [Client.Add] stores what r holds. Memory does
 // not grow with the content. An error is r's own.
 func ComputeCID(r io.Reader) (string, error) {
+	source := &source{r: r}
+	s, err := compute(chunker.NewSizeSplitter(source, chunkSize), discard{})
+	if source.err != nil { // the chunker takes io.ErrUnexpectedEOF for an end
+		return "", source.err
+	}
+	return s, err
+}
+
+// compute builds the DAG of a file's chunks.
+func compute(chunks chunker.Splitter, nodes ipld.DAGService) (string, error) {
 	parameters := helpers.DagBuilderParams{
 		Maxlinks:   maxLinks,
 		RawLeaves:  true,
 		CidBuilder: builder,
-		Dagserv:    discard{},
+		Dagserv:    nodes,
 	}
-	source := &source{r: r, progress: func() {}}
-	layout, err := parameters.New(chunker.NewSizeSplitter(source, chunkSize))
+	layout, err := parameters.New(chunks)
 	if err != nil {
 		return "", err
 	}
 	root, err := balanced.Layout(layout)
-	if failed := source.failure(); failed != nil { // the chunker takes io.ErrUnexpectedEOF for an end
-		return "", failed
-	}
 	if err != nil {
 		return "", err
 	}
 	return root.Cid().String(), nil
+}
+
+// source remembers its reader's own error.
+type source struct {
+	r   io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
 }
 
 // discard is a DAG service that stores nothing: only the root's CID is wanted.

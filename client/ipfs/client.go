@@ -40,7 +40,7 @@ import (
 // Defaults of [Config].
 const (
 	DefaultTimeout  = 30 * time.Second
-	DefaultPrefetch = 8
+	DefaultPrefetch = 4
 )
 
 // transportBuffer is how much a connection reads and writes at once, in bytes.

@@ -67,7 +67,7 @@ func newFakeNode(t testing.TB) *fakeNode {
 
 func (n *fakeNode) client(t testing.TB, change func(*ipfs.Config)) *ipfs.Client {
 	t.Helper()
-	config := ipfs.Config{URL: n.URL, TokenFile: tokenFile(t, token+"\n"), Timeout: 5 * time.Second}
+	config := ipfs.Config{URL: n.URL, TokenFile: tokenFile(t, token+"\n"), Timeout: time.Minute}
 	if change != nil {
 		change(&config)
 	}

@@ -46,19 +46,16 @@ func (c *Client) Get(ctx context.Context, s string) (io.ReadCloser, error) {
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	r := &reader{
-		cancel: cancel,
-		parts:  make(chan []byte, c.prefetch),
-		free:   make(chan []byte, c.prefetch),
-	}
+	parts, free := make(chan part, c.prefetch), make(chan []byte, c.prefetch)
 	for range c.prefetch {
-		r.free <- nil // room for a leaf, allocated when it is used
+		free <- nil // room for a leaf, allocated when it is used
 	}
-	w := &walk{client: c, ctx: ctx, root: root, parts: r.parts, free: r.free}
+	w := &walk{client: c, ctx: ctx, root: root, parts: parts, free: free}
+	r := &reader{cancel: cancel, walk: w, parts: parts, free: free}
 	go func() {
 		r.outcome = w.file(root.Type() == cid.Raw, data, children)
 		w.close()
-		close(r.parts)
+		close(parts)
 	}()
 	return r, nil
 }
@@ -72,12 +69,20 @@ type block struct {
 	depth int
 }
 
-// reader gives out what a walk has checked.
+// part is bytes of the file in their place.
+type part struct {
+	bytes  []byte
+	block  *block      // the leaf they should be
+	intact <-chan bool // tells once whether they are; nil for bytes that were checked before
+}
+
+// reader gives out what a walk has fetched, when it is checked.
 type reader struct {
 	cancel  context.CancelFunc
-	parts   chan []byte // checked bytes in the file's order; closed when the walk has ended
-	free    chan []byte // buffers the walk may fill
-	outcome error       // of the walk, io.EOF when all went well; set before parts is closed
+	walk    *walk
+	parts   <-chan part   // in the file's order; closed when the walk has ended
+	free    chan<- []byte // buffers the walk may fill
+	outcome error         // of the walk, io.EOF when all went well; set before parts is closed
 
 	mu   sync.Mutex // over what follows
 	part []byte
@@ -108,11 +113,16 @@ func (r *reader) next() {
 	if r.part != nil {
 		r.free <- r.part
 	}
-	var more bool
-	if r.part, more = <-r.parts; !more {
+	next, more := <-r.parts
+	switch {
+	case !more:
 		r.err = r.outcome
+	case next.intact != nil && !<-next.intact:
+		r.err = r.walk.mismatch(next.block)
+		r.cancel()
+		next.bytes = nil
 	}
-	r.rest = r.part
+	r.part, r.rest = next.bytes, next.bytes
 }
 
 // Close ends the walk under way, and with it a Read that waits, and returns when
@@ -136,7 +146,7 @@ type walk struct {
 	client *Client
 	ctx    context.Context
 	root   cid.Cid
-	parts  chan<- []byte
+	parts  chan<- part
 	free   <-chan []byte
 	stream *stream // nil until the first byte is wanted
 }
@@ -181,7 +191,7 @@ func (w *walk) file(raw bool, own []byte, children []*block) error {
 	return w.end()
 }
 
-// leaf reads a raw leaf from the stream, checks it and gives it out.
+// leaf reads a raw leaf from the stream and has it checked while the next is read.
 func (w *walk) leaf(b *block) error {
 	if b.size > maxBlock {
 		return fmt.Errorf("MF-IPFS-DAG: block %s holds %d bytes, as its parent says, and a block holds at most %d; the file was not made by medfed, do not use it", b.cid, b.size, maxBlock)
@@ -190,14 +200,15 @@ func (w *walk) leaf(b *block) error {
 	if err != nil {
 		return err
 	}
-	hash := sha256.New()
-	if err := w.fill(b, buffer, hash); err != nil {
+	if err := w.fill(b, buffer); err != nil {
 		return err
 	}
-	if !bytes.Equal(hash.Sum(nil), digest(b.cid)) {
-		return w.mismatch(b)
-	}
-	w.pass(buffer)
+	intact := make(chan bool, 1)
+	go func() {
+		sum := sha256.Sum256(buffer)
+		intact <- bytes.Equal(sum[:], digest(b.cid))
+	}()
+	w.parts <- part{bytes: buffer, block: b, intact: intact} // there is room for every buffer
 	return nil
 }
 
@@ -211,7 +222,7 @@ func (w *walk) inner(b *block, own []byte) error {
 		return nil
 	}
 	streamed := make([]byte, len(own))
-	if err := w.fill(b, streamed, io.Discard); err != nil {
+	if err := w.fill(b, streamed); err != nil {
 		return err
 	}
 	if !bytes.Equal(streamed, own) {
@@ -220,9 +231,8 @@ func (w *walk) inner(b *block, own []byte) error {
 	return w.give(own)
 }
 
-// fill reads the next bytes of the stream, which are those of block b, and shows
-// them to seen piece by piece, while they are in the processor's cache.
-func (w *walk) fill(b *block, buffer []byte, seen io.Writer) error {
+// fill reads the next bytes of the stream, which are those of block b.
+func (w *walk) fill(b *block, buffer []byte) error {
 	if w.stream == nil {
 		w.stream = w.client.stream(w.ctx, w.root)
 	}
@@ -230,10 +240,10 @@ func (w *walk) fill(b *block, buffer []byte, seen io.Writer) error {
 	defer w.stream.disarm()
 	for n := 0; n < len(buffer); {
 		k, err := w.stream.Read(buffer[n:min(n+pieceSize, len(buffer))])
-		seen.Write(buffer[n : n+k])
 		n += k
 		switch {
 		case err == io.EOF && n < len(buffer):
+			w.stream.disarm()
 			return w.mismatch(b)
 		case err != nil && err != io.EOF:
 			return w.broken(b, err)
@@ -247,7 +257,6 @@ const pieceSize = 128 << 10
 // mismatch explains bytes that are not those of block b: the file may say
 // something wrong about an intact block, or the block may be damaged or gone.
 func (w *walk) mismatch(b *block) error {
-	w.stream.disarm()
 	data, err := w.client.block(w.ctx, b.cid)
 	if err != nil {
 		return err
@@ -308,13 +317,9 @@ func (w *walk) give(own []byte) error {
 	if _, err := w.buffer(0); err != nil {
 		return err
 	}
-	w.pass(own)
+	w.parts <- part{bytes: own}
 	return nil
 }
-
-// pass hands over a part that has its place among the buffers: there is always
-// room for it in parts.
-func (w *walk) pass(part []byte) { w.parts <- part }
 
 func (w *walk) close() {
 	if w.stream != nil {

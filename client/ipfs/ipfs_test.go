@@ -326,7 +326,7 @@ func TestPrefetchIsBounded(t *testing.T) {
 // The time a reader takes is not the node's silence.
 func TestSlowReaderIsNoSilentNode(t *testing.T) {
 	node := newFakeNode(t)
-	const patience = 500 * time.Millisecond
+	const patience = 4 * time.Second
 	client := node.client(t, func(c *ipfs.Config) { c.Timeout, c.Prefetch = patience, 2 })
 	want := content(48 << 20) // more than the connection buffers
 	id, err := client.Add(t.Context(), bytes.NewReader(want))
@@ -342,7 +342,7 @@ func TestSlowReaderIsNoSilentNode(t *testing.T) {
 	if _, err := r.Read(got); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(2 * patience)
+	<-time.After(patience + patience/2)
 	rest, err := io.ReadAll(r)
 	if err != nil || !bytes.Equal(append(got, rest...), want) {
 		t.Fatalf("%d bytes, %v", len(rest), err)
@@ -352,10 +352,11 @@ func TestSlowReaderIsNoSilentNode(t *testing.T) {
 // The stream lies while every single block is intact.
 func TestLyingStreams(t *testing.T) {
 	node := newFakeNode(t)
-	client := node.client(t, func(c *ipfs.Config) { c.Timeout = time.Second })
+	patient := node.client(t, nil)
+	impatient := node.client(t, func(c *ipfs.Config) { c.Timeout = time.Second })
 	const mib = 1 << 20
 	want := content(3*mib + 77)
-	id, err := client.Add(t.Context(), bytes.NewReader(want))
+	id, err := patient.Add(t.Context(), bytes.NewReader(want))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -415,6 +416,10 @@ func TestLyingStreams(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			node.onCat = c.lie
+			client := patient
+			if c.code == "MF-IPFS-TIMEOUT" {
+				client = impatient
+			}
 			got, err := read(t.Context(), client, id)
 			wantCode(t, err, c.code)
 			if !bytes.HasPrefix(want, got) {
