@@ -17,45 +17,55 @@ import (
 
 // curve is one line of the plot.
 type curve struct {
-	name   string
-	colour color.RGBA
-	value  func(Round) float64
+	name  string
+	value func(Round) float64
 }
 
 func curves() []curve {
 	return []curve{
-		{"AUC", color.RGBA{0x1f, 0x77, 0xb4, 0xff}, func(r Round) float64 { return r.Metrics.AUC }},
-		{"accuracy", color.RGBA{0xd6, 0x27, 0x28, 0xff}, func(r Round) float64 { return r.Metrics.Accuracy }},
-		{"sensitivity", color.RGBA{0x2c, 0xa0, 0x2c, 0xff}, func(r Round) float64 { return r.Metrics.Sensitivity }},
-		{"specificity", color.RGBA{0x94, 0x67, 0xbd, 0xff}, func(r Round) float64 { return r.Metrics.Specificity }},
+		{"AUC", func(r Round) float64 { return r.Metrics.AUC }},
+		{"accuracy", func(r Round) float64 { return r.Metrics.Accuracy }},
+		{"sensitivity", func(r Round) float64 { return r.Metrics.Sensitivity }},
+		{"specificity", func(r Round) float64 { return r.Metrics.Specificity }},
 	}
 }
 
-// SVG plots what the curve's split measured of every global model, by round, as
-// an SVG document.
-func (r *Report) SVG() ([]byte, error) {
+// Line is one line of a plot.
+type Line struct {
+	Name   string
+	Points plotter.XYs
+	Dashed bool
+}
+
+// colours are those of the lines of a plot, in their order.
+var colours = []color.RGBA{
+	{0x1f, 0x77, 0xb4, 0xff}, {0xd6, 0x27, 0x28, 0xff}, {0x2c, 0xa0, 0x2c, 0xff}, {0x94, 0x67, 0xbd, 0xff}, {0xff, 0x7f, 0x0e, 0xff}, {0x8c, 0x56, 0x4b, 0xff},
+}
+
+// Plot draws lines of values from 0 to 1 as an SVG document. Lines without points
+// are left out. arrange, if not nil, may change the axes.
+func Plot(title, x, y string, lines []Line, arrange func(*plot.Plot)) ([]byte, error) {
 	p := plot.New()
-	p.Title.Text = r.title()
-	p.X.Label.Text, p.Y.Label.Text = "round", "on the "+r.Settings.Curve+" split"
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, float64(max(1, len(r.Rounds))), 0, 1
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
+	p.Y.Min, p.Y.Max = 0, 1
 	p.Add(plotter.NewGrid())
-	for _, c := range curves() {
-		var points plotter.XYs
-		for _, round := range r.Rounds {
-			if round.Metrics != nil {
-				points = append(points, plotter.XY{X: float64(round.Round.Number), Y: c.value(round)})
-			}
-		}
-		if len(points) == 0 {
+	for i, l := range lines {
+		if len(l.Points) == 0 {
 			continue
 		}
-		line, err := plotter.NewLine(points)
+		line, err := plotter.NewLine(l.Points)
 		if err != nil {
 			return nil, notPlotted(err)
 		}
-		line.Color, line.Width = c.colour, vg.Points(1.5)
+		line.Color, line.Width = colours[i%len(colours)], vg.Points(1.5)
+		if l.Dashed {
+			line.Dashes = []vg.Length{vg.Points(5), vg.Points(3)}
+		}
 		p.Add(line)
-		p.Legend.Add(c.name, line)
+		p.Legend.Add(l.Name, line)
+	}
+	if arrange != nil {
+		arrange(p)
 	}
 	var b bytes.Buffer
 	drawn, err := p.WriterTo(20*vg.Centimeter, 12*vg.Centimeter, "svg")
@@ -66,6 +76,24 @@ func (r *Report) SVG() ([]byte, error) {
 		return nil, notPlotted(err)
 	}
 	return b.Bytes(), nil
+}
+
+// SVG plots what the curve's split measured of every global model, by round, as
+// an SVG document.
+func (r *Report) SVG() ([]byte, error) {
+	var lines []Line
+	for _, c := range curves() {
+		line := Line{Name: c.name}
+		for _, round := range r.Rounds {
+			if round.Metrics != nil {
+				line.Points = append(line.Points, plotter.XY{X: float64(round.Round.Number), Y: c.value(round)})
+			}
+		}
+		lines = append(lines, line)
+	}
+	return Plot(r.title(), "round", "on the "+r.Settings.Curve+" split", lines, func(p *plot.Plot) {
+		p.X.Min, p.X.Max = 0, float64(max(1, len(r.Rounds)))
+	})
 }
 
 func notPlotted(err error) error {
