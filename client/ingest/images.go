@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/client/envelope"
@@ -16,10 +17,11 @@ import (
 // WriteImages decrypts the ingested images of a label into folder/label/, named
 // by their digests, as dataset.LoadFolder reads them, and gives their number. Every
 // image is checked against its digest before it gets its name. The label is the
-// name of the folder an image was found in. The files are the patients' plain
+// name of the folder an image was found in; open opens what is wrapped for the
+// hospital. The files are the patients' plain
 // images: make the folder a temporary one and remove it after training. Errors:
 // MF-INGEST-OUTPUT, MF-INGEST-DIGEST, and those of envelope and store.
-func WriteImages(ctx context.Context, store Store, key *envelope.Identity, entries []Entry, label, folder string) (int, error) {
+func WriteImages(ctx context.Context, store Store, open Opener, entries []Entry, label, folder string) (int, error) {
 	if label == "" || label != filepath.Base(label) || label == "." || label == ".." {
 		return 0, codes.Errorf("MF-INGEST-OUTPUT", "the label is no name of a folder; name one that images were found in")
 	}
@@ -30,10 +32,10 @@ func WriteImages(ctx context.Context, store Store, key *envelope.Identity, entri
 	written := 0
 	for _, e := range entries {
 		suffix, isImage := map[string]string{TypePNG: ".png", TypeJPEG: ".jpg"}[e.ContentType]
-		if !e.Done || !isImage || e.Label != label {
+		if !e.Done || e.Erased || !isImage || e.Label != label {
 			continue
 		}
-		if err := writeImage(ctx, store, key, e, filepath.Join(target, e.Digest+suffix)); err != nil {
+		if err := writeImage(ctx, store, open, e, filepath.Join(target, e.Digest+suffix)); err != nil {
 			return written, err
 		}
 		written++
@@ -41,8 +43,24 @@ func WriteImages(ctx context.Context, store Store, key *envelope.Identity, entri
 	return written, nil
 }
 
-func writeImage(ctx context.Context, store Store, key *envelope.Identity, e Entry, path string) (err error) {
-	own, err := envelope.Unwrap(e.Wrap, key)
+// Opener opens a key that is wrapped for the hospital; record.Client.HospitalKeys
+// gives one.
+type Opener func(wrap string) (*envelope.Identity, error)
+
+// Labels are the names of the folders that ingested images were found in, sorted.
+func Labels(entries []Entry) []string {
+	var labels []string
+	for _, e := range entries {
+		if image := e.ContentType == TypePNG || e.ContentType == TypeJPEG; image && e.Done && !e.Erased && e.Label != "" {
+			labels = append(labels, e.Label)
+		}
+	}
+	slices.Sort(labels)
+	return slices.Compact(labels)
+}
+
+func writeImage(ctx context.Context, store Store, open Opener, e Entry, path string) (err error) {
+	own, err := open(e.Wrap)
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,9 @@
 // from machine to IPFS. A file that is finished is encrypted under a key of its
 // own into a spool, which fixes its CID; then it is journalled, stored, and
 // staged through the record contract as version 1 of a record that is not public
-// yet. An officer gives it a patient and registers it later. After a kill between
-// any two steps the next start goes on from the journal: encrypting twice would
-// make two objects of one file, so it is done once.
+// yet. An officer gives it a patient and registers it with [Journal.Assign]. After a
+// kill between any two steps the next start goes on from the journal: encrypting
+// twice would make two objects of one file, so it is done once.
 //
 // Errors of IPFS and ledger come through in their own words. This package's own
 // begin with:
@@ -17,6 +17,8 @@
 //	MF-INGEST-RUNNING  another ingest has the journal
 //	MF-INGEST-DIGEST   what the store or ledger answered is not what was sent
 //	MF-INGEST-OUTPUT   a decrypted image can't be written
+//	MF-INGEST-ENTRY    there is no such entry in the journal, or it is not ingested whole
+//	MF-INGEST-ASSIGNED the entry belongs to another patient already
 package ingest
 
 import (
@@ -50,14 +52,17 @@ type Ledger interface {
 
 // Options say what is ingested by whom.
 type Options struct {
-	Folder    string // watched, with all folders below it
-	State     string // journal and spool; must not lie in Folder
-	Custodian string // MSP identifier of the hospital
-	Key       *envelope.Identity
+	Folder    string             // watched, with all folders below it
+	State     string             // journal and spool; must not lie in Folder
+	Custodian string             // MSP identifier of the hospital
+	Key       *envelope.Identity // identifiers are derived from it
 	Store     Store
 	Ledger    Ledger
 	Settle    time.Duration // how long a file must stay as it is to be finished; default 2 s
 	Rescan    time.Duration // how often the folder is looked through besides; default 30 s
+
+	// Recipient gives what a file's key is wrapped for: the hospital's newest key.
+	Recipient func(context.Context) (string, error)
 
 	// Progress is told how many bytes of a file are done, of how many. It may be nil.
 	Progress func(step string, done, total int64)
@@ -116,18 +121,6 @@ func Open(o Options) (*Ingester, error) {
 
 // Close gives folder and journal back.
 func (i *Ingester) Close() error { return errors.Join(i.folder.Close(), i.journal.close()) }
-
-// Entries gives what has been ingested whole, sorted by digest.
-func (i *Ingester) Entries() ([]Entry, error) {
-	all, err := i.journal.entries()
-	var done []Entry
-	for _, e := range all {
-		if e.Done {
-			done = append(done, e)
-		}
-	}
-	return done, err
-}
 
 // resume finishes what an earlier run has sealed and not finished.
 func (i *Ingester) resume(ctx context.Context) error {

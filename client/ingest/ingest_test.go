@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,11 +30,29 @@ type hospital struct {
 	staged  map[string]consent.PrivateVersion
 	writes  map[string]int // distinct contents ever staged for a record
 	away    error          // what the ledger answers, nil for normal
+
+	key    *envelope.Identity // the hospital's
+	pins   map[string]bool
+	public map[string]consent.RegisterRequest // registered, by record
+	erased map[string]bool
+	refuse error // what the ledger answers a registration, nil for normal
 }
 
 func newHospital() *hospital {
-	return &hospital{objects: map[string][]byte{}, staged: map[string]consent.PrivateVersion{}, writes: map[string]int{}}
+	key, err := envelope.NewIdentity()
+	if err != nil {
+		panic(err)
+	}
+	return &hospital{
+		objects: map[string][]byte{}, staged: map[string]consent.PrivateVersion{}, writes: map[string]int{},
+		key: key, pins: map[string]bool{}, public: map[string]consent.RegisterRequest{}, erased: map[string]bool{},
+	}
 }
+
+// open opens what is wrapped for the hospital.
+func (h *hospital) open(wrap string) (*envelope.Identity, error) { return envelope.Unwrap(wrap, h.key) }
+
+func (h *hospital) recipient(context.Context) (string, error) { return h.key.Recipient(), nil }
 
 func (h *hospital) Add(_ context.Context, r io.Reader) (string, error) {
 	text, err := io.ReadAll(r)
@@ -101,7 +120,7 @@ func (w *ward) open() *Ingester {
 	w.Helper()
 	i, err := Open(Options{
 		Folder: w.folder, State: w.state, Custodian: "Hospital1MSP", Key: w.key, Store: w.hospital, Ledger: w.hospital,
-		Settle: time.Millisecond, Report: func(r Result) { w.results = append(w.results, r) },
+		Recipient: w.recipient, Settle: time.Millisecond, Report: func(r Result) { w.results = append(w.results, r) },
 	})
 	if err != nil {
 		w.Fatal(err)
@@ -135,6 +154,19 @@ func (w *ward) holdsOnce(n int) {
 	if err != nil || len(left) != 0 {
 		w.Errorf("%d files are left in the spool: %v", len(left), err)
 	}
+}
+
+func (w *ward) entries() []Entry {
+	w.Helper()
+	j, err := OpenJournal(w.state)
+	if err != nil {
+		w.Fatal(err)
+	}
+	entries, err := j.Entries()
+	if err != nil {
+		w.Fatal(err)
+	}
+	return entries
 }
 
 func picture(seed int) []byte {
@@ -185,7 +217,7 @@ func TestEveryKindIsIngestedOnce(t *testing.T) {
 		t.Errorf("types %v, %d refusals, %d duplicates", types, refused, duplicates)
 	}
 	for _, v := range w.staged {
-		plain, err := envelope.Unwrap(v.CustodianWrap, w.key)
+		plain, err := w.hospital.open(v.CustodianWrap)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -332,13 +364,13 @@ func TestATrainingSetIsMadeOfWhatWasIngested(t *testing.T) {
 	if err := i.Once(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	entries, err := i.Entries()
-	if err != nil {
-		t.Fatal(err)
+	entries := w.entries()
+	folder, labels := t.TempDir(), Labels(entries)
+	if !slices.Equal(labels, []string{"NORMAL", "PNEUMONIA"}) {
+		t.Fatalf("labels %v", labels)
 	}
-	folder := t.TempDir()
-	for _, label := range []string{"NORMAL", "PNEUMONIA"} {
-		if n, err := WriteImages(context.Background(), w.hospital, w.key, entries, label, folder); n != 3 || err != nil {
+	for _, label := range labels {
+		if n, err := WriteImages(context.Background(), w.hospital, w.hospital.open, entries, label, folder); n != 3 || err != nil {
 			t.Fatalf("%d images of %s: %v", n, label, err)
 		}
 	}
@@ -349,10 +381,10 @@ func TestATrainingSetIsMadeOfWhatWasIngested(t *testing.T) {
 	for cid := range w.objects {
 		w.objects[cid] = w.objects[cid][:len(w.objects[cid])-1]
 	}
-	if _, err := WriteImages(context.Background(), w.hospital, w.key, entries, "NORMAL", t.TempDir()); err == nil {
+	if _, err := WriteImages(context.Background(), w.hospital, w.hospital.open, entries, "NORMAL", t.TempDir()); err == nil {
 		t.Error("cut objects were taken")
 	}
-	if _, err := WriteImages(context.Background(), w.hospital, w.key, entries, "../x", folder); err == nil || codes.CodeIn(err.Error()) != "MF-INGEST-OUTPUT" {
+	if _, err := WriteImages(context.Background(), w.hospital, w.hospital.open, entries, "../x", folder); err == nil || codes.CodeIn(err.Error()) != "MF-INGEST-OUTPUT" {
 		t.Errorf("label ../x: %v", err)
 	}
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // Entry is what the journal knows of one content. Its wrap is encrypted to the
-// identity that ingested it.
+// hospital. Once its record is erased only digest and record are left, so that the
+// content is not ingested again.
 type Entry struct {
 	Digest      string `json:"digest"` // SHA-256 of the plain file: the journal's key
 	Path        string `json:"path"`   // where it was first found
@@ -24,6 +25,7 @@ type Entry struct {
 	CID         string `json:"cid"`
 	Wrap        string `json:"wrap"`
 	Done        bool   `json:"done"` // stored and staged
+	Erased      bool   `json:"erased,omitempty"`
 }
 
 // journal keeps an entry in a file of its own for each content, and the
@@ -92,16 +94,21 @@ func (j *journal) put(e Entry) error {
 	if err != nil {
 		return broken(err)
 	}
-	path := j.entryPath(e.Digest)
+	return broken(replace(j.entryPath(e.Digest), text))
+}
+
+// replace writes a file beside the one that it takes the place of once it is on the
+// disk.
+func replace(path string, text []byte) error {
 	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return broken(err)
+		return err
 	}
 	_, err = file.Write(text)
 	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
 		err = rename(path+".new", path)
 	}
-	return broken(err)
+	return err
 }
 
 // rename moves a file and has the folder's entry on the disk when it returns.

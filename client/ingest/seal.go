@@ -37,7 +37,11 @@ func (i *Ingester) seal(ctx context.Context, file *os.File, name string, opened 
 	if err != nil {
 		return Entry{}, err
 	}
-	wrap, err := envelope.Wrap(key, i.options.Key.Recipient())
+	recipient, err := i.options.Recipient(ctx)
+	if err != nil {
+		return Entry{}, err
+	}
+	wrap, err := envelope.Wrap(key, recipient)
 	if err != nil {
 		return Entry{}, err
 	}

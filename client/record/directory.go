@@ -188,26 +188,30 @@ func (c *Client) HospitalRecipient(ctx context.Context) (string, error) {
 	return keys[len(keys)-1].Recipient, nil
 }
 
-// UnwrapForHospital opens what was wrapped for the hospital, by whichever of its
-// keys fits. Caller: an officer. Needs Key. The error is MF-HOSPITAL-KEY-UNSHARED
-// when none of those that fit is wrapped for this officer.
-func (c *Client) UnwrapForHospital(ctx context.Context, wrap string) (*envelope.Identity, error) {
+// HospitalKeys gives what opens a key that was wrapped for the hospital, by
+// whichever of the hospital's keys fits. Caller: an officer. Needs Key. The
+// function's error is MF-HOSPITAL-KEY-UNSHARED when none that fits is wrapped for
+// this officer.
+func (c *Client) HospitalKeys(ctx context.Context) (func(wrap string) (*envelope.Identity, error), error) {
 	keys, err := c.Ledger.ListHospitalKeys(ctx, c.MSP)
 	if err != nil {
 		return nil, err
 	}
+	var opened []*envelope.Identity // newest first
 	for _, key := range slices.Backward(keys) {
-		hospital, err := envelope.Unwrap(key.Wrap, c.Key)
-		if err != nil {
-			continue
-		}
-		if open, err := envelope.Unwrap(wrap, hospital); err == nil {
-			return open, nil
-		} else if codes.CodeIn(err.Error()) != "MF-ENVELOPE-NOT-RECIPIENT" {
-			return nil, err
+		if hospital, err := envelope.Unwrap(key.Wrap, c.Key); err == nil {
+			opened = append(opened, hospital)
 		}
 	}
-	return nil, c.unshared()
+	return func(wrap string) (*envelope.Identity, error) {
+		for _, hospital := range opened {
+			open, err := envelope.Unwrap(wrap, hospital)
+			if err == nil || codes.CodeIn(err.Error()) != "MF-ENVELOPE-NOT-RECIPIENT" {
+				return open, err
+			}
+		}
+		return nil, c.unshared()
+	}, nil
 }
 
 func (c *Client) unshared() error {

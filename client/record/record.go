@@ -139,7 +139,11 @@ func (c *Client) unwrap(ctx context.Context, private consent.PrivateVersion) (*e
 	if c.Role == ledger.RolePatient {
 		return envelope.Unwrap(private.PatientWrap, c.Key)
 	}
-	return c.UnwrapForHospital(ctx, private.CustodianWrap)
+	open, err := c.HospitalKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return open(private.CustodianWrap)
 }
 
 func (c *Client) needOwn() error {

@@ -14,6 +14,7 @@ import (
 	"github.com/medfed/medfed/client/cmd/medfed/exit"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ingest"
+	"github.com/medfed/medfed/client/record"
 )
 
 // ingestFlags are those of "ingest".
@@ -31,10 +32,12 @@ func newIngest(a *app) *cobra.Command {
 		Long: `Watch a folder and all below it. Each finished FHIR bundle, PNG or JPEG image,
 PDF or CSV series, told by its content, is encrypted under a key of its own,
 stored in your hospital's private IPFS, and staged in its collection as version
-1 of a record that is not public yet. The same content is taken once, across
+1 of a record that is not public yet: "ingest list" shows them, "ingest assign"
+gives one a patient and registers it, "ingest images" makes a training set of the
+images. The same content is taken once, across
 restarts too. The identity must be an officer's (role custodian). Hidden files
 and those that end in .tmp, .part, .partial or ~ are passed over.`,
-		Args: cobra.NoArgs,
+		Args: noUnknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.folder == "" {
 				return usage("no --folder is named; name the folder that your machines write into")
@@ -47,10 +50,11 @@ and those that end in .tmp, .part, .partial or ~ are passed over.`,
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.folder, "folder", "", "folder to watch")
-	flags.StringVar(&f.state, "state", "", "folder of the journal (default ingest in the identity's MSP folder)")
+	c.PersistentFlags().StringVar(&f.state, "state", "", "folder of the journal (default ingest in the identity's MSP folder)")
 	flags.BoolVar(&f.once, "once", false, "end when everything that is there has been taken or refused")
 	flags.DurationVar(&f.settle, "settle", 2*time.Second, "how long a file must stay as it is to be finished")
 	flags.DurationVar(&f.rescan, "rescan", 30*time.Second, "how often to look through the folder besides")
+	c.AddCommand(newIngestList(a, f), newIngestAssign(a, f), newIngestImages(a, f))
 	return c
 }
 
@@ -62,6 +66,14 @@ type ingested struct {
 	Record      string     `json:"record,omitempty"`
 	Code        codes.Code `json:"code,omitempty"`
 	Message     string     `json:"message,omitempty"`
+}
+
+// stateFolder is where the journal lies.
+func (f *ingestFlags) stateFolder(a *app) string {
+	if f.state == "" {
+		return filepath.Join(a.identity, "ingest")
+	}
+	return f.state
 }
 
 func (a *app) ingest(ctx context.Context, f *ingestFlags) (err error) {
@@ -78,8 +90,9 @@ func (a *app) ingest(ctx context.Context, f *ingestFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	if f.state == "" {
-		f.state = filepath.Join(a.identity, "ingest")
+	officer := &record.Client{MSP: l.Identity().MSP, Ledger: gateway.Records{PrivateCaller: l}}
+	if _, err := officer.HospitalRecipient(ctx); err != nil { // before the folder is looked at
+		return err
 	}
 	shown := a.newBars()
 	defer func() { shown.Close() }()
@@ -90,8 +103,8 @@ func (a *app) ingest(ctx context.Context, f *ingestFlags) (err error) {
 		shown = a.newBars()
 	}
 	i, err := ingest.Open(ingest.Options{
-		Folder: f.folder, State: f.state, Custodian: l.Identity().MSP, Key: key, Store: store, Ledger: gateway.Records{PrivateCaller: l},
-		Settle: f.settle, Rescan: f.rescan, Report: report,
+		Folder: f.folder, State: f.stateFolder(a), Custodian: officer.MSP, Key: key, Recipient: officer.HospitalRecipient,
+		Store: store, Ledger: officer.Ledger, Settle: f.settle, Rescan: f.rescan, Report: report,
 		Progress: func(step string, done, total int64) { shown.Bytes(step, done, total) },
 	})
 	if err != nil {

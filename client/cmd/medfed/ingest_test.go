@@ -27,7 +27,16 @@ func (c collection) Close() error                { return nil }
 func (c collection) SubmitPrivate(_ context.Context, _, _ string, _ any, private map[string]any, result any) error {
 	v := private["version"].(consent.PrivateVersion)
 	c.staged[v.Record] = v
-	text, err := json.Marshal(consent.Staged{Record: v.Record, Version: v.Version, Digest: consent.Digest(v)})
+	return c.give(consent.Staged{Record: v.Record, Version: v.Version, Digest: consent.Digest(v)}, result)
+}
+
+// EvaluateAt gives the hospital's one key.
+func (c collection) EvaluateAt(_ context.Context, _, _ string, _, result any) error {
+	return c.give([]consent.HospitalKey{{Number: 1, Recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p", Wrap: "AAAA"}}, result)
+}
+
+func (collection) give(answer, result any) error {
+	text, err := json.Marshal(answer)
 	if err != nil {
 		return err
 	}

@@ -113,11 +113,13 @@ func (f *addFlags) add(cmd *cobra.Command, a *app, path string) error {
 		if err != nil {
 			return err
 		}
-		return a.print(added, func(w io.Writer) {
-			fmt.Fprintf(w, "record\t%s\nversion\t%d\ndigest\t%s\nbytes\t%d, encrypted\nkept by\t%s\n",
-				added.Record, added.Version, added.Digest, added.Size, strings.Join(added.Holders, ", "))
-		})
+		return a.print(added, func(w io.Writer) { printAdded(w, added) })
 	})
+}
+
+func printAdded(w io.Writer, added record.Added) {
+	fmt.Fprintf(w, "record\t%s\nversion\t%d\ndigest\t%s\nbytes\t%d, encrypted\nkept by\t%s\n",
+		added.Record, added.Version, added.Digest, added.Size, strings.Join(added.Holders, ", "))
 }
 
 // readSecret reads a private text from a file, "" for none, "-" for standard
