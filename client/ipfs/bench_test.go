@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,8 +28,6 @@ import (
 	"github.com/medfed/medfed/client/ipfs"
 )
 
-const benchmarkSize = 256 << 20
-
 // Benchmark256MB compares an encrypted add and get through medfed with a plain
 // add and get of as many bytes by Kubo's own RPC client (client/rpc), through the
 // same node. The four take turns, so that a machine's other work slows all of them,
@@ -37,17 +36,23 @@ const benchmarkSize = 256 << 20
 // call, and the greatest peak memory of the processes that were medfed's client.
 //
 //	MEDFED_BIN=<folder with ipfs> go test -run '^$' -bench 256MB -benchtime 5x ./client/ipfs
-func Benchmark256MB(b *testing.B) {
+func Benchmark256MB(b *testing.B) { compare(b, 256<<20) }
+
+// Benchmark1GB is [Benchmark256MB] with four times as much: the peak memory is the
+// same.
+func Benchmark1GB(b *testing.B) { compare(b, 1<<30) }
+
+func compare(b *testing.B, size int64) {
 	node := newKubo(b, swarmKey(b))
 	node.start(b)
 	folder := b.TempDir()
 	content := filepath.Join(folder, "content")
-	writeRandom(b, content)
+	writeRandom(b, content, size)
 	key := filepath.Join(folder, "age.key")
 	if _, err := envelope.LoadOrCreateIdentity(key); err != nil {
 		b.Fatal(err)
 	}
-	job := job{URL: "http://" + node.api, Token: tokenFile(b, token), Content: content, Key: key}
+	job := job{Size: size, URL: "http://" + node.api, Token: tokenFile(b, token), Content: content, Key: key}
 	var all measured
 	call := func(do, id string) string {
 		job.Do, job.CID = do, id
@@ -74,6 +79,7 @@ func Benchmark256MB(b *testing.B) {
 	}
 	b.ReportMetric(max(all.of("medfed-add").peak(), all.of("medfed-get").peak()), "peak-MB")
 	b.ReportMetric(0, "ns/op")
+	b.Logf("load average %s, %d processors", loadAverage(), runtime.NumCPU())
 	for _, done := range all {
 		b.Logf("%+v", done)
 	}
@@ -125,19 +131,32 @@ func processorTime(t testing.TB, pid int) float64 {
 	return float64(user+system) / 100
 }
 
-func writeRandom(b *testing.B, path string) {
+// loadAverage is the machine's, over one, five and fifteen minutes, as Linux tells
+// it.
+func loadAverage() string {
+	said, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.Join(strings.Fields(string(said))[:3], " ")
+}
+
+func writeRandom(b *testing.B, path string, size int64) {
 	f, err := os.Create(path)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := io.CopyN(f, mathrand.NewChaCha8([32]byte{1}), benchmarkSize); err != nil {
+	if _, err := io.CopyN(f, mathrand.NewChaCha8([32]byte{1}), size); err != nil {
 		b.Fatal(err)
 	}
 }
 
 // job is one timed call, done by this test's binary as a process of its own.
-type job struct{ Do, CID, URL, Token, Content, Key string }
+type job struct {
+	Do, CID, URL, Token, Content, Key string
+	Size                              int64 // of the content in bytes
+}
 
 // done is what a call gave and took.
 type done struct {
@@ -169,11 +188,11 @@ func (j job) run(b *testing.B) done {
 	return d
 }
 
-// TestJob is the process that [Benchmark256MB] starts for each call.
+// TestJob is the process that a benchmark starts for each call.
 func TestJob(t *testing.T) {
 	var j job
 	if json.Unmarshal([]byte(os.Getenv(jobVariable)), &j) != nil {
-		t.Skip("only Benchmark256MB runs it")
+		t.Skip("only benchmarks run it")
 	}
 	calls := map[string]func(testing.TB) (string, error){
 		"medfed-add": j.medfedAdd, "medfed-get": j.medfedGet, "kubo-add": j.kuboAdd, "kubo-get": j.kuboGet,
@@ -242,11 +261,11 @@ func (j job) medfedGet(t testing.TB) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "", discardAll(plain)
+	return "", j.discard(plain)
 }
 
-func discardAll(r io.Reader) error {
-	if n, err := io.Copy(io.Discard, r); err != nil || n != benchmarkSize {
+func (j job) discard(r io.Reader) error {
+	if n, err := io.Copy(io.Discard, r); err != nil || n != j.Size {
 		return fmt.Errorf("%d bytes: %w", n, err)
 	}
 	return nil
@@ -271,7 +290,7 @@ func (j job) kuboAdd(t testing.TB) (string, error) {
 	}
 	defer f.Close()
 	fresh := 1 + mathrand.Int64N(1<<20)
-	content := io.MultiReader(io.LimitReader(rand.Reader, fresh), io.LimitReader(f, benchmarkSize-fresh))
+	content := io.MultiReader(io.LimitReader(rand.Reader, fresh), io.LimitReader(f, j.Size-fresh))
 	added, err := api.Unixfs().Add(t.Context(), files.NewReaderFile(content),
 		options.Unixfs.CidVersion(1), options.Unixfs.RawLeaves(true), options.Unixfs.Chunker("size-1048576"), options.Unixfs.Pin(true, ""))
 	if err != nil {
@@ -294,5 +313,5 @@ func (j job) kuboGet(t testing.TB) (string, error) {
 		return "", err
 	}
 	defer node.Close()
-	return "", discardAll(files.ToFile(node))
+	return "", j.discard(files.ToFile(node))
 }
