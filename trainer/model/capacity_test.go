@@ -1,6 +1,10 @@
 package model
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/medfed/medfed/trainer/nn"
+)
 
 func TestCapacityIsTheNextPowerOfTwoOrTheBatch(t *testing.T) {
 	for _, c := range []struct{ examples, batch, want int }{
@@ -27,4 +31,26 @@ func TestCapacityDoesNotChangeTheResult(t *testing.T) {
 	if digests[0] != digests[1] || digests[1] != digests[2] {
 		t.Errorf("the capacity changes the weights: %v", digests)
 	}
+}
+
+// Networks that are not in use are few, and small together.
+func TestIdleNetworksAreBounded(t *testing.T) {
+	large, err := build(design{Spec{ResNet18, 1, 64, 2}, 16, nn.Evaluating})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := large.graph.Values(); v < maxIdleValues/10 {
+		t.Fatalf("a network of %d values does not serve this test", v)
+	}
+	for range 10 {
+		release(large)
+		values := 0
+		for _, n := range idle.networks {
+			values += n.graph.Values()
+		}
+		if len(idle.networks) > maxIdle || values > maxIdleValues {
+			t.Fatalf("%d networks of %d values are idle", len(idle.networks), values)
+		}
+	}
+	idle.networks = nil
 }

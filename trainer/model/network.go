@@ -169,9 +169,12 @@ var idle struct {
 	networks []*network
 }
 
-// maxIdle bounds the memory of idle networks: one for training and one for
-// evaluation of two tasks.
-const maxIdle = 4
+// Bounds of the memory of idle networks: one for training and one for evaluation of
+// two tasks, and no more than 256 MiB of activations.
+const (
+	maxIdle       = 4
+	maxIdleValues = 64 << 20
+)
 
 // acquire returns a network for d, built if no idle one fits. Give it back with
 // release.
@@ -193,7 +196,12 @@ func release(n *network) {
 	idle.Lock()
 	defer idle.Unlock()
 	idle.networks = append(idle.networks, n)
-	if len(idle.networks) > maxIdle {
+	values := 0
+	for _, n := range idle.networks {
+		values += n.graph.Values()
+	}
+	for len(idle.networks) > maxIdle || values > maxIdleValues {
+		values -= idle.networks[0].graph.Values()
 		idle.networks = slices.Delete(idle.networks, 0, 1)
 	}
 }

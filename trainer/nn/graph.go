@@ -48,6 +48,7 @@ type Graph struct {
 	capacity int
 	batch    int
 	ops      int              // operations made so far
+	values   int              // of inputs and results
 	data     []*gorgonia.Node // inputs that need no gradient
 }
 
@@ -69,6 +70,10 @@ func (g *Graph) SetBatch(n int) error {
 	return nil
 }
 
+// Values is the number of float32 values that the graph's inputs and results hold:
+// most of its memory, which the operations' own room may double.
+func (g *Graph) Values() int { return g.values }
+
 // Data makes an input that needs no gradient, such as images [capacity, height,
 // width, channels] or labels [capacity], with a value of zeros.
 func (g *Graph) Data(name string, shape ...int) *gorgonia.Node {
@@ -82,6 +87,7 @@ func (g *Graph) Data(name string, shape ...int) *gorgonia.Node {
 func (g *Graph) Parameter(name string, shape ...int) *gorgonia.Node { return g.input(name, shape) }
 
 func (g *Graph) input(name string, shape []int) *gorgonia.Node {
+	g.values += tensor.Shape(shape).TotalSize()
 	return gorgonia.NewTensor(g.Expr, tensor.Float32, len(shape),
 		gorgonia.WithShape(shape...), gorgonia.WithName(name), gorgonia.WithValue(dense(shape)))
 }
@@ -116,6 +122,7 @@ type op struct {
 // its hash unique in the graph: Gorgonia merges nodes of equal hash.
 func (g *Graph) operation(name string, shape []int, body func(out []float32, in [][]float32)) *op {
 	g.ops++
+	g.values += tensor.Shape(shape).TotalSize()
 	return &op{name: name, id: g.ops, out: dense(shape), body: body}
 }
 
