@@ -367,6 +367,11 @@ func TestUnknownNames(t *testing.T) {
 		_, err := n.Enrol(t.Context(), c.org, c.name, c.role)
 		hasCode(t, err, c.code)
 	}
+	hasCode(t, n.RejoinPeer(t.Context(), "orderer1"), "MF-NETWORK-UNKNOWN", "peer-hospital1")
+	hasCode(t, n.Revoke(t.Context(), "clinic", "ann"), "MF-NETWORK-UNKNOWN")
+	hasCode(t, n.Revoke(t.Context(), "hospital1", "../ann"), "MF-NETWORK-IDENTITY")
+	hasCode(t, n.Revoke(t.Context(), "hospital1", "registrar"), "MF-NETWORK-IDENTITY")
+	hasCode(t, n.Revoke(t.Context(), "hospital1", "ann"), "MF-NETWORK-DOWN")
 }
 
 // Settings of the servers in the caller's environment do not reach them.

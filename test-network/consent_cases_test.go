@@ -106,7 +106,7 @@ func (w *ward) whileItEnds(run func(ending) error) {
 	w.t.Helper()
 	id := w.add("", "MRN-1", "one").Record
 	var err error
-	for range 3 {
+	for range 5 {
 		var e ending
 		if e, err = w.ending(id); err == nil {
 			err = run(e)
@@ -221,11 +221,12 @@ func TestCase13DenialsAreLogged(t *testing.T) {
 		offer, err := w.requester.Ledger.RequestConsent(t.Context(), consent.AskRequest{
 			Consent: record.NewConsentID(), Record: id, Terms: terms(scope, consent.CompensationNone),
 		})
-		w.committed(err)
+		w.must(err)
 		return offer
 	}
 	all, first := consent.Scope{Kind: consent.ScopeAllFuture}, consent.Scope{Kind: consent.ScopeThis, Version: 1}
 	wide, narrow, proposed, rejected, withdrawn, revoked, inError := ask(all), ask(first), ask(all), ask(all), ask(all), ask(all), ask(all)
+	w.settle()
 	for _, offer := range []consent.Offer{wide, narrow, revoked, inError} {
 		w.accept(offer)
 	}
@@ -262,7 +263,7 @@ func TestCase13DenialsAreLogged(t *testing.T) {
 		request := use(c.consent, id, c.version)
 		request.Purpose = c.purpose
 		access, err := c.by.Ledger.RequestAccess(t.Context(), request)
-		w.committed(err)
+		w.must(err)
 		if access.Code != string(c.want) || (access.Decision == consent.Permit) != (c.want == "") {
 			t.Errorf("%s: %+v, want %q", c.name, access, c.want)
 		}

@@ -76,6 +76,19 @@ func TestCase18RevokedCertificate(t *testing.T) {
 		t.Errorf("the record is %s", kept.Status)
 	}
 	w.committed(ask(w.requester))
+	w.verified()
+}
+
+// verified exports the whole ledger as the auditor and checks it: what was signed
+// before a revocation stays good.
+func (w *ward) verified() {
+	w.t.Helper()
+	auditor, bundle := as(w.t, w.network, "auditor/auditor"), filepath.Join(w.t.TempDir(), "ledger.bundle")
+	var exported struct {
+		Genesis string `json:"genesis"`
+	}
+	w.must(json.Unmarshal([]byte(auditor.must(w.t, "audit", "export", "--out", bundle, "--format", "json")), &exported))
+	auditor.must(w.t, "audit", "verify", bundle, "--genesis", exported.Genesis)
 }
 
 // noConsent is the identifier of a consent that nobody has asked for.

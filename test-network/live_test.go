@@ -30,6 +30,10 @@ const (
 	livePortEnd  = 32000
 )
 
+// patience is how long a network may take for a step: the machine may be slow and
+// have other things to do.
+const patience = 5 * time.Minute
+
 // live is the one network that all tests of this package share. TestMain takes
 // it down.
 var live struct {
@@ -92,6 +96,7 @@ func bringUp(dir, bin string, change func(*network.Consortium)) (n *network.Netw
 			return nil, err
 		}
 		c.BasePort = port
+		c.Timeouts.Start, c.Timeouts.Ready = patience, patience
 		change(c)
 		if n, err = network.Open(c, filepath.Join(dir, strconv.Itoa(port)), bin); err != nil {
 			return nil, err

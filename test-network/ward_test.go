@@ -205,7 +205,7 @@ func (w *ward) committed(err error) {
 // settle returns when every peer has the blocks that any of them has now.
 func (w *ward) settle() {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	height := func(g *gateway.Gateway) uint64 {
 		h, err := g.Height(ctx)
