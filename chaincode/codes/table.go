@@ -79,6 +79,8 @@ func Table() []Entry {
 		{"MF-PAGE-BOOKMARK", "A bookmark belongs to another list."},
 		{"MF-PAGE-SIZE", "A page of too few or too many entries was asked for."},
 		{"MF-PATIENT-PSEUDONYM", "A patient is not enrolled under a pseudonym."},
+		{"MF-PRIVACY-BUDGET", "A private update would spend more of a data set than the task's budget, or the node's own."},
+		{"MF-PRIVACY-DATASET", "A private task is joined without a data set, another task with one, or its budget is out of bounds."},
 		{"MF-PRIVATE-COLLECTION", "There is no such collection: its custodian is no hospital of the consortium."},
 		{"MF-PRIVATE-INVALID", "Private input does not have the form it must have."},
 		{"MF-PRIVATE-READ", "The peer does not hold the private document, or the caller may not read it there."},

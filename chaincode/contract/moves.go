@@ -33,7 +33,7 @@ func (s *scene) openFirst() (*fl.Round, error) {
 	if err := moveTask(s.ctx, &s.task, fl.TaskRunning); err != nil {
 		return nil, err
 	}
-	s.round.Masters, s.round.Trainers = fl.Draw(s.task.Terms, participants, nil, s.round.Beacon)
+	s.round.Masters, s.round.Trainers = fl.Draw(s.task.Terms, participants, nil, nil, s.round.Beacon)
 	return s.open(fl.RoundTraining, fl.Progress{LastRound: 1})
 }
 
@@ -56,6 +56,10 @@ func (s *scene) openNext(progress fl.Progress) (*fl.Round, error) {
 	if err != nil {
 		return nil, err
 	}
+	spendings, err := s.spendings()
+	if err != nil {
+		return nil, err
+	}
 	previous, previousRound := last.Previous, last.PreviousRound
 	if last.Global != nil {
 		previous, previousRound = *last.Global, last.Number
@@ -63,7 +67,7 @@ func (s *scene) openNext(progress fl.Progress) (*fl.Round, error) {
 	s.now = max(s.now, last.ChangedAt)
 	beacon := fl.NextBeacon(task, last.Number, last.Beacon, state.Reveals)
 	s.round = s.newRound(last.Number+1, beacon, previous, previousRound)
-	s.round.Masters, s.round.Trainers = fl.Draw(s.task.Terms, nodes, standings, beacon)
+	s.round.Masters, s.round.Trainers = fl.Draw(s.task.Terms, nodes, standings, spendings, beacon)
 	progress.LastRound++
 	return s.open(fl.RoundTraining, progress)
 }

@@ -27,9 +27,14 @@ func TestCase08RandomPrograms(t *testing.T) {
 		chosen.Rounds = rapid.IntRange(1, 3).Draw(t, "rounds")
 		chosen.MaxFailed = rapid.IntRange(1, 3).Draw(t, "maxFailed")
 		chosen.Participation = rapid.Int64Range(600_000, fl.One).Draw(t, "participation")
+		if rapid.Bool().Draw(t, "private") {
+			chosen.Privacy = privacy()
+			chosen.Privacy.Epsilon = rapid.Int64Range(fl.One, 5*fl.One).Draw(t, "budget")
+		}
 		p := &program{T: t, seen: map[string]string{}}
 		if rapid.IntRange(0, 3).Draw(t, "from the start") == 0 {
 			p.world = newWorld(t, endorsers)
+			p.private = chosen.Privacy.On()
 			p.do(p.coordinator, "task:CreateTask", chosen)
 		} else {
 			p.world = start(t, chosen, endorsers)
@@ -260,6 +265,8 @@ func (p *program) watch() {
 		case "progress":
 			p.progress = parse[fl.Progress](p.T, []byte(value))
 		case "standing":
+		case "spending", "dataset":
+			p.spent(before, value)
 		default:
 			if existed {
 				p.T.Fatalf("%q was %s and is now %s", key, before, value)
@@ -277,6 +284,26 @@ func (p *program) watch() {
 	}
 	if p.progress.LastRound != len(p.rounds) || p.progress.Closed != closed {
 		p.T.Fatalf("the task counts %+v, there are %d rounds and %d closed", p.progress, len(p.rounds), closed)
+	}
+}
+
+// spent checks what has been spent of a node's data set: only its updates add to
+// it, and no budget is exceeded.
+func (p *program) spent(before, after string) {
+	now := parse[fl.Spending](p.T, []byte(after))
+	var was fl.Spending
+	if before != "" {
+		was = parse[fl.Spending](p.T, []byte(before))
+	}
+	updates := 0
+	for _, key := range p.ledger.Keys("\x00update\x00") {
+		if parse[fl.Update](p.T, p.ledger.State(key)).Node == now.Node {
+			updates++
+		}
+	}
+	budget := parse[fl.Task](p.T, p.ledger.State("\x00task\x00"+task+"\x00")).Privacy.Epsilon
+	if now.Epsilon <= was.Epsilon || now.Epsilon > budget || now.Updates != updates {
+		p.T.Fatalf("%s went from %+v to %+v with %d updates and a budget of %d", now.Node, was, now, updates, budget)
 	}
 }
 

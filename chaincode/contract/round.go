@@ -62,7 +62,9 @@ func (*RoundContract) OpenRound(ctx *ledger.Context, request fl.RoundRequest) (*
 }
 
 // SubmitUpdate takes a trainer's update. A digest that another trainer or an
-// earlier round has used is a copy. Caller: a trainer sampled for the round.
+// earlier round has used is a copy. In a private task it spends of the budget of
+// the trainer's data set, accepted by the masters or not: what is sent is told.
+// Caller: a trainer sampled for the round.
 func (*RoundContract) SubmitUpdate(ctx *ledger.Context, request fl.UpdateRequest) (*fl.Update, error) {
 	s, err := enterRound(ctx, "SubmitUpdate", request.Task, request.Round, aTrainer)
 	if err != nil {
@@ -94,6 +96,9 @@ func (*RoundContract) SubmitUpdate(ctx *ledger.Context, request fl.UpdateRequest
 		return nil, err
 	}
 	if err := s.claimDigest(update.Model.Digest); err != nil {
+		return nil, err
+	}
+	if err := s.charge(request.NumExamples); err != nil {
 		return nil, err
 	}
 	if err := ledger.Put(ctx, s.key(ledger.UpdateKey), update); err != nil {

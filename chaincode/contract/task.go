@@ -83,8 +83,8 @@ func (*TaskContract) JoinTask(ctx *ledger.Context, request fl.JoinRequest) (*fl.
 		return nil, err
 	}
 	if found {
-		if node.Commitment != request.Commitment || node.Recipient != request.Recipient {
-			return nil, ledger.Errorf("MF-NODE-EXISTS", "%s has joined with another commitment or recipient; go on with the first", caller.ID)
+		if node.Commitment != request.Commitment || node.Recipient != request.Recipient || node.Dataset != request.Dataset || node.Budget != request.Budget {
+			return nil, ledger.Errorf("MF-NODE-EXISTS", "%s has joined with another commitment, recipient, data set or budget; go on with the first", caller.ID)
 		}
 		return &node, emitTask(ctx, "JoinTask", task, caller)
 	}
@@ -97,7 +97,13 @@ func (*TaskContract) JoinTask(ctx *ledger.Context, request fl.JoinRequest) (*fl.
 	if err := fl.CheckRecipient(request.Recipient); err != nil {
 		return nil, err
 	}
-	node = fl.Node{ID: caller.ID, Org: caller.MSP, Commitment: request.Commitment, Recipient: request.Recipient, JoinedAt: now}
+	if err := fl.CheckDataset(task.Terms, request.Dataset, request.Budget); err != nil {
+		return nil, err
+	}
+	node = fl.Node{
+		ID: caller.ID, Org: caller.MSP, Commitment: request.Commitment, Recipient: request.Recipient, JoinedAt: now,
+		Dataset: request.Dataset, Budget: request.Budget,
+	}
 	if err := ledger.Put(ctx, ledger.NodeKey(request.Task, caller.ID), node); err != nil {
 		return nil, err
 	}
@@ -208,6 +214,11 @@ func (*TaskContract) GetTask(ctx *ledger.Context, request fl.TaskRequest) (*fl.T
 	if state.Standings, err = ledger.List[fl.Standing](ctx, ledger.Standings(request.Task)); err != nil {
 		return nil, err
 	}
+	if task.Privacy.On() {
+		if state.Spendings, err = ledger.List[fl.Spending](ctx, ledger.Spendings(request.Task)); err != nil {
+			return nil, err
+		}
+	}
 	return &state, nil
 }
 
@@ -218,6 +229,29 @@ func (*TaskContract) ListTasks(ctx *ledger.Context, request fl.ListRequest) (*fl
 		return nil, err
 	}
 	return &fl.TaskPage{Tasks: tasks, Bookmark: bookmark}, nil
+}
+
+// GetSpending gives what all private tasks have spent of a node's data set: the
+// zero value when they have spent nothing.
+func (*TaskContract) GetSpending(ctx *ledger.Context, request fl.DatasetRequest) (*fl.Spending, error) {
+	spending, _, err := ledger.Get[fl.Spending](ctx, ledger.DatasetKey(request.Node, request.Dataset))
+	if err != nil {
+		return nil, err
+	}
+	if spending.Divergences == nil {
+		spending = fl.Spending{Node: request.Node, Dataset: request.Dataset, Divergences: []fl.Micro{}}
+	}
+	return &spending, nil
+}
+
+// ListSpendings gives one page of what all private tasks have spent of every data
+// set, by node.
+func (*TaskContract) ListSpendings(ctx *ledger.Context, request fl.ListRequest) (*fl.SpendingPage, error) {
+	spendings, bookmark, err := ledger.Page[fl.Spending](ctx, ledger.Datasets(), request.PageSize, request.Bookmark)
+	if err != nil {
+		return nil, err
+	}
+	return &fl.SpendingPage{Spendings: spendings, Bookmark: bookmark}, nil
 }
 
 // GetTaskHistory gives every committed value of a task's document.

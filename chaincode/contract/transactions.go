@@ -18,14 +18,16 @@ func Transactions() []Transaction {
 func roundTransactions() []Transaction {
 	return []Transaction{
 		{taskContract, "CreateTask", false, "Creates a task with terms that never change. Caller: a coordinator. Refused when the numbers can't hold the task's f."},
-		{taskContract, "JoinTask", false, "Enters the caller as a node of a task, with the commitment to its beacon salt and the age recipient that weights are encrypted to. Caller: a trainer."},
+		{taskContract, "JoinTask", false, "Enters the caller as a node of a task, with the commitment to its beacon salt and the age recipient that weights are encrypted to; for a private task with its data set and a budget of its own. Caller: a trainer."},
 		{taskContract, "StartTask", false, "Ends joining and brings the first model encrypted to all nodes: from now on they reveal their salts. Caller: the coordinator who created the task."},
 		{taskContract, "RevealSalt", false, "Opens the commitment a node made when it joined; round 1's beacon is made of all of them. Caller: a joined node."},
 		{taskContract, "GetTask", true, "Gives a task with its nodes, revealed salts, standings and how far it has come."},
 		{taskContract, "ListTasks", true, "Gives one page of all tasks, in the order of their names."},
+		{taskContract, "GetSpending", true, "Gives what all private tasks have spent of a node's data set: Rényi divergences and ε."},
+		{taskContract, "ListSpendings", true, "Gives one page of what all private tasks have spent of every data set, by node."},
 		{taskContract, "GetTaskHistory", true, "Gives every committed value of a task's document, oldest first."},
 		{roundContract, "OpenRound", false, "Opens the next round: makes its beacon and draws its masters and trainers. The first round also starts the task running. Caller: the task's coordinator or a joined node."},
-		{roundContract, "SubmitUpdate", false, "Submits the caller's update: CID, digest and number of examples. Caller: a trainer sampled for the round."},
+		{roundContract, "SubmitUpdate", false, "Submits the caller's update: CID, digest and number of examples. In a private task it spends of its data set's budget. Caller: a trainer sampled for the round."},
 		{roundContract, "CloseTraining", false, "Moves the round on to scoring when all updates are in or, after the deadline, the task's quorum of them; else fails it after the deadline. Caller: the task's coordinator or a joined node."},
 		{roundContract, "CommitScores", false, "Submits the caller's sealed scores. Caller: a master of the round."},
 		{roundContract, "CloseCommits", false, "Moves the round on to revealing when all masters committed or, after the deadline, 2f+1 did; else fails it after the deadline. Caller: the task's coordinator or a joined node."},

@@ -36,6 +36,7 @@ type world struct {
 	coordinator *ledgertest.Identity
 	nodes       map[string]*ledgertest.Identity // by ID
 	scores      map[string]fl.Micro             // what honest masters measure, by trainer; 900000 otherwise
+	private     bool                            // the task trains privately: nodes join with their data set
 }
 
 // nodeIDs are the default nodes: two in each hospital and one in the research centre.
@@ -115,6 +116,7 @@ func newWorld(t rapid.TB, options ...ledgertest.Option) *world {
 func start(t rapid.TB, terms fl.Terms, options ...ledgertest.Option) *world {
 	t.Helper()
 	w := newWorld(t, options...)
+	w.private = terms.Privacy.On()
 	w.do(w.coordinator, "task:CreateTask", terms)
 	for _, id := range nodeIDs() {
 		w.do(w.nodes[id], "task:JoinTask", w.join(id))
@@ -128,7 +130,11 @@ func start(t rapid.TB, terms fl.Terms, options ...ledgertest.Option) *world {
 
 // join is a node's request to join.
 func (w *world) join(id string) fl.JoinRequest {
-	return fl.JoinRequest{Task: task, Commitment: fl.SaltCommitment(task, id, secret(id)), Recipient: recipient}
+	request := fl.JoinRequest{Task: task, Commitment: fl.SaltCommitment(task, id, secret(id)), Recipient: recipient}
+	if w.private {
+		request.Dataset = secret("data set of ", id)
+	}
+	return request
 }
 
 // salt is a node's request to reveal its salt.

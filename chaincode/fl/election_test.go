@@ -198,13 +198,28 @@ func TestDrawKeepsMastersFromTraining(t *testing.T) {
 			}
 		}
 		terms := fl.Terms{Masters: rapid.IntRange(2, 5).Draw(t, "m"), Participation: rapid.Int64Range(1, fl.One).Draw(t, "p"), BaseWeight: 500_000}
-		masters, trainers := fl.Draw(terms, nodes, standings, beacon(1))
+		var spendings []fl.Spending
+		for _, node := range nodes {
+			if rapid.IntRange(0, 3).Draw(t, "spent") == 0 {
+				spendings = append(spendings, fl.Spending{Node: node.ID, Exhausted: rapid.Bool().Draw(t, "exhausted")})
+			}
+		}
+		masters, trainers := fl.Draw(terms, nodes, standings, spendings, beacon(1))
+		left := 0
+		for _, node := range nodes {
+			if !slices.Contains(masters, node.ID) && !fl.SpendingOf(spendings, node.ID).Exhausted {
+				left++
+			}
+		}
 		for _, trainer := range trainers {
+			if fl.SpendingOf(spendings, trainer).Exhausted {
+				t.Fatalf("%s trains, whose budget is spent", trainer)
+			}
 			if slices.Contains(masters, trainer) {
 				t.Fatalf("%s scores and trains", trainer)
 			}
 		}
-		if want := fl.SampleSize(len(nodes)-len(masters), terms.Participation); len(trainers) != want {
+		if want := fl.SampleSize(left, terms.Participation); len(trainers) != want {
 			t.Fatalf("%d trainers, want %d", len(trainers), want)
 		}
 	})
@@ -235,7 +250,7 @@ func TestDrawsArePinned(t *testing.T) {
 	if want := "01d3aa4ded3e4f66f71bac7a06c184a37641a11caa27cdf2375351ca62931f7b"; next != want {
 		t.Errorf("the next beacon is %s, want %s", next, want)
 	}
-	masters, trainers := fl.Draw(fl.Terms{Masters: 4, Participation: 500_000, BaseWeight: 500_000}, nodes, nil, first)
+	masters, trainers := fl.Draw(fl.Terms{Masters: 4, Participation: 500_000, BaseWeight: 500_000}, nodes, nil, nil, first)
 	if got, want := fmt.Sprint(masters, trainers), "[A/1 B/1 E/1 C/2] [A/2 B/2 D/1]"; got != want {
 		t.Errorf("drawn %s, want %s", got, want)
 	}

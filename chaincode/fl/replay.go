@@ -19,6 +19,7 @@ type Replayed struct {
 	Global         *ModelRef // nil unless the round closed
 	Attestations   int
 	Standings      []Standing // after the round, of all nodes that have one, sorted by node
+	Spendings      []Spending // after the round, of a private task; sorted by node
 }
 
 // Difference is a place where the ledger is not what the rules make of it.
@@ -57,15 +58,17 @@ func Replay(state TaskState, rounds []RoundState) []Replayed {
 		next.Round = i + 1
 		next.Masters, next.Trainers = []string{}, []string{}
 		if CheckNodes(task.Terms, nodes) == nil {
-			next.Masters, next.Trainers = Draw(task.Terms, nodes, next.Standings, next.Beacon)
+			next.Masters, next.Trainers = Draw(task.Terms, nodes, next.Standings, next.Spendings, next.Beacon)
 		}
 		done := replayRound(task, next, round)
+		done.Spendings = ReplaySpendings(task.Terms, nodes, next.Spendings, round.Updates)
 		replayed = append(replayed, done)
 		next = Replayed{
 			Beacon:        NextBeacon(task.Terms.Task, done.Round, done.Beacon, round.Reveals),
 			Previous:      done.Previous,
 			PreviousRound: done.PreviousRound,
 			Standings:     done.Standings,
+			Spendings:     done.Spendings,
 		}
 		if done.Global != nil {
 			next.Previous, next.PreviousRound = *done.Global, done.Round
@@ -98,6 +101,28 @@ func replayRound(task Task, drawn Replayed, state RoundState) Replayed {
 	return done
 }
 
+// ReplaySpendings adds what a round's updates spent to what the task had spent
+// before; nil for a task that does not train privately. Whether a node kept to a budget of its own over all tasks can't be seen
+// from one.
+func ReplaySpendings(terms Terms, nodes []Node, spendings []Spending, updates []Update) []Spending {
+	if !terms.Privacy.On() {
+		return nil
+	}
+	for _, update := range updates {
+		i := slices.IndexFunc(nodes, func(n Node) bool { return n.ID == update.Node })
+		if i < 0 {
+			continue // the draw does not have it either
+		}
+		node := nodes[i]
+		node.Budget = 0
+		task, _, err := Charge(terms, node, SpendingOf(spendings, node.ID), Spending{}, update.NumExamples)
+		if err == nil {
+			spendings = UpdateSpendings(spendings, task)
+		}
+	}
+	return spendings
+}
+
 // cameToTally tells whether a round's tally was taken, with or without success.
 func cameToTally(round Round) bool {
 	switch round.Phase {
@@ -125,14 +150,18 @@ func Differences(state TaskState, rounds []RoundState) []Difference {
 	}
 	found.compare(0, "first", state.Task.First.Digest, state.Task.Initial.Digest)
 	standings, closed := []Standing{}, 0
+	var spendings []Spending
 	for i, replayed := range Replay(state, rounds) {
 		found.compareRound(replayed, rounds[i])
-		standings = replayed.Standings
+		standings, spendings = replayed.Standings, replayed.Spendings
 		if replayed.Global != nil {
 			closed++
 		}
 	}
 	found.compare(0, "standings", state.Standings, standings)
+	if len(state.Spendings) > 0 || len(spendings) > 0 {
+		found.compare(0, "spendings", state.Spendings, spendings)
+	}
 	found.compare(0, "last_round", state.LastRound, len(rounds))
 	found.compare(0, "closed", state.Closed, closed)
 	return found.list

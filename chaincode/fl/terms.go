@@ -26,7 +26,7 @@ func CheckTerms(t Terms) error {
 // CheckNumbers is CheckTerms without the references that only a task on a ledger
 // has: its first model and its coordinator's recipient.
 func CheckNumbers(t Terms) error {
-	for _, check := range []func(Terms) error{checkNames, checkShape, checkTraining, checkScoring, checkFaults, checkRounds, checkDeadlines} {
+	for _, check := range []func(Terms) error{checkNames, checkShape, checkTraining, checkScoring, checkFaults, checkRounds, checkDeadlines, checkPrivacy} {
 		if err := check(t); err != nil {
 			return err
 		}

@@ -30,8 +30,18 @@ func validTerms() fl.Terms {
 	}
 }
 
+// privacy is that of a private task.
+func privacy() fl.Privacy {
+	return fl.Privacy{NoiseMultiplier: 1_100_000, ClippingNorm: fl.One, InverseDelta: 100_000, Epsilon: 8 * fl.One}
+}
+
 func TestValidTermsPass(t *testing.T) {
-	if err := fl.CheckTerms(validTerms()); err != nil {
+	terms := validTerms()
+	if err := fl.CheckTerms(terms); err != nil {
+		t.Error(err)
+	}
+	terms.Privacy = privacy()
+	if err := fl.CheckTerms(terms); err != nil {
 		t.Error(err)
 	}
 }
@@ -82,6 +92,12 @@ func TestTermsOutOfBoundsAreRefused(t *testing.T) {
 		{"digest", "MF-MODEL-DIGEST", func(t *fl.Terms) { t.Initial.Digest = "" }},
 		{"size", "MF-MODEL-SIZE", func(t *fl.Terms) { t.Initial.Size = 0 }},
 		{"recipient", "MF-RECIPIENT-INVALID", func(t *fl.Terms) { t.Recipient = "" }},
+		{"noise", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Privacy = privacy(); t.Privacy.NoiseMultiplier = 99_999 }},
+		{"noise above", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Privacy = privacy(); t.Privacy.NoiseMultiplier = 1 << 62 }},
+		{"clipping norm", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Privacy = privacy(); t.Privacy.ClippingNorm = 0 }},
+		{"delta of one", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Privacy = privacy(); t.Privacy.InverseDelta = 1 }},
+		{"delta below", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Privacy = privacy(); t.Privacy.InverseDelta = -1 }},
+		{"epsilon", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Privacy = privacy(); t.Privacy.Epsilon = 0 }},
 	} {
 		terms := validTerms()
 		c.spoil(&terms)

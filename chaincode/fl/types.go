@@ -105,8 +105,9 @@ type Terms struct {
 	Rounds        int           `json:"rounds"`        // R: rounds to close
 	MaxFailed     int           `json:"max_failed"`    // rounds that may fail in a row before the task fails
 	Deadlines     Deadlines     `json:"deadlines"`
-	Initial       ModelRef      `json:"initial"`   // the first global model
-	Recipient     string        `json:"recipient"` // coordinator's age X25519 recipient
+	Initial       ModelRef      `json:"initial"`                               // the first global model
+	Recipient     string        `json:"recipient"`                             // coordinator's age X25519 recipient
+	Privacy       Privacy       `json:"privacy,omitzero" metadata:",optional"` // of the local training; left out for none
 }
 
 // Task is a federated job on the ledger.
@@ -130,6 +131,8 @@ type Node struct {
 	Commitment string `json:"commitment"` // SHA-256 of the beacon salt, see SaltCommitment
 	Recipient  string `json:"recipient"`  // age X25519 recipient: weights are encrypted to every node
 	JoinedAt   int64  `json:"joined_at"`
+	Dataset    string `json:"dataset,omitempty" metadata:",optional"` // of a private task: salted digest of the name of what the node trains on
+	Budget     Micro  `json:"budget,omitempty" metadata:",optional"`  // of a private task: the most ε that all tasks may spend of Dataset; 0 for no such limit
 }
 
 // BeaconSalt is the salt a node committed to when it joined, revealed. Round 1's
@@ -251,11 +254,12 @@ type RoundState struct {
 // TaskState is a task with its nodes and how far it has come.
 type TaskState struct {
 	Task      Task         `json:"task"`
-	Nodes     []Node       `json:"nodes"`      // sorted by ID
-	Salts     []BeaconSalt `json:"salts"`      // beacon salts revealed, sorted by node
-	Standings []Standing   `json:"standings"`  // sorted by node; a node without one has the task's base weight
-	LastRound int          `json:"last_round"` // number of the newest round, 0 when none is open
-	Closed    int          `json:"closed"`     // rounds closed
+	Nodes     []Node       `json:"nodes"`                                    // sorted by ID
+	Salts     []BeaconSalt `json:"salts"`                                    // beacon salts revealed, sorted by node
+	Standings []Standing   `json:"standings"`                                // sorted by node; a node without one has the task's base weight
+	LastRound int          `json:"last_round"`                               // number of the newest round, 0 when none is open
+	Closed    int          `json:"closed"`                                   // rounds closed
+	Spendings []Spending   `json:"spendings,omitempty" metadata:",optional"` // of a private task: what it has spent of the nodes' data sets, sorted by node
 }
 
 // LineageStep is one link of a global model's ancestry: the model, who trained
@@ -306,6 +310,18 @@ type (
 		Task       string `json:"task"`
 		Commitment string `json:"commitment"`
 		Recipient  string `json:"recipient"`
+		Dataset    string `json:"dataset,omitempty" metadata:",optional"` // see Node
+		Budget     Micro  `json:"budget,omitempty" metadata:",optional"`  // see Node
+	}
+	// DatasetRequest names a node's data set.
+	DatasetRequest struct {
+		Node    string `json:"node"`
+		Dataset string `json:"dataset"`
+	}
+	// SpendingPage is one page of what all tasks have spent of data sets.
+	SpendingPage struct {
+		Spendings []Spending `json:"spendings"`
+		Bookmark  string     `json:"bookmark"` // "" on the last page
 	}
 	// RevealSaltRequest opens the commitment made on joining.
 	RevealSaltRequest struct {

@@ -23,6 +23,8 @@ import (
 //	salt/<task>/<node>                 SaltKey          fl.BeaconSalt      RevealSalt, by the node itself
 //	standing/<task>/<node>             StandingKey      fl.Standing        the tally, and rounds that fail for silent masters
 //	digest/<task>/<digest>             DigestKey        fl.DigestUse       the first use of a digest: CreateTask, SubmitUpdate, CloseRound
+//	spending/<task>/<node>             SpendingKey      fl.Spending        SubmitUpdate of a private task, by the trainer itself
+//	dataset/<node>/<dataset>           DatasetKey       fl.Spending        the same, over all tasks
 //	round/<task>/<round>               RoundKey         fl.Round           OpenRound and moves of the round's phase
 //	update/<task>/<round>/<node>       UpdateKey        fl.Update          SubmitUpdate, by the trainer itself
 //	commitment/<task>/<round>/<node>   CommitmentKey    fl.ScoreCommitment CommitScores, by the master itself
@@ -71,6 +73,18 @@ func Standings(task string) Prefix { return prefix("standing", task) }
 
 // DigestKey names the first use of a digest in a task.
 func DigestKey(task, digest string) Key { return key("digest", task, digest) }
+
+// SpendingKey names what a private task has spent of a node's data set.
+func SpendingKey(task, node string) Key { return key("spending", task, node) }
+
+// Spendings names all that a private task has spent.
+func Spendings(task string) Prefix { return prefix("spending", task) }
+
+// DatasetKey names what all private tasks have spent of a node's data set.
+func DatasetKey(node, dataset string) Key { return key("dataset", node, dataset) }
+
+// Datasets names what has been spent of all data sets.
+func Datasets() Prefix { return prefix("dataset") }
 
 // RoundKey names a round.
 func RoundKey(task string, round int) Key { return key("round", task, number(round)) }

@@ -184,7 +184,7 @@ func numbered(object string) ([]bool, bool) {
 	switch object {
 	case "task", "progress", "record", "consent", "negotiation", "revocation", "access", "erasure-members":
 		return []bool{false}, true
-	case "node", "salt", "standing", "digest", "record-patient", "record-custodian", "erasure",
+	case "node", "salt", "standing", "digest", "spending", "dataset", "record-patient", "record-custodian", "erasure",
 		"consent-patient", "consent-grantee", "consent-record":
 		return []bool{false, false}, true
 	case "recipient":

@@ -77,7 +77,10 @@ func (d documents) task(task fl.Task) (fl.TaskState, error) {
 	if state.Salts, err = list[fl.BeaconSalt](d, "salt", task.Task); err != nil {
 		return state, err
 	}
-	state.Standings, err = list[fl.Standing](d, "standing", task.Task)
+	if state.Standings, err = list[fl.Standing](d, "standing", task.Task); err != nil {
+		return state, err
+	}
+	state.Spendings, err = list[fl.Spending](d, "spending", task.Task)
 	return state, err
 }
 

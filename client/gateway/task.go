@@ -63,6 +63,12 @@ func (c Contracts) ListTasks(ctx context.Context, bookmark string, pageSize int)
 	return evaluate[fl.TaskPage](ctx, c, "task:ListTasks", fl.ListRequest{Bookmark: bookmark, PageSize: pageSize})
 }
 
+// ListSpendings gives one page of what all private tasks have spent of data sets,
+// paged as ListTasks.
+func (c Contracts) ListSpendings(ctx context.Context, bookmark string, pageSize int) (fl.SpendingPage, error) {
+	return evaluate[fl.SpendingPage](ctx, c, "task:ListSpendings", fl.ListRequest{Bookmark: bookmark, PageSize: pageSize})
+}
+
 // GetTaskHistory gives every committed value of a task's document, oldest first.
 func (c Contracts) GetTaskHistory(ctx context.Context, task string) ([]fl.HistoryEntry, error) {
 	return evaluate[[]fl.HistoryEntry](ctx, c, "task:GetTaskHistory", fl.TaskRequest{Task: task})

@@ -20,6 +20,7 @@ func (n *Node) aggregate(ctx context.Context, v View, a Action) error {
 		return err
 	}
 	if a.Kind == Attest {
+		n.attests = global.Digest()
 		return n.submit(ctx, a, "round:AttestGlobal", fl.AttestRequest{Task: n.Task, Round: a.Round, Digest: global.Digest()})
 	}
 	ref, err := n.store(ctx, v, a, global)
@@ -110,7 +111,8 @@ func (n *Node) attend(ctx context.Context, v View) {
 		n.background.Go(func() { n.report(ctx, v, ref, made) })
 	}
 	store, pins := n.Store.(pinner)
-	if pins && made > n.pinned && made == v.Round.Round.Number && v.attested(Me{ID: n.ID}) == ref.Digest {
+	attested := n.attests == ref.Digest || made == v.Round.Round.Number && v.attested(Me{ID: n.ID}) == ref.Digest
+	if pins && made > n.pinned && attested {
 		n.pinned = made
 		n.background.Go(func() {
 			if err := store.Pin(ctx, ref.CID); err != nil && ctx.Err() == nil {

@@ -14,6 +14,7 @@ import (
 // same arguments give the same bytes.
 type Learner interface {
 	Train(ctx context.Context, spec model.Spec, start *weights.Weights, data dataset.Split, o model.TrainOptions) (*weights.Weights, error)
+	TrainPrivately(ctx context.Context, spec model.Spec, start *weights.Weights, data dataset.Split, o model.TrainOptions, p model.PrivateOptions) (*weights.Weights, error)
 	Evaluate(ctx context.Context, spec model.Spec, w *weights.Weights, data dataset.Split) (metrics.Result, error)
 	Aggregate(strategy string, previous *weights.Weights, updates []fed.Update) (*weights.Weights, error)
 }
@@ -24,6 +25,11 @@ type Local struct{}
 // Train is model.Train.
 func (Local) Train(ctx context.Context, spec model.Spec, start *weights.Weights, data dataset.Split, o model.TrainOptions) (*weights.Weights, error) {
 	return model.Train(ctx, spec, start, data, o)
+}
+
+// TrainPrivately is model.TrainPrivately.
+func (Local) TrainPrivately(ctx context.Context, spec model.Spec, start *weights.Weights, data dataset.Split, o model.TrainOptions, p model.PrivateOptions) (*weights.Weights, error) {
+	return model.TrainPrivately(ctx, spec, start, data, o, p)
 }
 
 // Evaluate is model.Evaluate.

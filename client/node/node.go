@@ -13,6 +13,7 @@
 //
 //	MF-NODE-CONFIG    something that a node needs is missing
 //	MF-NODE-ROLE      a coordinator's identity that did not create the task
+//	MF-NODE-DATASET   the data set or its budget is not what the node joined with
 //	MF-NODE-KEY       the age key is not the one the node joined with
 //	MF-NODE-LATE      the task has started without this node
 //	MF-NODE-SEALED    the scores measured now are not those sealed before
@@ -81,6 +82,8 @@ type Config struct {
 	Train       dataset.Split // what this node trains on, and scores on besides Validation
 	Validation  dataset.Split // scored besides Train when this node is a master
 	Test        dataset.Split // coordinator: what each global model is measured on for the journal; may be empty
+	Dataset     string        // name of what Train is a share of, for a private task's account of it; "" for the task's data label
+	Budget      fl.Micro      // most ε, in millionths, that all private tasks together may spend of Dataset; 0 for no such limit
 	Journal     io.Writer     // a line of JSON for each Span; nil for none
 	Log         *slog.Logger
 	Stagger     time.Duration    // how long a node waits for the one before it to move a phase; 0 for 2 s
@@ -100,8 +103,9 @@ type Node struct {
 	running    running // the step that an event may make pointless
 	local      dataset.Split
 	made       made
-	measured   int // round whose global model has been measured on Test
-	pinned     int // round whose global model has been pinned
+	attests    string // digest this node attested last; it may look again only when the next round is open
+	measured   int    // round whose global model has been measured on Test
+	pinned     int    // round whose global model has been pinned
 	background sync.WaitGroup
 }
 

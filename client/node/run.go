@@ -48,9 +48,14 @@ func (n *Node) check(ctx context.Context) error {
 	if creator := view.Task.Task.Creator; n.Coordinator && creator != n.ID {
 		return codes.Errorf("MF-NODE-ROLE", "%s is no coordinator of task %s, %s is; run the node of that identity, or a trainer's", n.ID, n.Task, creator)
 	}
+	terms := view.Task.Task.Terms
 	for _, node := range view.Task.Nodes {
-		if node.ID == n.ID && node.Recipient != n.Identity.Recipient() {
+		switch {
+		case node.ID != n.ID:
+		case node.Recipient != n.Identity.Recipient():
 			return codes.Errorf("MF-NODE-KEY", "%s joined task %s with another age key, and can't open what is encrypted to that; restore the key file it had", n.ID, n.Task)
+		case node.Dataset != n.dataset(terms) || node.Budget != n.budget(terms):
+			return codes.Errorf("MF-NODE-DATASET", "%s joined the private task %s with another data set or budget, and the ledger keeps account of that; run it with those", n.ID, n.Task)
 		}
 	}
 	if store, can := n.Store.(checker); can {

@@ -14,16 +14,32 @@ const (
 	scoreSalt  = "score"  // seals its scores of a round
 )
 
-// salt is 32 bytes that only this node can know and that it can always make
-// again: HMAC-SHA256 under a secret of its identity. Each field goes in with its
-// length, so that no two sets of fields are one.
+// salt is 32 bytes, in hexadecimal, that only this node can know and that it can
+// always make again.
 func (n *Node) salt(purpose string, round int) string {
-	mac := hmac.New(sha256.New, n.Identity.Secret("salt"))
-	for _, field := range []string{purpose, n.Task, strconv.Itoa(round), n.ID} {
+	return n.derive("salt", purpose, n.Task, strconv.Itoa(round))
+}
+
+// noise is what sampling and noise of a private training are drawn from in a round:
+// another secret, which no salt that is revealed tells anything of.
+func (n *Node) noise(round int) []byte {
+	return n.mac("noise", n.Task, strconv.Itoa(round))
+}
+
+func (n *Node) derive(secret string, fields ...string) string {
+	return hex.EncodeToString(n.mac(secret, fields...))
+}
+
+// mac is HMAC-SHA256 of the fields and this node's ID under a secret of its
+// identity. Each field goes in with its length, so that no two sets of fields are
+// one.
+func (n *Node) mac(secret string, fields ...string) []byte {
+	mac := hmac.New(sha256.New, n.Identity.Secret(secret))
+	for _, field := range append(fields, n.ID) {
 		mac.Write(binary.BigEndian.AppendUint32(nil, uint32(len(field))))
 		mac.Write([]byte(field))
 	}
-	return hex.EncodeToString(mac.Sum(nil))
+	return mac.Sum(nil)
 }
 
 // trainingSeed mixes the task's seed with round and node, so that nodes and

@@ -15,7 +15,11 @@ import (
 func (n *Node) perform(ctx context.Context, v View, a Action) error {
 	switch a.Kind {
 	case Join:
-		request := fl.JoinRequest{Task: n.Task, Recipient: n.Identity.Recipient(), Commitment: fl.SaltCommitment(n.Task, n.ID, n.salt(beaconSalt, 0))}
+		terms := v.Task.Task.Terms
+		request := fl.JoinRequest{
+			Task: n.Task, Recipient: n.Identity.Recipient(), Commitment: fl.SaltCommitment(n.Task, n.ID, n.salt(beaconSalt, 0)),
+			Dataset: n.dataset(terms), Budget: n.budget(terms),
+		}
 		return n.submit(ctx, a, "task:JoinTask", request)
 	case Start:
 		return n.start(ctx, v, a)
@@ -99,6 +103,9 @@ func (n *Node) train(ctx context.Context, v View, a Action) error {
 		return made.failed
 	}
 	if made.trained == nil {
+		if err := n.afford(ctx, v); err != nil {
+			return err
+		}
 		start, err := n.global(ctx, v.Task, v.Round.Round.Previous, v.Round.Round.PreviousRound, a.Round)
 		if err != nil {
 			return err
@@ -126,14 +133,18 @@ func (n *Node) fit(ctx context.Context, terms fl.Terms, start *weights.Weights, 
 	if err != nil {
 		return nil, err
 	}
-	return n.Learner.Train(ctx, Spec(terms), fed.Model(start), n.Train, model.TrainOptions{
+	options := model.TrainOptions{
 		Epochs:       terms.Training.Epochs,
 		BatchSize:    terms.Training.BatchSize,
 		LearningRate: float64(terms.Training.LearningRate) / float64(fl.One),
 		Momentum:     float64(terms.Training.Momentum) / float64(fl.One),
 		ProximalMu:   strategy.ProximalMu(),
 		Seed:         trainingSeed(terms.Training.Seed, round, n.ID),
-	})
+	}
+	if terms.Privacy.On() {
+		return n.Learner.TrainPrivately(ctx, Spec(terms), fed.Model(start), n.Train, options, PrivateOptions(terms.Privacy, n.noise(round)))
+	}
+	return n.Learner.Train(ctx, Spec(terms), fed.Model(start), n.Train, options)
 }
 
 // store puts what a step made into IPFS, once a round.

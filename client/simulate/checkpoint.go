@@ -45,6 +45,9 @@ func Resume(settings Settings, data *dataset.Data, from Checkpoint) (*Simulation
 		return nil, codes.Errorf("MF-SIMULATE-CHECKPOINT", "the checkpoint's global model can't be used: %v; begin anew with another checkpoint file", err)
 	}
 	s.global, s.standings, s.rounds = global, from.Standings, from.Rounds
+	for _, round := range s.rounds {
+		s.spendings = fl.ReplaySpendings(s.terms, s.nodes, s.spendings, round.Updates)
+	}
 	if err := s.replay(); err != nil {
 		return nil, err
 	}

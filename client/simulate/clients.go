@@ -62,16 +62,49 @@ func (s Settings) trainingSeed(id string, round int) int64 {
 	return int64(binary.BigEndian.Uint64(sum[:8]) >> 1)
 }
 
+// noise is what a client's private training of a round draws from. In a simulation
+// the seed gives it: whoever knows the seed can take the noise away again.
+func (s Settings) noise(id string, round int) []byte {
+	sum := sha256.Sum256(fmt.Appendf(nil, "medfed/simulate/noise/1/%d/%d/%s", s.Seed, round, id))
+	return sum[:]
+}
+
+// dataset names a client's examples in the account of what is spent.
+func (s Settings) dataset(id string) string {
+	if !s.Privacy.On() {
+		return ""
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "medfed/simulate/dataset/1/%d/%s", s.Seed, id))
+	return hex.EncodeToString(sum[:])
+}
+
+// affords tells whether a client has budget for another update.
+func (s *Simulation) affords(c *client) bool {
+	if !s.settings.Privacy.On() {
+		return true
+	}
+	spent := fl.SpendingOf(s.spendings, c.id)
+	_, _, err := fl.Charge(s.terms, fl.Node{ID: c.id, Dataset: s.settings.dataset(c.id)}, spent, spent, int64(c.data.Len()))
+	return err == nil
+}
+
 // train is a client's update from the global model.
 func (s *Simulation) train(ctx context.Context, c *client, round int, start *weights.Weights) (*weights.Weights, error) {
-	w, err := model.Train(ctx, s.spec, start, c.data, model.TrainOptions{
+	options := model.TrainOptions{
 		Epochs:       s.settings.Epochs,
 		BatchSize:    s.settings.BatchSize,
 		LearningRate: float64(s.settings.LearningRate) / float64(fl.One),
 		Momentum:     float64(s.settings.Momentum) / float64(fl.One),
 		ProximalMu:   s.strategy.ProximalMu(),
 		Seed:         s.settings.trainingSeed(c.id, round),
-	})
+	}
+	var w *weights.Weights
+	var err error
+	if s.settings.Privacy.On() {
+		w, err = model.TrainPrivately(ctx, s.spec, start, c.data, options, node.PrivateOptions(s.settings.Privacy, s.settings.noise(c.id, round)))
+	} else {
+		w, err = model.Train(ctx, s.spec, start, c.data, options)
+	}
 	if err == nil && c.poisoned {
 		s.settings.Poison.spoil(start, w)
 	}

@@ -139,7 +139,7 @@ func (r *Report) HTML() ([]byte, error) {
 		Plot                 template.HTML
 		Columns              []string
 		Rows                 [][]string
-	}{Title: r.title(), Test: r.Test != nil, Phase: r.Phase, Plot: template.HTML(svg), Columns: columns()[:12]}
+	}{Title: r.title(), Test: r.Test != nil, Phase: r.Phase, Plot: template.HTML(svg), Columns: r.columns()[:12]}
 	if r.Test != nil {
 		content.AUC, content.Accuracy = strconv.FormatFloat(r.Test.AUC, 'f', 4, 64), strconv.FormatFloat(r.Test.Accuracy, 'f', 4, 64)
 	}

@@ -48,6 +48,7 @@ type Settings struct {
 	BaseWeight    fl.Micro         `json:"base_weight"`
 	MaxFailed     int              `json:"max_failed"` // rounds that may fail in a row
 	Poison        Poison           `json:"poison"`
+	Privacy       fl.Privacy       `json:"privacy,omitzero"` // of the local training; left out for none
 	Seed          int64            `json:"seed"`
 	Curve         string           `json:"curve"` // split that every round's global model is measured on
 
@@ -134,7 +135,7 @@ func (s Settings) terms(data *dataset.Data) fl.Terms {
 		Training: fl.Training{Epochs: s.Epochs, BatchSize: s.BatchSize, LearningRate: s.LearningRate, Momentum: s.Momentum, Seed: s.Seed},
 		Strategy: s.Strategy, Metric: s.Metric, ThresholdKind: s.ThresholdKind, Threshold: s.Threshold,
 		F: s.F, Masters: s.Masters, Participation: s.Participation, MinUpdates: 1, MaxExamples: fl.MaxExamples,
-		BaseWeight: s.BaseWeight, Rounds: s.Rounds, MaxFailed: s.MaxFailed,
+		BaseWeight: s.BaseWeight, Rounds: s.Rounds, MaxFailed: s.MaxFailed, Privacy: s.Privacy,
 		Deadlines: fl.Deadlines{Starting: 1, Training: 1, Committing: 1, Revealing: 1, Aggregating: 1},
 	}
 }

@@ -19,6 +19,7 @@ import (
 // and what its global model was measured to be.
 type Round struct {
 	fl.RoundState
+	Epsilon fl.Micro        `json:"epsilon,omitempty"` // of private training: the most that has been spent of a client's examples so far
 	Metrics *metrics.Result `json:"metrics,omitempty"` // of the global model on the curve's split; nil when it failed or there is no curve
 }
 
@@ -31,9 +32,10 @@ type Report struct {
 	Phase     fl.TaskPhase    `json:"phase"`    // completed or failed
 	Poisoned  []string        `json:"poisoned"` // the dishonest clients
 	Rounds    []Round         `json:"rounds"`
-	Digest    string          `json:"digest"`         // of the last global model
-	Test      *metrics.Result `json:"test,omitempty"` // of the last global model on the test split
-	Seconds   float64         `json:"seconds"`        // that this run took, without loading the data
+	Spendings []fl.Spending   `json:"spendings,omitempty"` // of private training, by client
+	Digest    string          `json:"digest"`              // of the last global model
+	Test      *metrics.Result `json:"test,omitempty"`      // of the last global model on the test split
+	Seconds   float64         `json:"seconds"`             // that this run took, without loading the data
 }
 
 // Hooks hear how a simulation comes along. Each may be nil.
@@ -58,6 +60,7 @@ type Simulation struct {
 
 	global    *weights.Weights
 	standings []fl.Standing
+	spendings []fl.Spending
 	rounds    []Round
 }
 
@@ -77,7 +80,7 @@ func New(settings Settings, data *dataset.Data) (*Simulation, error) {
 	}
 	for _, c := range s.clients {
 		salt := settings.salt(c.id, 0)
-		s.nodes = append(s.nodes, fl.Node{ID: c.id, Org: fl.OrgOf(c.id), Commitment: fl.SaltCommitment(task, c.id, salt)})
+		s.nodes = append(s.nodes, fl.Node{ID: c.id, Org: fl.OrgOf(c.id), Commitment: fl.SaltCommitment(task, c.id, salt), Dataset: settings.dataset(c.id)})
 		s.salts = append(s.salts, fl.BeaconSalt{Node: c.id, Salt: salt})
 	}
 	s.global, err = model.Initial(s.spec, settings.Seed)
@@ -106,7 +109,7 @@ func (s *Simulation) Run(ctx context.Context, hooks Hooks) (*Report, error) {
 	}
 	report := &Report{
 		Settings: s.settings, Data: s.data.Name, SHA256: s.data.SHA256, Synthetic: s.data.Synthetic,
-		Phase: s.phase(), Poisoned: []string{}, Rounds: s.rounds, Digest: s.global.Digest(),
+		Phase: s.phase(), Poisoned: []string{}, Rounds: s.rounds, Spendings: s.spendings, Digest: s.global.Digest(),
 	}
 	for _, c := range s.clients {
 		if c.poisoned {
@@ -138,7 +141,7 @@ func (s *Simulation) State() (fl.TaskState, []fl.RoundState) {
 	}
 	state := fl.TaskState{
 		Task:  fl.Task{Terms: s.terms, Phase: s.phase(), Creator: coordinator},
-		Nodes: s.nodes, Salts: s.salts, Standings: s.standings, LastRound: len(rounds), Closed: closed,
+		Nodes: s.nodes, Salts: s.salts, Standings: s.standings, Spendings: s.spendings, LastRound: len(rounds), Closed: closed,
 	}
 	first, err := model.Initial(s.spec, s.settings.Seed)
 	if err == nil {
@@ -181,7 +184,7 @@ func (s *Simulation) open() fl.RoundState {
 			made = n
 		}
 	}
-	masters, trainers := fl.Draw(s.terms, s.nodes, s.standings, beacon)
+	masters, trainers := fl.Draw(s.terms, s.nodes, s.standings, s.spendings, beacon)
 	return fl.RoundState{
 		Round: fl.Round{
 			Task: task, Number: len(s.rounds) + 1, Beacon: beacon, Masters: masters, Trainers: trainers,
@@ -199,8 +202,9 @@ func (s *Simulation) play(ctx context.Context, trained func(done, total int)) (R
 	if err != nil {
 		return Round{}, err
 	}
+	s.spendings = fl.ReplaySpendings(s.terms, s.nodes, s.spendings, state.Updates)
 	if len(updates) == 0 {
-		return s.fail(state, fl.RoundTraining, "no trainer has an update: their training ran into numbers that are not finite"), nil
+		return s.fail(state, fl.RoundTraining, "no trainer has an update: their training ran into numbers that are not finite, or their budgets are spent"), nil
 	}
 	if err := s.scoreAll(ctx, &state, updates); err != nil {
 		return Round{}, err
@@ -214,15 +218,28 @@ func (s *Simulation) play(ctx context.Context, trained func(done, total int)) (R
 		return s.fail(state, fl.RoundAggregating, err.Error()), nil
 	}
 	s.close(&state, global)
-	round := Round{RoundState: state}
+	round := Round{RoundState: state, Epsilon: mostSpent(s.spendings)}
 	round.Metrics, err = s.measure(ctx)
 	return round, err
 }
 
 func (s *Simulation) fail(state fl.RoundState, in fl.RoundPhase, reason string) Round {
 	state.Round.Phase, state.Round.FailedIn, state.Round.Reason = fl.RoundFailed, in, reason
-	return Round{RoundState: state}
+	return Round{RoundState: state, Epsilon: mostSpent(s.spendings)}
 }
+
+// mostSpent is the largest ε of any client.
+func mostSpent(spendings []fl.Spending) fl.Micro {
+	var most fl.Micro
+	for _, spending := range spendings {
+		most = max(most, spending.Epsilon)
+	}
+	return most
+}
+
+// Epsilon is the most that private training has spent of a client's examples, in
+// millionths.
+func (r *Report) Epsilon() fl.Micro { return mostSpent(r.Spendings) }
 
 // close makes a model the global one: proposed by the coordinator and attested by
 // every master.
@@ -238,12 +255,16 @@ func (s *Simulation) close(state *fl.RoundState, global *weights.Weights) {
 }
 
 // trainAll lets the round's trainers train, several at once. One whose training
-// runs into numbers that are not finite submits nothing.
+// runs into numbers that are not finite, or who has no budget left for it, submits
+// nothing.
 func (s *Simulation) trainAll(ctx context.Context, state *fl.RoundState, trained func(done, total int)) ([]fed.Update, error) {
 	trainers := slices.Sorted(slices.Values(state.Round.Trainers))
 	start, made := fed.Model(s.global), make([]*weights.Weights, len(trainers))
 	before, total := s.closed()*len(trainers), s.settings.Rounds*len(trainers)
 	err := inParallel(ctx, len(trainers), func(ctx context.Context, i int) error {
+		if !s.affords(s.client(trainers[i])) {
+			return nil
+		}
 		w, err := s.train(ctx, s.client(trainers[i]), state.Round.Number, start)
 		if err != nil && codes.CodeIn(err.Error()) != "MF-MODEL-DIVERGED" {
 			return fmt.Errorf("%s in round %d: %w", trainers[i], state.Round.Number, err)

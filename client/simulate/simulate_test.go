@@ -384,3 +384,78 @@ func TestFilesAreReplacedWhole(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// privately is a setting whose budget holds two updates of a client, not three.
+func privately() Settings {
+	s := few()
+	s.Rounds, s.MaxFailed, s.Masters, s.F = 4, 2, 0, 0
+	s.Privacy = fl.Privacy{NoiseMultiplier: 1_500_000, ClippingNorm: fl.One, InverseDelta: 1000, Epsilon: 100 * fl.One}
+	s.Epochs = 1
+	terms := s.terms(tiny())
+	cost := fl.Divergences(terms, 12)
+	s.Privacy.Epsilon = fl.EpsilonOf(fl.AddDivergences(cost, cost), s.Privacy.InverseDelta)
+	return s
+}
+
+func TestPrivateTrainingSpendsAndStopsAtTheBudget(t *testing.T) {
+	s := privately()
+	_, report := run(t, s)
+	if report.Phase != fl.TaskFailed || len(report.Rounds) != 4 {
+		t.Fatalf("%s after %d rounds", report.Phase, len(report.Rounds))
+	}
+	for i, round := range report.Rounds {
+		trained := i < 2
+		if (len(round.Updates) == s.Clients) != trained || (round.Round.Phase == fl.RoundClosed) != trained || round.Epsilon > s.Privacy.Epsilon {
+			t.Errorf("round %d: %d updates, %s, ε = %d of %d", i+1, len(round.Updates), round.Round.Phase, round.Epsilon, s.Privacy.Epsilon)
+		}
+	}
+	if report.Epsilon() != s.Privacy.Epsilon || len(report.Spendings) != s.Clients {
+		t.Errorf("ε is %d of %d, %d clients spent", report.Epsilon(), s.Privacy.Epsilon, len(report.Spendings))
+	}
+	table, err := report.CSV()
+	if err != nil || !strings.Contains(string(table), ",digest,epsilon\n") {
+		t.Errorf("%s, %v", table, err)
+	}
+	_, again := run(t, s)
+	if again.Digest != report.Digest {
+		t.Error("the same settings give another model")
+	}
+	s.Privacy = fl.Privacy{}
+	s.Rounds = 1
+	_, open := run(t, s)
+	if open.Rounds[0].Round.Global.Digest == report.Rounds[0].Round.Global.Digest || open.Epsilon() != 0 {
+		t.Error("training without privacy is the same, or spends")
+	}
+}
+
+func TestResumedPrivateTrainingKeepsAccount(t *testing.T) {
+	s := privately()
+	s.Masters, s.F, s.Participation = 4, 1, fl.One
+	s.ThresholdKind, s.Threshold = fl.ThresholdAbsolute, 0
+	_, want := run(t, s)
+	simulation, err := New(s, tiny())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var saved Checkpoint
+	stop := errors.New("stop")
+	_, err = simulation.Run(t.Context(), Hooks{Saved: func(c Checkpoint) error { saved = c; return stop }})
+	if !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	resumed, err := Resume(s, tiny(), saved)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := resumed.Run(t.Context(), Hooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Digest != want.Digest || !reflect.DeepEqual(got.Spendings, want.Spendings) || len(got.Spendings) == 0 {
+		t.Errorf("resumed: %s, %+v; want %s, %+v", got.Digest, got.Spendings, want.Digest, want.Spendings)
+	}
+	state, rounds := resumed.State()
+	if found := fl.Differences(state, rounds); len(found) > 0 {
+		t.Errorf("%+v", found)
+	}
+}

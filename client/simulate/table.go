@@ -10,10 +10,14 @@ import (
 	"github.com/medfed/medfed/chaincode/fl"
 )
 
-// columns of the table.
-func columns() []string {
-	return []string{"round", "phase", "trainers", "accepted", "poisoned", "poisoned_accepted", "previous_median",
+// columns of the table; of private training one more.
+func (r *Report) columns() []string {
+	columns := []string{"round", "phase", "trainers", "accepted", "poisoned", "poisoned_accepted", "previous_median",
 		"accuracy", "auc", "sensitivity", "specificity", "loss", "digest"}
+	if r.Settings.Privacy.On() {
+		columns = append(columns, "epsilon")
+	}
+	return columns
 }
 
 // CSV is the rounds as a table: a line each, with rates as decimals and empty
@@ -22,7 +26,7 @@ func columns() []string {
 func (r *Report) CSV() ([]byte, error) {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	err := w.Write(columns())
+	err := w.Write(r.columns())
 	for _, round := range r.Rounds {
 		if err == nil {
 			err = w.Write(r.row(round))
@@ -55,6 +59,9 @@ func (r *Report) row(round Round) []string {
 	}
 	if round.Round.Global != nil {
 		row[12] = round.Round.Global.Digest
+	}
+	if r.Settings.Privacy.On() {
+		row = append(row, decimal(float64(round.Epsilon)/float64(fl.One)))
 	}
 	return row
 }

@@ -23,6 +23,7 @@ type nodeFlags struct {
 	journal string
 	verbose bool
 	seeded  bool // --seed was given
+	budget  decimal
 	data    dataFlags
 }
 
@@ -50,6 +51,7 @@ and seed of the split are the task's unless flags name others.`,
 	flags.IntVar(&f.expect, "expect-nodes", 0, `coordinator: start the task once so many nodes have joined; 0 leaves that to "task start"`)
 	flags.StringVar(&f.journal, "journal", "", "file to append a line of JSON to for everything that took time")
 	flags.BoolVar(&f.verbose, "verbose", false, "log every step")
+	flags.Var(&f.budget, "dp-budget", "most ε that all private tasks together may spend of this node's data set; 0 for no limit but the tasks' own")
 	f.data.bind(flags)
 	return c
 }
@@ -68,6 +70,7 @@ func runNode(ctx context.Context, a *app, f *nodeFlags, task string) error {
 		Task:        task,
 		Coordinator: l.Identity().Role == ledger.RoleCoordinator,
 		ExpectNodes: f.expect,
+		Budget:      int64(f.budget),
 		Ledger:      l,
 		Log:         a.logger(f.verbose),
 	}
@@ -148,6 +151,7 @@ func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error
 		config.Test = data.Test
 		return nil
 	}
+	config.Dataset = data.Name
 	if config.Train, err = f.data.share(data.Train); err != nil {
 		return err
 	}

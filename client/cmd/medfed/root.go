@@ -44,7 +44,7 @@ func newRoot(a *app) *cobra.Command {
 	flags.Lookup("profile").DefValue, flags.Lookup("identity").DefValue = "", ""
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newNetwork(a), newTask(a), newNode(a), newRound(a), newModel(a), newLineage(a), newHistory(a),
-		newRecord(a), newIngest(a), newConsent(a), newAccess(a), newAudit(a), newIdentity(a), newSimulate(a), newVersion(a))
+		newRecord(a), newIngest(a), newConsent(a), newAccess(a), newAudit(a), newIdentity(a), newPrivacy(a), newSimulate(a), newVersion(a))
 	for _, command := range root.Commands() {
 		checkArguments(command)
 	}

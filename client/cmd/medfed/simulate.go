@@ -28,6 +28,7 @@ type simulateFlags struct {
 	baseWeight    decimal
 	poisonShare   decimal
 	poison        string
+	privacy       privacy
 	metric        choice
 	thresholdKind choice
 	curve         choice
@@ -68,6 +69,7 @@ func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	f.thresholdKind = choice{string(s.ThresholdKind), []string{string(fl.ThresholdRelative), string(fl.ThresholdAbsolute)}}
 	f.curve = choice{s.Curve, []string{simulate.CurveValidation, simulate.CurveTest, simulate.CurveNone}}
 	f.partition = partition{dataset.Partition{Kind: dataset.IID}}
+	f.privacy = defaultPrivacy()
 	flags.StringVar(&f.data.name, "data", "pneumoniamnist", `data set: a MedMNIST 2D set, or "synthetic"`)
 	flags.StringVar(&f.data.folder, "data-folder", dataFolder(), "folder of .npz files (or "+dataset.FolderVariable+")")
 	flags.Lookup("data-folder").DefValue = ""
@@ -91,6 +93,7 @@ func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	flags.IntVar(&s.MaxFailed, "max-failed", s.MaxFailed, "rounds that may fail in a row")
 	flags.StringVar(&f.poison, "poison", simulate.PoisonNone, "what dishonest clients do: none, sign-flip, label-flip, or scale with its factor as in scale:100")
 	flags.Var(&f.poisonShare, "poison-share", "share of the clients that are dishonest")
+	f.privacy.bind(flags)
 	flags.Int64Var(&s.Seed, "seed", s.Seed, "of the first model, the split, the beacons, the shuffles and the dishonest clients")
 	flags.Var(&f.curve, "curve", "split that every round's global model is measured on")
 	flags.StringVar(&f.checkpoint, "checkpoint", "", "file to save to after every round, and to go on from where it is there")
@@ -120,6 +123,7 @@ func (f *simulateFlags) check() (simulate.Settings, error) {
 	s.Threshold, s.BaseWeight, s.Poison = int64(f.threshold), int64(f.baseWeight), poison
 	s.Metric, s.ThresholdKind, s.Curve = fl.Metric(f.metric.value), fl.ThresholdKind(f.thresholdKind.value), f.curve.value
 	s.Split, s.Alpha = f.partition.Kind, f.partition.Alpha
+	s.Privacy = f.privacy.onLedger()
 	return s, nil
 }
 
@@ -215,6 +219,9 @@ func printSimulation(w io.Writer, r *simulate.Report) {
 	fmt.Fprintf(w, "\ntask\t%s\ndata\t%s%s\nmodel\t%s\n", r.Phase, r.Data, synthetic, r.Digest)
 	if r.Test != nil {
 		fmt.Fprintf(w, "test AUC\t%s\ntest accuracy\t%s\n", rate(r.Test.AUC), rate(r.Test.Accuracy))
+	}
+	if p := r.Settings.Privacy; p.On() {
+		fmt.Fprintf(w, "privacy\t%s\nepsilon\t%s spent of the client that trained most\n", privacyInWords(p), micro(r.Epsilon()))
 	}
 	fmt.Fprintf(w, "seconds\t%.1f\n", r.Seconds)
 }

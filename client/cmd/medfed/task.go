@@ -239,6 +239,9 @@ func printTask(w io.Writer, s fl.TaskState) {
 	fmt.Fprintf(w, "model\t%s on %s (%d×%d×%d, %d classes)\n", t.Model, t.Data, t.ImageSize, t.ImageSize, t.Channels, t.Classes)
 	fmt.Fprintf(w, "training\t%d epochs, batch %d, learning rate %s, momentum %s, seed %d\n", t.Training.Epochs, t.Training.BatchSize,
 		plain(t.Training.LearningRate), plain(t.Training.Momentum), t.Training.Seed)
+	if t.Privacy.On() {
+		fmt.Fprintf(w, "privacy\t%s\n", privacyInWords(t.Privacy))
+	}
 	fmt.Fprintf(w, "rounds\t%d closed of %d, newest %d\n", s.Closed, t.Rounds, s.LastRound)
 	fmt.Fprintf(w, "trainers\tshare %s of the nodes that are not masters, %d updates at least; %s\n", plain(t.Participation), t.MinUpdates, t.Strategy)
 	fmt.Fprintf(w, "masters\t%d elected a round, of whom %d may lie\n", t.Masters, t.F)
@@ -249,10 +252,17 @@ func printTask(w io.Writer, s fl.TaskState) {
 	if len(s.Nodes) == 0 {
 		return
 	}
-	fmt.Fprintln(w, "\nNODE\tJOINED\tREVEALED\tWEIGHT\tSTANDING")
+	spent := ""
+	if t.Privacy.On() {
+		spent = "\tEPSILON"
+	}
+	fmt.Fprintln(w, "\nNODE\tJOINED\tREVEALED\tWEIGHT\tSTANDING"+spent)
 	for _, n := range s.Nodes {
 		weight, standing := standingOf(s, n.ID)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", n.ID, moment(n.JoinedAt), yesOrNo(revealed(s, n.ID)), micro(weight), standing)
+		if t.Privacy.On() {
+			spent = "\t" + micro(fl.SpendingOf(s.Spendings, n.ID).Epsilon)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s%s\n", n.ID, moment(n.JoinedAt), yesOrNo(revealed(s, n.ID)), micro(weight), standing, spent)
 	}
 }
 

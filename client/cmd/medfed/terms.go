@@ -49,6 +49,7 @@ type terms struct {
 	Committing    int64   `yaml:"committing_seconds"`
 	Revealing     int64   `yaml:"revealing_seconds"`
 	Aggregating   int64   `yaml:"aggregating_seconds"`
+	Privacy       privacy `yaml:",inline"`
 }
 
 // defaultTerms holds f = 1 with 4 masters, and suits the default network's 9
@@ -61,6 +62,7 @@ func defaultTerms() terms {
 		F: 1, Masters: 4, Participation: decimal(fl.One), MinUpdates: 3, MaxExamples: 1_000_000, BaseWeight: 500_000,
 		Rounds: 5, MaxFailed: 3,
 		Starting: 60, Training: 600, Committing: 300, Revealing: 60, Aggregating: 300,
+		Privacy: defaultPrivacy(),
 	}
 }
 
@@ -90,6 +92,7 @@ func (t *terms) bind(flags *pflag.FlagSet) {
 	flags.Int64Var(&t.Committing, "committing-seconds", t.Committing, "time to score and commit")
 	flags.Int64Var(&t.Revealing, "revealing-seconds", t.Revealing, "time to reveal")
 	flags.Int64Var(&t.Aggregating, "aggregating-seconds", t.Aggregating, "time to aggregate and attest")
+	t.Privacy.bind(flags)
 }
 
 // strategyUsage explains --strategy.
@@ -148,6 +151,7 @@ func (t terms) forTask(task string) (fl.Terms, error) {
 		MaxExamples: t.MaxExamples, BaseWeight: int64(t.BaseWeight), Rounds: t.Rounds, MaxFailed: t.MaxFailed,
 		Deadlines: fl.Deadlines{Starting: t.Starting, Training: t.Training, Committing: t.Committing,
 			Revealing: t.Revealing, Aggregating: t.Aggregating},
+		Privacy: t.Privacy.onLedger(),
 	}, nil
 }
 

@@ -1,0 +1,121 @@
+package fl
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/medfed/medfed/chaincode/codes"
+)
+
+// Privacy is the differential privacy of a task's local training (DP-SGD, Abadi
+// et al., arXiv 1607.00133). Its zero value is training without.
+//
+// Two data sets are neighbours when one holds one example more. What is bounded
+// is what a node's updates tell of an example; the number of examples is public,
+// and a master's scores are released without noise.
+type Privacy struct {
+	NoiseMultiplier Micro `json:"noise_multiplier"` // standard deviation of the noise over the clipping norm
+	ClippingNorm    Micro `json:"clipping_norm"`    // most that the gradient of one example counts for, as Euclidean norm
+	InverseDelta    int64 `json:"inverse_delta"`    // δ = 1/InverseDelta
+	Epsilon         Micro `json:"epsilon"`          // budget: the most ε, at δ, that the task may spend of a node's data set
+}
+
+// On tells whether a task trains privately.
+func (p Privacy) On() bool { return p != Privacy{} }
+
+// Spending is what has been spent of a node's data set: in one task, or in all of
+// a ledger.
+type Spending struct {
+	Node         string  `json:"node"`
+	Dataset      string  `json:"dataset"`       // as the node named it when it joined
+	Updates      int     `json:"updates"`       // updates that spent it
+	Divergences  []Micro `json:"divergences"`   // Rényi divergence at each of Orders, rounded up
+	Epsilon      Micro   `json:"epsilon"`       // the same as ε at δ, rounded up
+	InverseDelta int64   `json:"inverse_delta"` // δ = 1/InverseDelta: that of the task that spent last
+	Exhausted    bool    `json:"exhausted"`     // in a task: another such update would exceed its budget, so that the node is not drawn to train
+}
+
+// checkPrivacy refuses parameters that no budget can be kept with. With a noise
+// multiplier below a tenth no ε is worth the name.
+func checkPrivacy(t Terms) error {
+	if !t.Privacy.On() {
+		return nil
+	}
+	return within(
+		bounds{"privacy.noise_multiplier", t.Privacy.NoiseMultiplier, One / 10, 1000 * One},
+		bounds{"privacy.clipping_norm", t.Privacy.ClippingNorm, 1, 1_000_000 * One},
+		bounds{"privacy.inverse_delta", t.Privacy.InverseDelta, 1000, 1_000_000_000_000_000},
+		bounds{"privacy.epsilon", t.Privacy.Epsilon, 1, 1000 * One},
+	)
+}
+
+// CheckDataset refuses a node that joins a private task without naming its data
+// set, or another task with one. The name is a salted digest: it says nothing but
+// that two tasks train on the same data. A budget of 0 is none of the node's own.
+func CheckDataset(t Terms, dataset string, budget Micro) error {
+	switch {
+	case !t.Privacy.On() && (dataset != "" || budget != 0):
+		return codes.Errorf("MF-PRIVACY-DATASET", "the task does not train privately and keeps no account of a data set; join without one")
+	case !t.Privacy.On():
+		return nil
+	case !IsHex32(dataset):
+		return codes.Errorf("MF-PRIVACY-DATASET", "the task keeps account of each data set, and the one sent is not 64 lower-case hexadecimal digits; send a salted digest of its name")
+	case budget < 0 || budget > 1000*One:
+		return codes.Errorf("MF-PRIVACY-DATASET", "the budget of the data set is %d; set it from 0, for none, to %d", budget, 1000*One)
+	}
+	return nil
+}
+
+// Charge adds an update on so many examples to what has been spent of a node's
+// data set in the task and in all, and refuses it when the one would exceed the
+// task's budget or the other the node's own. What was spent before may be the zero
+// value. All examples must count: fewer would not always spend more.
+func Charge(t Terms, node Node, inTask, inAll Spending, examples int64) (task, all Spending, err error) {
+	if examples > t.MaxExamples {
+		return inTask, inAll, codes.Errorf("MF-UPDATE-EXAMPLES", "num_examples is %d and a private task counts at most %d; train on no more", examples, t.MaxExamples)
+	}
+	cost := Divergences(t, examples)
+	task, all = inTask.with(t, node, cost), inAll.with(t, node, cost)
+	const advice = "train no more in this task, or take part in one with more noise, fewer epochs or a larger budget"
+	if task.Epsilon > t.Privacy.Epsilon {
+		return inTask, inAll, codes.Errorf("MF-PRIVACY-BUDGET", "the update would take what the task has spent of the data set to ε = %s, and its budget is %s; %s", decimalOf(task.Epsilon), decimalOf(t.Privacy.Epsilon), advice)
+	}
+	if node.Budget > 0 && all.Epsilon > node.Budget {
+		return inTask, inAll, codes.Errorf("MF-PRIVACY-BUDGET", "the update would take what all tasks have spent of the data set to ε = %s, and the node's own budget is %s; %s", decimalOf(all.Epsilon), decimalOf(node.Budget), advice)
+	}
+	again := task.with(t, node, cost)
+	task.Exhausted = again.Epsilon > t.Privacy.Epsilon
+	return task, all, nil
+}
+
+// with adds what an update spends.
+func (s Spending) with(t Terms, node Node, cost []Micro) Spending {
+	spent := AddDivergences(s.Divergences, cost)
+	return Spending{
+		Node: node.ID, Dataset: node.Dataset, Updates: s.Updates + 1, Divergences: spent,
+		Epsilon: EpsilonOf(spent, t.Privacy.InverseDelta), InverseDelta: t.Privacy.InverseDelta,
+	}
+}
+
+// SpendingOf finds what has been spent of a node's data set, the zero value for
+// nothing.
+func SpendingOf(spendings []Spending, node string) Spending {
+	for _, spending := range spendings {
+		if spending.Node == node {
+			return spending
+		}
+	}
+	return Spending{}
+}
+
+// UpdateSpendings puts a node's spending into those of a task, sorted by node.
+func UpdateSpendings(spendings []Spending, changed Spending) []Spending {
+	updated := slices.DeleteFunc(slices.Clone(spendings), func(s Spending) bool { return s.Node == changed.Node })
+	updated = append(updated, changed)
+	slices.SortFunc(updated, func(a, b Spending) int { return strings.Compare(a.Node, b.Node) })
+	return updated
+}
+
+// decimalOf writes millionths as a decimal number.
+func decimalOf(v Micro) string { return fmt.Sprintf("%d.%06d", v/One, v%One) }

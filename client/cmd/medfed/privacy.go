@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"gopkg.in/yaml.v3"
+
+	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/client/gateway"
+)
+
+// privacy is what a coordinator writes down of private training: fl.Privacy in the
+// words of a person. Without noise there is none.
+type privacy struct {
+	Noise   decimal `yaml:"dp_noise"`
+	Clip    decimal `yaml:"dp_clip"`
+	Delta   delta   `yaml:"dp_delta"`
+	Epsilon decimal `yaml:"dp_epsilon"`
+}
+
+// defaultPrivacy is off; with noise, its clipping norm is 1 and its budget ε = 8 at
+// δ = 1e-5.
+func defaultPrivacy() privacy {
+	return privacy{Clip: decimal(fl.One), Delta: 100_000, Epsilon: decimal(8 * fl.One)}
+}
+
+// bind makes a flag of each. The present values become the defaults.
+func (p *privacy) bind(flags *pflag.FlagSet) {
+	flags.Var(&p.Noise, "dp-noise", "train with differential privacy: noise multiplier of DP-SGD, such as 1.1; 0 for none")
+	flags.Var(&p.Clip, "dp-clip", "with --dp-noise: clipping norm of an example's gradient")
+	flags.Var(&p.Delta, "dp-delta", "with --dp-noise: δ, below one by the number of examples of a node")
+	flags.Var(&p.Epsilon, "dp-epsilon", "with --dp-noise: budget, the most ε that the task may spend of a node's data set")
+}
+
+// onLedger is the ledger's form.
+func (p privacy) onLedger() fl.Privacy {
+	if p.Noise == 0 {
+		return fl.Privacy{}
+	}
+	return fl.Privacy{NoiseMultiplier: int64(p.Noise), ClippingNorm: int64(p.Clip), InverseDelta: int64(p.Delta), Epsilon: int64(p.Epsilon)}
+}
+
+// delta is a flag and YAML value: a probability, held as the whole number that it is
+// one by.
+type delta int64
+
+// deltaPattern keeps a typed number small.
+var deltaPattern = regexp.MustCompile(`^(1/[0-9]{1,16}|[0-9](\.[0-9]{1,18})?([eE]-[0-9]{1,2})?)$`)
+
+func (d *delta) Type() string { return "probability" }
+
+func (d *delta) String() string {
+	text := fmt.Sprint(int64(*d))
+	if zeros := len(text) - 1; text == "1"+strings.Repeat("0", zeros) {
+		return fmt.Sprintf("1e-%d", zeros)
+	}
+	return "1/" + text
+}
+
+func (d *delta) Set(s string) error {
+	if !deltaPattern.MatchString(s) {
+		return fmt.Errorf("%q is no small probability; write 1e-5, or 1/60000", s)
+	}
+	r, ok := new(big.Rat).SetString(s)
+	if !ok || r.Sign() <= 0 {
+		return fmt.Errorf("%q is no small probability; write 1e-5, or 1/60000", s)
+	}
+	r.Inv(r)
+	if !r.IsInt() || !r.Num().IsInt64() {
+		return errors.New("it is not one by a whole number; write 1e-5, or 1/60000")
+	}
+	*d = delta(r.Num().Int64())
+	return nil
+}
+
+// UnmarshalYAML reads the number as it stands in the file.
+func (d *delta) UnmarshalYAML(node *yaml.Node) error {
+	if err := d.Set(node.Value); err != nil {
+		return fmt.Errorf("line %d: %w", node.Line, err)
+	}
+	return nil
+}
+
+// privacyInWords describes a private task's terms.
+func privacyInWords(p fl.Privacy) string {
+	d := delta(p.InverseDelta)
+	return fmt.Sprintf("noise multiplier %s, clipping norm %s, at most ε = %s of a data set at δ = %s", plain(p.NoiseMultiplier), plain(p.ClippingNorm), plain(p.Epsilon), d.String())
+}
+
+func newPrivacy(a *app) *cobra.Command {
+	return group("privacy", "See what private training has spent", newPrivacySpent(a))
+}
+
+func newPrivacySpent(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "spent [NODE]",
+		Short: "Show what all private tasks have spent of each data set, or of a node's",
+		Long: `Show, for each data set, the updates that private tasks have had of it and the ε
+they have spent together. A data set goes by a digest that only its node can make:
+two tasks of one set share it. "task show" shows what one task has spent.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			spendings, err := ask(a, func(c gateway.Contracts) ([]fl.Spending, error) { return listSpendings(cmd.Context(), c, args) })
+			if err != nil {
+				return err
+			}
+			return a.print(spendings, func(w io.Writer) {
+				fmt.Fprintln(w, "NODE\tDATA SET\tUPDATES\tEPSILON\tDELTA")
+				for _, s := range spendings {
+					d := delta(s.InverseDelta)
+					fmt.Fprintf(w, "%s\t%.16s…\t%d\t%s\t%s\n", s.Node, s.Dataset, s.Updates, micro(s.Epsilon), d.String())
+				}
+			})
+		},
+	}
+}
+
+// listSpendings turns the ledger's pages into one list, of one node where one is
+// named.
+func listSpendings(ctx context.Context, c gateway.Contracts, node []string) ([]fl.Spending, error) {
+	const pageSize = 100
+	all := []fl.Spending{}
+	for bookmark := ""; ; {
+		page, err := c.ListSpendings(ctx, bookmark, pageSize)
+		if err != nil {
+			return nil, err
+		}
+		for _, spending := range page.Spendings {
+			if len(node) == 0 || spending.Node == node[0] {
+				all = append(all, spending)
+			}
+		}
+		if bookmark = page.Bookmark; bookmark == "" {
+			return all, nil
+		}
+	}
+}
