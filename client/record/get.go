@@ -84,8 +84,8 @@ func writeChecked(path string, plain io.Reader, digest string) (int64, error) {
 		return 0, writeError(err)
 	}
 	defer os.Remove(f.Name()) // gone already after the rename
-	sum, out := sha256.New(), &target{w: f}
-	size, err := io.Copy(io.MultiWriter(out, sum), plain)
+	sum := sha256.New()
+	size, err := pour(io.MultiWriter(f, sum), plain)
 	if err == nil {
 		err = writeError(f.Sync())
 	}
@@ -93,8 +93,6 @@ func writeChecked(path string, plain io.Reader, digest string) (int64, error) {
 		err = closed
 	}
 	switch {
-	case out.err != nil:
-		return 0, writeError(out.err)
 	case err != nil:
 		return 0, err
 	case hex.EncodeToString(sum.Sum(nil)) != digest:
@@ -103,19 +101,43 @@ func writeChecked(path string, plain io.Reader, digest string) (int64, error) {
 	return size, writeError(os.Rename(f.Name(), path))
 }
 
-// target remembers the error of the file, so that it is not taken for the
-// reader's.
-type target struct {
-	w   io.Writer
-	err error
-}
-
-func (t *target) Write(p []byte) (int, error) {
-	n, err := t.w.Write(p)
-	if err != nil {
-		t.err = err
+// pour writes what a reader gives, while it reads on, and returns how much it was:
+// deciphering is one goroutine's work, and the digest and the disk another's. An
+// error of the reader comes back as it is, one of the writer as MF-WRITE-RECORD.
+func pour(w io.Writer, r io.Reader) (size int64, err error) {
+	const pieces, pieceSize = 4, 64 << 10
+	filled, free := make(chan []byte, pieces), make(chan []byte, pieces)
+	for range pieces {
+		free <- make([]byte, pieceSize)
 	}
-	return n, err
+	written := make(chan error, 1)
+	go func() {
+		for piece := range filled {
+			if _, err := w.Write(piece); err != nil {
+				written <- writeError(err)
+				return
+			}
+			free <- piece[:pieceSize]
+		}
+		written <- nil
+	}()
+	for err == nil {
+		select {
+		case piece := <-free:
+			var n int
+			n, err = r.Read(piece)
+			size += int64(n)
+			filled <- piece[:n] // there is room for all of them
+		case failed := <-written:
+			return size, failed
+		}
+	}
+	close(filled)
+	failed := <-written
+	if err != io.EOF {
+		return size, err
+	}
+	return size, failed
 }
 
 func writeError(err error) error {
