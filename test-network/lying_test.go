@@ -6,6 +6,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	gatewaypb "github.com/hyperledger/fabric-protos-go-apiv2/gateway"
@@ -27,9 +28,25 @@ import (
 type liar struct {
 	gatewaypb.UnimplementedGatewayServer
 	honest gatewaypb.GatewayClient
-	about  string                     // name of the query
-	lie    func(answer []byte) []byte // nil: it tells the truth
-	asked  int                        // how often the query came
+	about  string // name of the query
+
+	mu    sync.Mutex
+	lie   func(answer []byte) []byte // nil: it tells the truth
+	asked int                        // how often the query came since it began to say so
+}
+
+// tell makes it lie so from now on.
+func (l *liar) tell(lie func([]byte) []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lie, l.asked = lie, 0
+}
+
+// heard tells how often it has been asked since.
+func (l *liar) heard() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked
 }
 
 func (l *liar) Endorse(ctx context.Context, request *gatewaypb.EndorseRequest) (*gatewaypb.EndorseResponse, error) {
@@ -49,6 +66,8 @@ func (l *liar) Evaluate(ctx context.Context, request *gatewaypb.EvaluateRequest)
 	if err != nil || queryOf(request) != l.about {
 		return answer, err
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.asked++
 	if l.lie != nil {
 		answer.Result.Payload = l.lie(answer.GetResult().GetPayload())
@@ -187,15 +206,15 @@ func TestCase17GranteeNoticesFalseGrants(t *testing.T) {
 		}},
 		{"nothing", func([]consent.Grant) []consent.Grant { return []consent.Grant{} }},
 	} {
-		liar.lie, liar.asked = rewritten(w, c.lie), 0
+		liar.tell(rewritten(w, c.lie))
 		output := filepath.Join(t.TempDir(), "one")
 		_, err := grantee.Open(t.Context(), record.Use{Consent: given, Version: 1, Purpose: payment, Output: output})
-		if w.denied("MF-GRANT-FORGED", err); liar.asked == 0 {
+		if w.denied("MF-GRANT-FORGED", err); liar.heard() == 0 {
 			t.Errorf("%s: the liar was not asked", c.name)
 		}
 		absent(t, output)
 	}
-	liar.lie = nil
+	liar.tell(nil)
 	output := filepath.Join(t.TempDir(), "one")
 	_, err = grantee.Open(t.Context(), record.Use{Consent: given, Version: 1, Purpose: payment, Output: output})
 	w.must(err)
@@ -228,15 +247,15 @@ func TestCase17PatientNoticesAFalseRecord(t *testing.T) {
 			return v
 		},
 	} {
-		liar.lie, liar.asked = rewritten(w, lie), 0
+		liar.tell(rewritten(w, lie))
 		output := filepath.Join(t.TempDir(), "one")
 		_, err := patient.Get(t.Context(), id, 1, output)
-		if w.denied("MF-RECORD-MISMATCH", err); liar.asked == 0 {
+		if w.denied("MF-RECORD-MISMATCH", err); liar.heard() == 0 {
 			t.Error("the liar was not asked")
 		}
 		absent(t, output)
 	}
-	liar.lie = nil
+	liar.tell(nil)
 	output := filepath.Join(t.TempDir(), "one")
 	_, err = patient.Get(t.Context(), id, 1, output)
 	w.must(err)
