@@ -7,7 +7,7 @@ DATA  ?= pneumoniamnist
 GO_TOOL := go tool -modfile=.ci/tools/go.mod
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: demo test lint up down status build tools clean
+.PHONY: demo test bench reproduce lint up down status build tools clean
 
 demo: tools build ## train one model on a real network; KEEP=1 leaves it up, DATA=synthetic needs no data set
 	@$(BIN)/demo --data $(DATA) $(if $(KEEP),--keep)
@@ -25,6 +25,12 @@ lint: ## gofmt, go vet, staticcheck, govulncheck where its database can be reach
 	$(GO_TOOL) staticcheck ./...
 	go run ./chaincode/determinism/cmd/determinism -test=false ./chaincode/codes ./chaincode/fl ./chaincode/consent ./chaincode/ledger ./chaincode/contract
 	@.ci/vulncheck
+
+bench: ## the trainer against PyTorch, stock Gorgonia and the processor's peak; written to .run/bench/trainer.json
+	@go run ./trainer/bench
+
+reproduce: ## both papers' tables and figures, written to docs/results; stop it and it goes on; QUICK=1 shows that it runs
+	@go run ./client/reproduce $(if $(QUICK),--quick)
 
 up: tools build ## bring the default network up
 	@$(BIN)/medfed network up
