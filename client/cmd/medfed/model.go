@@ -209,7 +209,7 @@ func newModelEvaluate(a *app) *cobra.Command {
 	flags.StringVar(&f.task, "task", "", "fetch this task's global model instead of reading a file")
 	flags.IntVar(&f.round, "round", newestRound, "with --task: round that made it (default the newest closed round)")
 	flags.Lookup("round").DefValue = "0"
-	flags.StringVar(&f.model, "model", model.HMChainCNN, "with a file: architecture")
+	flags.StringVar(&f.model, "model", model.HMChainCNN, "with a file: "+modelUsage())
 	flags.Var(&f.split, "split", "part of the data set")
 	f.data.bind(flags)
 	return c

@@ -74,7 +74,7 @@ func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.data.folder, "data-folder", dataFolder(), "folder of .npz files (or "+dataset.FolderVariable+")")
 	flags.Lookup("data-folder").DefValue = ""
 	flags.BoolVar(&f.data.offline, "offline", false, "do not download a set that is not on this machine")
-	flags.StringVar(&s.Model, "model", s.Model, "architecture")
+	flags.StringVar(&s.Model, "model", s.Model, modelUsage())
 	flags.IntVar(&s.Clients, "clients", s.Clients, "clients among which the training examples are split (K)")
 	flags.Var(&f.participation, "participation", "share of the clients that are not masters which train in a round (P)")
 	flags.IntVar(&s.Rounds, "rounds", s.Rounds, "rounds to close (R)")

@@ -68,7 +68,7 @@ func defaultTerms() terms {
 
 // bind makes a flag of every term. The present values become the defaults.
 func (t *terms) bind(flags *pflag.FlagSet) {
-	flags.StringVar(&t.Model, "model", t.Model, "architecture")
+	flags.StringVar(&t.Model, "model", t.Model, modelUsage())
 	flags.StringVar(&t.Data, "data", t.Data, `data label: a MedMNIST 2D set, or "synthetic"`)
 	flags.Int64Var(&t.Seed, "seed", t.Seed, "of the first model and of the trainers' shuffles")
 	flags.IntVar(&t.Epochs, "epochs", t.Epochs, "passes over the local data in a round (E)")
@@ -94,6 +94,9 @@ func (t *terms) bind(flags *pflag.FlagSet) {
 	flags.Int64Var(&t.Aggregating, "aggregating-seconds", t.Aggregating, "time to aggregate and attest")
 	t.Privacy.bind(flags)
 }
+
+// modelUsage explains --model.
+func modelUsage() string { return "architecture, one of " + strings.Join(model.Names(), ", ") }
 
 // strategyUsage explains --strategy.
 func strategyUsage() string {
