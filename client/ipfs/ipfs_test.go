@@ -529,6 +529,25 @@ func TestLyingAdd(t *testing.T) {
 	}
 }
 
+// A node that answers before it has read the file has not stored it.
+func TestAddAnsweredTooSoon(t *testing.T) {
+	node := newFakeNode(t)
+	whole := content(32 << 20) // more than the connection buffers
+	id, err := ipfs.ComputeCID(bytes.NewReader(whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.onAdd = func(w http.ResponseWriter, _ *http.Request) bool {
+		answer(w, map[string]string{"Hash": id})
+		return true
+	}
+	source := bytes.NewReader(whole)
+	added, err := node.client(t, nil).Add(t.Context(), source)
+	if err == nil || codes.CodeIn(err.Error()) == "" {
+		t.Errorf("%q, %v, when %d bytes had not been read", added, err, source.Len())
+	}
+}
+
 func TestAddPassesTheReadersError(t *testing.T) {
 	node := newFakeNode(t)
 	broken := errors.New("MF-ENVELOPE-CORRUPT: the source broke; read it again")
