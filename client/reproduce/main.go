@@ -30,7 +30,7 @@ import (
 	"github.com/medfed/medfed/trainer/model"
 )
 
-// XRayVariable is the environment variable that names the folder of X-rays.
+// xrayVariable is the environment variable that names the folder of X-rays.
 const xrayVariable = "MEDFED_XRAY"
 
 // options are what a person can choose.
