@@ -30,16 +30,16 @@ import (
 func TestOneScenarioOnBothLedgers(t *testing.T) {
 	real := newRealLedger(t)
 	scenario := readScenario(t, "../chaincode/contract/testdata/two-ledgers.yaml")
-	from := real.height()
-	if from != real.height() {
-		t.Fatal("the network is not at rest")
+	if _, err := real.Evaluate(&ledgertest.Call{MSP: "AuditorMSP", Name: "auditor", Role: "auditor", Function: "task:GetTask", Args: []string{`{"task":"one-file-two-ledgers"}`}}); err == nil {
+		t.Skip("the network has the scenario's task already")
 	}
+	from, begun := real.height(), time.Now()
 	if err := scenario.RunOn(real); err != nil {
 		t.Fatal(err)
 	}
 	blocks := real.blocks(from)
 	kinds := map[peer.TxValidationCode]int{}
-	for _, r := range recordsOf(t, blocks) {
+	for _, r := range real.records(blocks) {
 		kinds[r.Code]++
 	}
 	for _, code := range []peer.TxValidationCode{
@@ -50,17 +50,17 @@ func TestOneScenarioOnBothLedgers(t *testing.T) {
 			t.Errorf("no transaction of the scenario came to %s", code)
 		}
 	}
-	t.Logf("%d steps, %d blocks, %v", len(scenario.Steps), len(blocks), kinds)
+	t.Logf("%d steps in %s, %d blocks, %v", len(scenario.Steps), time.Since(begun).Round(time.Second), len(blocks), kinds)
 
 	model := newModel(t)
-	for _, difference := range append(real.replay(model), differentRecords(t, blocks, model)...) {
+	for _, difference := range append(real.replay(model), real.differentRecords(blocks, model)...) {
 		t.Error(difference)
 	}
 	for _, difference := range real.differentEvents(from, model) {
 		t.Error(difference)
 	}
 	careless := newModel(t, ledgertest.WithPolicy(ledgertest.OutOf(1, "Hospital1MSP", "Hospital2MSP")))
-	if len(append(real.replay(careless), differentRecords(t, blocks, careless)...)) == 0 {
+	if len(append(real.replay(careless), real.differentRecords(blocks, careless)...)) == 0 {
 		t.Error("a ledger with another endorsement policy is not told from the real one")
 	}
 }
@@ -101,38 +101,13 @@ func newModel(t *testing.T, options ...ledgertest.Option) *ledgertest.Ledger {
 	return l
 }
 
-func recordsOf(t *testing.T, blocks []*common.Block) []ledgertest.Record {
-	t.Helper()
-	records, err := ledgertest.Records(blocks, "medfed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return records
-}
-
-// differentRecords compares what the blocks of both ledgers hold.
-func differentRecords(t *testing.T, blocks []*common.Block, model *ledgertest.Ledger) []string {
-	t.Helper()
-	real, modelled := recordsOf(t, blocks), recordsOf(t, model.Blocks())
-	if len(real) != len(modelled) {
-		return []string{fmt.Sprintf("%d transactions on the real network and %d in memory", len(real), len(modelled))}
-	}
-	var differences []string
-	for i, r := range real {
-		m := modelled[i]
-		if r.String() != m.String() || r.TxID != m.TxID || !r.Time.Equal(m.Time) {
-			differences = append(differences, fmt.Sprintf("transaction %d, on the real network\n%s %s %s\nand in memory\n%s %s %s", i+1, r.TxID, r.Time, r, m.TxID, m.Time, m))
-		}
-	}
-	return differences
-}
-
 // realLedger runs scenarios on the real network, through the custodian's
 // gateway, and keeps what it sent and what came of it.
 type realLedger struct {
 	*ward
 	clients  map[string]fabricClient
 	endorsed map[string]*fabric.Transaction
+	sent     map[string]bool // by transaction ID
 	deeds    []deed
 }
 
@@ -166,7 +141,7 @@ func newRealLedger(t *testing.T) *realLedger {
 		}
 	}
 	w.settle()
-	return &realLedger{ward: w, clients: map[string]fabricClient{}, endorsed: map[string]*fabric.Transaction{}}
+	return &realLedger{ward: w, clients: map[string]fabricClient{}, endorsed: map[string]*fabric.Transaction{}, sent: map[string]bool{}}
 }
 
 // Now is the real time.
@@ -233,7 +208,7 @@ func (r *realLedger) Endorse(c *ledgertest.Call) (payload []byte, event string, 
 	transaction, err := proposal.EndorseWithContext(r.t.Context())
 	if d.refusal = refusalOf(err); err == nil {
 		d.payload = transaction.Result()
-		r.endorsed[c.Label] = transaction
+		r.endorsed[c.Label], r.sent[transaction.TransactionID()] = transaction, true
 		event = r.event(transaction)
 	}
 	r.deeds = append(r.deeds, d)
@@ -266,7 +241,7 @@ func (r *realLedger) event(transaction *fabric.Transaction) string {
 	r.must(err)
 	metadata := make([][]byte, len(common.BlockMetadataIndex_name))
 	metadata[common.BlockMetadataIndex_TRANSACTIONS_FILTER] = []byte{byte(peer.TxValidationCode_NOT_VALIDATED)}
-	records := recordsOf(r.t, []*common.Block{{
+	records := r.records([]*common.Block{{
 		Header: &common.BlockHeader{}, Data: &common.BlockData{Data: [][]byte{envelope}}, Metadata: &common.BlockMetadata{Metadata: metadata},
 	}})
 	name, _, _ := strings.Cut(records[0].Event, " ")
@@ -329,7 +304,7 @@ func (r *realLedger) Commit(labels []string) ([]peer.TxValidationCode, error) {
 	var ordered [][]string
 	for _, number := range slices.Compact(numbers) {
 		var ids []string
-		for _, record := range recordsOf(r.t, []*common.Block{r.block(number)}) {
+		for _, record := range r.records([]*common.Block{r.block(number)}) {
 			ids = append(ids, record.TxID)
 			inOrder = append(inOrder, codes[record.TxID])
 		}
@@ -362,6 +337,32 @@ func (r *realLedger) blocks(from uint64) []*common.Block {
 		blocks = append(blocks, r.block(number))
 	}
 	return blocks
+}
+
+// records reads what this test sent out of blocks.
+func (r *realLedger) records(blocks []*common.Block) []ledgertest.Record {
+	r.t.Helper()
+	records, err := ledgertest.Records(blocks, "medfed", func(txID string) bool { return r.sent[txID] })
+	r.must(err)
+	return records
+}
+
+// differentRecords compares what the blocks of both ledgers hold.
+func (r *realLedger) differentRecords(blocks []*common.Block, model *ledgertest.Ledger) []string {
+	r.t.Helper()
+	real, modelled := r.records(blocks), r.records(model.Blocks())
+	if len(real) != len(modelled) {
+		return []string{fmt.Sprintf("%d transactions on the real network and %d in memory", len(real), len(modelled))}
+	}
+	var differences []string
+	for i, here := range real {
+		there := modelled[i]
+		if here.String() != there.String() || here.TxID != there.TxID || !here.Time.Equal(there.Time) {
+			differences = append(differences, fmt.Sprintf("transaction %d, on the real network\n%s %s %s\nand in memory\n%s %s %s",
+				i+1, here.TxID, here.Time, here, there.TxID, there.Time, there))
+		}
+	}
+	return differences
 }
 
 // replay does on a ledger in memory what was done on the real network, and lists
@@ -435,6 +436,9 @@ func (r *realLedger) differentEvents(from uint64, model *ledgertest.Ledger) []st
 	var differences []string
 	for i, want := range model.Events(0) {
 		got, open := <-delivered
+		for open && !r.sent[got.TransactionID] {
+			got, open = <-delivered
+		}
 		if !open {
 			return append(differences, fmt.Sprintf("%d events were delivered, want %d", i, len(model.Events(0))))
 		}

@@ -38,9 +38,10 @@ func (r Record) String() string {
 }
 
 // Records reads the transactions of a chaincode out of a chain of blocks, from
-// this ledger's Blocks or from a real peer.
-func Records(blocks []*common.Block, chaincode string) ([]Record, error) {
-	w := &recordWriter{chaincode: chaincode, ordinals: map[height]int{}}
+// this ledger's Blocks or from a real peer. With a filter, those whose ID it
+// refuses are left out, as if they were of another chaincode.
+func Records(blocks []*common.Block, chaincode string, filter ...func(txID string) bool) ([]Record, error) {
+	w := &recordWriter{chaincode: chaincode, filter: filter, ordinals: map[height]int{}}
 	for _, b := range blocks {
 		for i := range b.GetData().GetData() {
 			if err := w.add(b, i); err != nil {
@@ -54,6 +55,7 @@ func Records(blocks []*common.Block, chaincode string) ([]Record, error) {
 
 type recordWriter struct {
 	chaincode string
+	filter    []func(string) bool
 	records   []Record
 	ordinals  map[height]int
 }
@@ -62,6 +64,11 @@ func (w *recordWriter) add(b *common.Block, i int) error {
 	channelHeader, creator, action, input, err := unwrap(b.Data.Data[i])
 	if err != nil || action == nil || action.ChaincodeId.GetName() != w.chaincode {
 		return err
+	}
+	for _, keep := range w.filter {
+		if !keep(channelHeader.TxId) {
+			return nil
+		}
 	}
 	at := height{b.Header.Number, uint64(i)}
 	w.ordinals[at] = len(w.records) + 1
