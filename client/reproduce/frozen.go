@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/image/draw"
 
@@ -23,11 +24,11 @@ const backboneSeed = 1
 
 // frozen is a model's frozen backbone with its cache.
 type frozen struct {
-	spec     model.Spec
-	backbone *model.Backbone
-	digest   string
-	origin   string // of the weights, for a reader
-	cache    *features.Cache
+	spec    model.Spec
+	weights *weights.Weights
+	digest  string
+	origin  string // of the weights, for a reader
+	cache   *features.Cache
 }
 
 // openFrozen loads a backbone's weights, or draws them.
@@ -45,20 +46,23 @@ func (b *book) openFrozen(name string) (*frozen, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.digest = w.Digest()
-	if f.backbone, err = model.NewBackbone(f.spec, w, 4); err != nil {
-		return nil, err
-	}
+	f.weights, f.digest = w, w.Digest()
 	f.cache, err = features.Open(filepath.Join(b.options.work, "features"), features.DefaultLimit)
 	return f, err
 }
 
 // features replaces images by what the backbone makes of them.
 func (f *frozen) features(ctx context.Context, what string, images dataset.Split) (dataset.Split, error) {
+	// Made when the first image is not in the cache.
+	made := sync.OnceValues(func() (*model.Backbone, error) { return model.NewBackbone(f.spec, f.weights, 4) })
 	backbone := features.Backbone{
 		Name: f.spec.Name, Digest: f.digest, Width: f.spec.Inputs(),
 		Compute: func(ctx context.Context, images dataset.Split) ([]float32, error) {
-			return f.backbone.Features(ctx, images.Images)
+			b, err := made()
+			if err != nil {
+				return nil, err
+			}
+			return b.Features(ctx, images.Images)
 		},
 	}
 	computed, err := f.cache.Features(ctx, backbone, images, func(done, total int) {

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/simulate"
 	"github.com/medfed/medfed/trainer/dataset"
-	"github.com/medfed/medfed/trainer/metrics"
 	"github.com/medfed/medfed/trainer/model"
 )
 
@@ -28,7 +28,7 @@ type huSet struct {
 	clients int // examples of a client
 	absent  string
 
-	vgg16       []outcome
+	vgg16       map[string][]outcome // by origin of the backbone's weights
 	vgg16Origin string
 	vgg16Note   string
 	central     map[int][]outcome // by epochs
@@ -58,7 +58,7 @@ func (b *book) hu(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		set := &huSet{name: name, info: info, central: map[int][]outcome{}, rates: map[fl.Micro][]outcome{}, batches: map[int][]outcome{}}
+		set := &huSet{name: name, info: info, central: map[int][]outcome{}, rates: map[fl.Micro][]outcome{}, batches: map[int][]outcome{}, vgg16: map[string][]outcome{}}
 		b.sets = append(b.sets, set)
 		data, err := dataset.Load(ctx, name, dataset.Options{Folder: b.options.data, AllowDownload: !b.options.offline})
 		if err != nil {
@@ -100,19 +100,17 @@ func (b *book) huSeed(ctx context.Context, set *huSet, data *dataset.Data, seed 
 			continue // the two are the same in a quick run
 		}
 		result, err := b.centralised(ctx, data, epochs, seed)
-		if err != nil {
+		if err := add(set.central, epochs, result, err); err != nil {
 			return err
 		}
-		set.central[epochs] = append(set.central[epochs], result)
 	}
 	for _, rate := range learningRates {
 		s := b.federated(seed)
 		s.LearningRate = rate
 		result, err := b.simulated(ctx, data, s)
-		if err != nil {
+		if err := add(set.rates, rate, result, err); err != nil {
 			return err
 		}
-		set.rates[rate] = append(set.rates[rate], result)
 		if err := b.write(); err != nil {
 			return err
 		}
@@ -121,10 +119,9 @@ func (b *book) huSeed(ctx context.Context, set *huSet, data *dataset.Data, seed 
 		s := b.federated(seed)
 		s.BatchSize = size
 		result, err := b.simulated(ctx, data, s)
-		if err != nil {
+		if err := add(set.batches, size, result, err); err != nil {
 			return err
 		}
-		set.batches[size] = append(set.batches[size], result)
 		if err := b.write(); err != nil {
 			return err
 		}
@@ -184,11 +181,14 @@ func command(data string, s simulate.Settings) string {
 func (b *book) centralised(ctx context.Context, data *dataset.Data, epochs int, seed int64) (outcome, error) {
 	s := b.federated(seed)
 	spec := model.Spec{Name: s.Model, Channels: data.Channels, Size: data.Size, Classes: data.Classes}
-	return b.fit(ctx, "hu centralised", spec, data.Name, data.SHA256, "", data.Train, data.Test, epochs, seed)
+	return b.fit(ctx, "hu centralised", spec, data, "", epochs, seed, func() ([2]dataset.Split, error) {
+		return [2]dataset.Split{data.Train, data.Test}, nil
+	})
 }
 
-// fit trains a model on one place's data and measures it once.
-func (b *book) fit(ctx context.Context, experiment string, spec model.Spec, name, sha256, backbone string, train, test dataset.Split, epochs int, seed int64) (outcome, error) {
+// fit trains a model on one place's data and measures it once. parts gives the
+// training and the test examples.
+func (b *book) fit(ctx context.Context, experiment string, spec model.Spec, data *dataset.Data, backbone string, epochs int, seed int64, parts func() ([2]dataset.Split, error)) (outcome, error) {
 	s := b.federated(seed)
 	o := model.TrainOptions{Epochs: epochs, BatchSize: s.BatchSize, LearningRate: float64(s.LearningRate) / float64(fl.One), Momentum: float64(s.Momentum) / float64(fl.One), Seed: seed}
 	key := struct {
@@ -202,18 +202,22 @@ func (b *book) fit(ctx context.Context, experiment string, spec model.Spec, name
 		Rate       float64    `json:"rate"`
 		Momentum   float64    `json:"momentum"`
 		Seed       int64      `json:"seed"`
-	}{experiment, name, sha256, spec, backbone, epochs, o.BatchSize, o.LearningRate, o.Momentum, seed}
-	return b.store.run(fmt.Sprintf("%s, %s, centralised, %d epochs, seed %d", name, spec.Name, epochs, seed), key, func(string) (outcome, error) {
+	}{experiment, data.Name, data.SHA256, spec, backbone, epochs, o.BatchSize, o.LearningRate, o.Momentum, seed}
+	return b.store.run(fmt.Sprintf("%s, %s, centralised, %d epochs, seed %d", data.Name, spec.Name, epochs, seed), key, func(string) (outcome, error) {
+		split, err := parts()
+		if err != nil {
+			return outcome{}, err
+		}
 		start, err := model.Initial(spec, seed)
 		if err != nil {
 			return outcome{}, err
 		}
-		w, err := model.Train(ctx, spec, start, train, o)
+		w, err := model.Train(ctx, spec, start, split[0], o)
 		if err != nil {
 			return outcome{}, err
 		}
-		var measured metrics.Result
-		if measured, err = model.Evaluate(ctx, spec, w, test); err != nil {
+		measured, err := model.Evaluate(ctx, spec, w, split[1])
+		if err != nil {
 			return outcome{}, err
 		}
 		return outcome{Test: measured, Digest: w.Digest(), Command: "make reproduce"}, nil
@@ -231,21 +235,19 @@ func (b *book) vgg16(ctx context.Context, set *huSet, data *dataset.Data) error 
 		return err
 	}
 	f.spec.Classes = data.Classes
-	train, err := f.enlarged(ctx, set.name+"'s training images", data, data.Train)
-	if err != nil {
-		return err
-	}
-	test, err := f.enlarged(ctx, set.name+"'s test images", data, data.Test)
-	if err != nil {
-		return err
-	}
 	set.vgg16Origin = f.origin
+	// Computed when the first run is not kept.
+	computed := sync.OnceValues(func() (parts [2]dataset.Split, err error) {
+		if parts[0], err = f.enlarged(ctx, set.name+"'s training images", data, data.Train); err == nil {
+			parts[1], err = f.enlarged(ctx, set.name+"'s test images", data, data.Test)
+		}
+		return parts, err
+	})
 	for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
-		result, err := b.fit(ctx, "hu vgg16", f.spec, data.Name, data.SHA256, f.digest, train, test, b.federated(1).Epochs, seed)
-		if err != nil {
+		result, err := b.fit(ctx, "hu vgg16", f.spec, data, f.digest, b.federated(1).Epochs, seed, computed)
+		if err := add(set.vgg16, f.origin, result, err); err != nil {
 			return err
 		}
-		set.vgg16 = append(set.vgg16, result)
 	}
 	return b.write()
 }

@@ -38,6 +38,7 @@ type options struct {
 	out        string // folder of the pages
 	work       string // folder of finished runs, checkpoints and features
 	quick      bool
+	pages      bool
 	offline    bool
 	data       string // folder of .npz files
 	sets       []string
@@ -55,6 +56,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "docs/results", "folder of the tables and plots")
 	flag.StringVar(&o.work, "work", ".run/reproduce", "folder of finished runs, checkpoints and features")
 	flag.BoolVar(&o.quick, "quick", false, "a few rounds on BreastMNIST and 16 X-rays of each kind, written to WORK/quick: shows that everything runs")
+	flag.BoolVar(&o.pages, "pages", false, "run nothing; write the pages from what is finished")
 	flag.BoolVar(&o.offline, "offline", false, "do not download a set that is not on this machine")
 	flag.StringVar(&o.data, "data-folder", os.Getenv(dataset.FolderVariable), "folder of .npz files (or "+dataset.FolderVariable+")")
 	flag.StringVar(&sets, "sets", "breastmnist,pneumoniamnist,organamnist,tissuemnist", "MedMNIST sets, in the order they are run")
@@ -108,7 +110,7 @@ type book struct {
 }
 
 func openBook(o options) (*book, error) {
-	b := &book{options: o, store: store{folder: filepath.Join(o.work, "runs"), commit: commit()}}
+	b := &book{options: o, store: store{folder: filepath.Join(o.work, "runs"), commit: commit(), only: o.pages}}
 	for _, folder := range []string{o.out, b.store.folder} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return nil, err

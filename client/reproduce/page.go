@@ -159,7 +159,7 @@ func (b *book) table3Rows() [][]string {
 			add(set, "all", "FL-CNN-HMChain", nil, "the data are not on this machine")
 			continue
 		}
-		add(set, "VGG16, frozen", "VGG16", set.vgg16, cmp.Or(set.vgg16Note, set.vgg16Origin))
+		add(set, "VGG16, frozen", "VGG16", set.vgg16[set.vgg16Origin], cmp.Or(set.vgg16Note, set.vgg16Origin))
 		add(set, fmt.Sprintf("CNN, %d epochs", epochs[0]), "CNN", set.central[epochs[0]], "centralised, the federated run's epochs, as the paper says")
 		if epochs[1] > epochs[0] {
 			add(set, fmt.Sprintf("CNN, %d epochs", epochs[1]), "CNN", set.central[epochs[1]], "centralised; every example is seen as often as in the federated run")

@@ -57,6 +57,18 @@ func TestARunIsDoneOnce(t *testing.T) {
 	}
 }
 
+func TestPagesRunNothing(t *testing.T) {
+	b := newBook(t)
+	b.store.only = true
+	o, err := b.store.run("run", "key", func(string) (outcome, error) {
+		t.Error("it is run")
+		return outcome{}, nil
+	})
+	if all := map[int][]outcome{}; add(all, 1, o, err) != nil || len(all) != 0 || !errors.Is(err, errUnfinished) {
+		t.Errorf("got %v, %v", all, err)
+	}
+}
+
 func TestDamagedRunsAreNotTaken(t *testing.T) {
 	b := newBook(t)
 	key := map[string]int{"seed": 1}
@@ -81,7 +93,7 @@ func TestDamagedRunsAreNotTaken(t *testing.T) {
 func TestPages(t *testing.T) {
 	b := newBook(t)
 	breast := &huSet{name: "breastmnist", sha256: "abc", clients: 5, central: map[int][]outcome{3: {measured(0.8, 0.7)}}, rates: map[fl.Micro][]outcome{}, batches: map[int][]outcome{},
-		vgg16: []outcome{measured(0.6, 0.7)}, vgg16Origin: "NOT pre-trained: random weights of seed 1"}
+		vgg16: map[string][]outcome{"NOT pre-trained: random weights of seed 1": {measured(0.6, 0.7)}}, vgg16Origin: "NOT pre-trained: random weights of seed 1"}
 	breast.rates[100_000] = []outcome{measured(0.88, 0.80), measured(0.90, 0.82)}
 	b.sets = []*huSet{breast, {name: "tissuemnist", absent: "tissuemnist.npz is not there"}}
 	origin := "NOT pre-trained: random weights of seed 1"

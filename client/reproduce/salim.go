@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
@@ -110,39 +111,46 @@ func (b *book) xrayBackbone(ctx context.Context, folder *dataset.Folder, name st
 	if err != nil {
 		return err
 	}
-	train, err := f.features(ctx, "the training X-rays", folder.Data.Train)
-	if err != nil {
-		return err
-	}
-	test, err := f.features(ctx, "the test X-rays", folder.Data.Test)
-	if err != nil {
-		return err
+	// Computed when the first run is not kept.
+	computed := sync.OnceValues(func() (parts [2]dataset.Split, err error) {
+		if parts[0], err = f.features(ctx, "the training X-rays", folder.Data.Train); err == nil {
+			parts[1], err = f.features(ctx, "the test X-rays", folder.Data.Test)
+		}
+		return parts, err
+	})
+	train := func(key xrayKey, shards [][]int) (outcome, error) {
+		way := "centralised"
+		if shards != nil {
+			way = "federated"
+		}
+		key.Experiment = "salim-park " + way
+		return b.store.run(fmt.Sprintf("X-rays, %s, %s, seed %d", name, way, key.Seed), key, func(string) (outcome, error) {
+			parts, err := computed()
+			if err != nil {
+				return outcome{}, err
+			}
+			return trainHead(ctx, f.spec, parts[0], shards, parts[1], key)
+		})
 	}
 	b.xray.backbones, b.xray.origin[name] = append(b.xray.backbones, name), f.origin
 	for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
-		key := xrayKey{
-			Experiment: "salim-park federated", SHA256: b.xray.sha256, Images: train.Len() + test.Len(), Backbone: name, Digest: f.digest,
-			Rounds: b.xray.rounds, Hospitals: hospitals, Batch: xrayBatch, Rate: xrayRate, Momentum: xrayMomentum, Seed: seed,
-		}
 		shards, err := dataset.PatientShards(folder.Train, hospitals, seed)
 		if err != nil {
 			return err
 		}
-		federated, err := b.store.run(fmt.Sprintf("X-rays, %s, federated, seed %d", name, seed), key, func(string) (outcome, error) {
-			return trainHead(ctx, f.spec, train, shards, test, key)
-		})
-		if err != nil {
+		key := xrayKey{
+			SHA256: b.xray.sha256, Images: b.xray.train + b.xray.test, Backbone: name, Digest: f.digest,
+			Rounds: b.xray.rounds, Batch: xrayBatch, Rate: xrayRate, Momentum: xrayMomentum, Seed: seed,
+		}
+		centralised, err := train(key, nil)
+		if err := add(b.xray.centralise, name, centralised, err); err != nil {
 			return err
 		}
-		key.Experiment, key.Hospitals = "salim-park centralised", 0
-		centralised, err := b.store.run(fmt.Sprintf("X-rays, %s, centralised, seed %d", name, seed), key, func(string) (outcome, error) {
-			return trainHead(ctx, f.spec, train, nil, test, key)
-		})
-		if err != nil {
+		key.Hospitals = hospitals
+		federated, err := train(key, shards)
+		if err := add(b.xray.federated, name, federated, err); err != nil {
 			return err
 		}
-		b.xray.federated[name] = append(b.xray.federated[name], federated)
-		b.xray.centralise[name] = append(b.xray.centralise[name], centralised)
 	}
 	return nil
 }

@@ -35,7 +35,22 @@ type record struct {
 type store struct {
 	folder string
 	commit string
+	only   bool     // only what is kept; nothing is run
 	used   []record // that the pages rest on
+}
+
+// errUnfinished is the error of a run that is not kept where nothing is run.
+var errUnfinished = errors.New("not yet run")
+
+// add adds the outcome of a run to those of its setting, unless it is unfinished.
+func add[K comparable](all map[K][]outcome, setting K, o outcome, err error) error {
+	if errors.Is(err, errUnfinished) {
+		return nil
+	}
+	if err == nil {
+		all[setting] = append(all[setting], o)
+	}
+	return err
 }
 
 // path is where a run is kept.
@@ -62,6 +77,8 @@ func (s *store) run(name string, key any, do func(checkpoint string) (outcome, e
 		return kept.Outcome, nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return outcome{}, err
+	case s.only:
+		return outcome{}, errUnfinished
 	}
 	say("%s", name)
 	start := time.Now()
