@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -89,6 +90,26 @@ func (n *Network) authorityHealthy(ctx context.Context, a *authority) error {
 	return nil
 }
 
+// awaitAuthority returns when a Fabric CA answers. It waits for one that is slow,
+// not for one that is not there.
+func (n *Network) awaitAuthority(ctx context.Context, a *authority) error {
+	limited, cancel := context.WithTimeout(ctx, n.consortium.Timeouts.Start)
+	defer cancel()
+	var last error
+	err := poll(limited, func() (bool, error) {
+		last = n.authorityHealthy(limited, a)
+		var failure net.Error
+		if slow := errors.As(last, &failure) && failure.Timeout(); slow {
+			return false, nil
+		}
+		return last == nil, last
+	})
+	if err != nil && ctx.Err() == nil {
+		return codes.Errorf("MF-NETWORK-DOWN", "the Fabric CA of %s does not answer (%v); bring the network up with medfed network up", a.Organisation.Name, last)
+	}
+	return err
+}
+
 func (n *Network) writeAuthority(a *authority) error {
 	secret, err := n.secret(a.Organisation.Name, registrar)
 	if err != nil {
@@ -151,8 +172,8 @@ func (n *Network) Enrol(ctx context.Context, org, name, role string) (mspDir str
 		}
 		return dir, nil
 	}
-	if err := n.authorityHealthy(ctx, a); err != nil {
-		return "", codes.Errorf("MF-NETWORK-DOWN", "the Fabric CA of %s does not answer (%v); bring the network up with medfed network up", org, err)
+	if err := n.awaitAuthority(ctx, a); err != nil {
+		return "", err
 	}
 	if err := n.enrolRegistrar(ctx, a); err != nil {
 		return "", err

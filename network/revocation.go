@@ -43,8 +43,8 @@ func (n *Network) Revoke(ctx context.Context, org, name string) error {
 		return err
 	}
 	defer unlock()
-	if err := n.authorityHealthy(ctx, a); err != nil {
-		return codes.Errorf("MF-NETWORK-DOWN", "the Fabric CA of %s does not answer (%v); bring the network up with medfed network up", org, err)
+	if err := n.awaitAuthority(ctx, a); err != nil {
+		return err
 	}
 	list, err := n.revokeAtAuthority(ctx, a, name)
 	if err != nil {
