@@ -43,8 +43,10 @@ type Conv struct {
 	padded                    []float32 // zero-padded input; empty without padding
 	packed                    []float32 // weights as [panel of filters][kh][kw][channel][16]
 	bias                      []float32 // padded to whole panels
-	rotated                   []float32 // weights for the input gradient, [panel of channels][kh][kw, reversed][filter][16]
-	spread                    []float32 // output gradient, rows padded and stretched by the stride; empty when not needed
+	phases                    []phase   // for the input gradient
+	rotated                   []float32 // weights for the input gradient, [panel of channels][kh][phase][kw, reversed][filter][16]
+	left, right               int       // zeros that the input gradient needs beside a row of the output gradient
+	bordered                  []float32 // output gradient with them; empty when there are none
 	wideGradient              []float32 // output gradient with filters padded to whole panels; empty when not needed
 	partial                   []float32 // weight and bias gradient of each chunk
 }
@@ -66,16 +68,43 @@ func NewConv(shape ConvShape, withInputGradient bool) (*Conv, error) {
 	c.bias = make([]float32, panels(shape.Filters))
 	if withInputGradient {
 		c.rotated = make([]float32, window*shape.Filters*panels(shape.Channels))
-		if shape.Stride > 1 || shape.KernelWidth-1-shape.Padding > 0 {
-			c.spread = make([]float32, shape.Batch*c.outHeight*c.spreadWidth()*shape.Filters)
+		c.divide()
+		if c.left+c.right > 0 {
+			c.bordered = make([]float32, shape.Batch*c.outHeight*c.borderedWidth()*shape.Filters)
 		}
 	}
 	return c, nil
 }
 
-// spreadWidth is the width of a row of the output gradient when every input
-// position of a row can read a whole kernel row from it.
-func (c *Conv) spreadWidth() int { return c.shape.Width + c.shape.KernelWidth - 1 }
+// phase is the columns of the input that have one remainder by the stride: those
+// that the same columns of the kernel reach. Neighbours among them are reached from
+// neighbouring columns of the output.
+type phase struct {
+	columns     int // of the input
+	first, taps int // columns of the kernel: first, first+stride, …
+	before      int // columns of the kernel in the phases before this one
+	from        int // output column that the last tap of the first input column lies in; may be negative
+}
+
+// divide sets the phases and the zeros that they need.
+func (c *Conv) divide() {
+	s := c.shape
+	before := 0
+	for r := range s.Stride {
+		p := phase{columns: max(0, (s.Width-r+s.Stride-1)/s.Stride), first: (r + s.Padding) % s.Stride, before: before}
+		p.taps = max(0, (s.KernelWidth-p.first+s.Stride-1)/s.Stride)
+		p.from = (r+s.Padding-p.first)/s.Stride - p.taps + 1
+		before += p.taps
+		c.phases = append(c.phases, p)
+		if p.taps > 0 && p.columns > 0 {
+			c.left = max(c.left, -p.from)
+			c.right = max(c.right, p.from+p.taps-1+p.columns-c.outWidth)
+		}
+	}
+}
+
+// borderedWidth is the width of a row of the output gradient with its zeros.
+func (c *Conv) borderedWidth() int { return c.left + c.outWidth + c.right }
 
 // Forward computes out [n][outHeight][outWidth][Filters] from in
 // [n][Height][Width][Channels], weight and bias [Filters].
@@ -224,42 +253,48 @@ func (c *Conv) wide(n int, gradOut []float32) []float32 {
 }
 
 // InputGradient computes gradIn, the gradient of the input, from the gradient of
-// the output: a convolution with the rotated kernel. The Conv must have been made
-// with room for it.
+// the output: a convolution with the rotated kernel, for each phase of columns on
+// its own. The Conv must have been made with room for it.
 func (c *Conv) InputGradient(n int, gradIn, gradOut, weight []float32) {
 	s := c.shape
 	c.rotate(weight)
-	source, width := gradOut, c.outWidth
-	if c.spread != nil {
-		source, width = c.spread, c.spreadWidth()
+	source := gradOut
+	if c.bordered != nil {
+		source = c.bordered
 	}
-	depth := s.KernelWidth * s.Filters
+	width := c.borderedWidth()
 	parallel(n, func(w *worker, i int) {
-		if c.spread != nil {
-			c.spreadImage(gradOut, i)
-		}
-		w.tile = tile{
-			a: source, b: c.rotated,
-			aRow: s.Filters, aStep: 1, bStep: panel,
-			bPanel: s.KernelHeight * depth * panel, cRow: s.Channels, depth: depth,
+		if c.bordered != nil {
+			c.border(gradOut, i)
 		}
 		for h := range s.Height {
-			segments := w.segmentSpace(s.KernelHeight)
-			for kh := range s.KernelHeight {
-				from := h + s.Padding - kh
-				if oh := from / s.Stride; from >= 0 && from%s.Stride == 0 && oh < c.outHeight {
-					segments = append(segments, segment{(i*c.outHeight + oh) * width * s.Filters, kh * depth * panel})
+			for r, p := range c.phases {
+				segments := w.segmentSpace(s.KernelHeight)
+				for kh := range s.KernelHeight {
+					from := h + s.Padding - kh
+					if oh := from / s.Stride; p.taps > 0 && from >= 0 && from%s.Stride == 0 && oh < c.outHeight {
+						segments = append(segments, segment{
+							((i*c.outHeight+oh)*width + c.left + p.from) * s.Filters,
+							(kh*s.KernelWidth + p.before) * s.Filters * panel,
+						})
+					}
 				}
+				if p.columns == 0 {
+					continue
+				}
+				w.tile = tile{
+					a: source, b: c.rotated, c: gradIn[((i*s.Height+h)*s.Width+r)*s.Channels:], segments: segments,
+					aRow: s.Filters, aStep: 1, bStep: panel, bPanel: s.KernelHeight * s.KernelWidth * s.Filters * panel,
+					cRow: s.Stride * s.Channels, depth: p.taps * s.Filters,
+				}
+				w.product(p.columns, s.Channels)
 			}
-			w.tile.segments = segments
-			w.tile.c = gradIn[(i*s.Height+h)*s.Width*s.Channels:]
-			w.product(s.Width, s.Channels)
 		}
 	})
 }
 
-// rotate lays the weights out for the input gradient: panels of channels, kernel
-// columns reversed.
+// rotate lays the weights out for the input gradient: panels of channels, the
+// columns of each phase reversed.
 func (c *Conv) rotate(weight []float32) {
 	s := c.shape
 	window := s.KernelHeight * s.KernelWidth
@@ -268,29 +303,21 @@ func (c *Conv) rotate(weight []float32) {
 			to := c.rotated[ch/panel*window*s.Filters*panel+ch%panel:]
 			from := weight[(o*s.Channels+ch)*window:]
 			for kh := range s.KernelHeight {
-				for kw := range s.KernelWidth {
-					to[((kh*s.KernelWidth+s.KernelWidth-1-kw)*s.Filters+o)*panel] = from[kh*s.KernelWidth+kw]
+				for _, p := range c.phases {
+					for tap := range p.taps {
+						to[((kh*s.KernelWidth+p.before+p.taps-1-tap)*s.Filters+o)*panel] = from[kh*s.KernelWidth+p.first+tap*s.Stride]
+					}
 				}
 			}
 		}
 	}
 }
 
-// spreadImage copies one image of the output gradient into rows where a step of
-// one pixel is a step of one input pixel; the gaps stay zero.
-func (c *Conv) spreadImage(gradOut []float32, i int) {
-	s := c.shape
-	border := s.KernelWidth - 1 - s.Padding
-	for oh := range c.outHeight {
-		row := i*c.outHeight + oh
-		from := gradOut[row*c.outWidth*s.Filters:][:c.outWidth*s.Filters]
-		to := c.spread[(row*c.spreadWidth()+border)*s.Filters:]
-		if s.Stride == 1 {
-			copy(to, from)
-			continue
-		}
-		for ow := range c.outWidth {
-			copy(to[ow*s.Stride*s.Filters:], from[ow*s.Filters:(ow+1)*s.Filters])
-		}
+// border copies one image of the output gradient into rows with zeros beside them,
+// which stay zero.
+func (c *Conv) border(gradOut []float32, i int) {
+	row := c.outWidth * c.shape.Filters
+	for oh := i * c.outHeight; oh < (i+1)*c.outHeight; oh++ {
+		copy(c.bordered[(oh*c.borderedWidth()+c.left)*c.shape.Filters:], gradOut[oh*row:(oh+1)*row])
 	}
 }
