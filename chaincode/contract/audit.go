@@ -136,7 +136,7 @@ func authorField(object string) string {
 		return "grantee"
 	case "node":
 		return "id"
-	case "salt", "update":
+	case "salt", "update", "spending", "dataset":
 		return "node"
 	case "commitment", "reveal", "attestation":
 		return "master"

@@ -258,7 +258,7 @@ func overtaken(err error) bool {
 func final(err error) bool {
 	code := string(codes.CodeIn(err.Error()))
 	for _, prefix := range []string{
-		"MF-ROLE-", "MF-IDENTITY-", "MF-NODE-EXISTS", "MF-SALT-MISMATCH", "MF-RECIPIENT-INVALID",
+		"MF-ROLE-", "MF-IDENTITY-", "MF-NODE-EXISTS", "MF-PRIVACY-DATASET", "MF-SALT-MISMATCH", "MF-RECIPIENT-INVALID",
 		"MF-MODEL-OPTIONS", "MF-MODEL-DATA", "MF-MODEL-NAME", "MF-MODEL-SHAPE", "MF-IPFS-TOKEN", "MF-GATEWAY-IDENTITY",
 	} {
 		if strings.HasPrefix(code, prefix) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/gateway"
+	accountant "github.com/medfed/medfed/trainer/privacy"
 )
 
 // privacy is what a coordinator writes down of private training: fl.Privacy in the
@@ -96,7 +97,86 @@ func privacyInWords(p fl.Privacy) string {
 }
 
 func newPrivacy(a *app) *cobra.Command {
-	return group("privacy", "See what private training has spent", newPrivacySpent(a))
+	return group("privacy", "Plan private training, and see what it has spent", newPrivacyPlan(a), newPrivacySpent(a))
+}
+
+// plan is what private training would spend of a node's data set.
+type plan struct {
+	Examples int      `json:"examples"`
+	Updates  int      `json:"updates"`
+	Steps    int      `json:"steps"`   // of all updates
+	Rate     float64  `json:"rate"`    // probability with which a step samples an example
+	Delta    float64  `json:"delta"`   //
+	Ledger   fl.Micro `json:"ledger"`  // ε as the ledger accounts it: whole orders, rounded up
+	Epsilon  float64  `json:"epsilon"` // ε with fractional orders too, which is never more
+	Classic  float64  `json:"classic"` // the same with the conversion of older papers
+	Holds    int      `json:"holds"`   // updates that the budget holds
+}
+
+func newPrivacyPlan(a *app) *cobra.Command {
+	t, examples, updates := defaultTerms(), 500, 1
+	c := &cobra.Command{
+		Use:   "plan",
+		Short: "Say what private training would spend, before a task is created",
+		Long: `Say how much ε a number of updates would spend of a data set, and how many updates
+a budget holds. A node makes an update in each round in which it is drawn to train.`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			p, err := planned(t, examples, updates)
+			if err != nil {
+				return err
+			}
+			return a.print(p, func(w io.Writer) {
+				fmt.Fprintf(w, "updates\t%d, of %d steps that sample each of %d examples with a probability of %.4f\n", p.Updates, p.Steps, p.Examples, p.Rate)
+				fmt.Fprintf(w, "ledger\tε = %s at δ = %s\n", micro(p.Ledger), t.Privacy.Delta.String())
+				fmt.Fprintf(w, "with fractional orders\tε = %.6f; by the classic conversion %.6f\n", p.Epsilon, p.Classic)
+				fmt.Fprintf(w, "budget\tε = %s holds %d updates\n", plain(int64(t.Privacy.Epsilon)), p.Holds)
+			})
+		},
+	}
+	flags := c.Flags()
+	flags.IntVar(&examples, "examples", examples, "examples of the node's data set")
+	flags.IntVar(&updates, "updates", updates, "updates of the node")
+	flags.IntVar(&t.Epochs, "epochs", t.Epochs, "passes over the local data in an update (E)")
+	flags.IntVar(&t.BatchSize, "batch-size", t.BatchSize, "examples a training step, in the mean (b)")
+	t.Privacy.Noise = 1_100_000
+	t.Privacy.bind(flags)
+	return c
+}
+
+// planned asks the ledger's account and the trainer's.
+func planned(t terms, examples, updates int) (plan, error) {
+	terms, err := t.forTask("plan")
+	if err != nil {
+		return plan{}, err
+	}
+	if err := fl.CheckNumbers(terms); err != nil {
+		return plan{}, err
+	}
+	if !terms.Privacy.On() || examples < 1 || updates < 1 || updates > fl.MaxRounds {
+		return plan{}, usage("there is nothing to plan without noise, examples or updates; use --dp-noise, and --examples and --updates from 1")
+	}
+	p := plan{Examples: examples, Updates: updates, Delta: 1 / float64(terms.Privacy.InverseDelta)}
+	p.Steps, p.Rate = accountant.Steps(examples, terms.Training.BatchSize, terms.Training.Epochs)
+	p.Steps *= updates
+	spent := accountant.NewAccountant(nil)
+	spent.Add(float64(terms.Privacy.NoiseMultiplier)/float64(fl.One), p.Rate, p.Steps)
+	p.Epsilon, _ = spent.Epsilon(p.Delta, accountant.Improved)
+	p.Classic, _ = spent.Epsilon(p.Delta, accountant.Classic)
+	cost, total := fl.Divergences(terms, int64(examples)), []fl.Micro(nil)
+	for update := 1; update <= max(updates, fl.MaxRounds); update++ {
+		total = fl.AddDivergences(total, cost)
+		epsilon := fl.EpsilonOf(total, terms.Privacy.InverseDelta)
+		if update == updates {
+			p.Ledger = epsilon
+		}
+		if epsilon <= terms.Privacy.Epsilon {
+			p.Holds = update
+		} else if update >= updates {
+			break
+		}
+	}
+	return p, nil
 }
 
 func newPrivacySpent(a *app) *cobra.Command {
