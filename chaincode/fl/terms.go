@@ -81,11 +81,19 @@ func checkShape(t Terms) error {
 }
 
 func checkTraining(t Terms) error {
+	augmentation := t.Training.Augmentation
+	if t.Privacy.On() && (t.Training.BalanceClasses || augmentation != (Augmentation{})) {
+		return codes.Errorf("MF-TERMS-INVALID", "a private task neither balances classes, whose counts that would tell, nor augments images; leave both out")
+	}
 	return within(
 		bounds{"training.epochs", int64(t.Training.Epochs), 1, 10_000},
 		bounds{"training.batch_size", int64(t.Training.BatchSize), 1, 1 << 20},
 		bounds{"training.learning_rate", t.Training.LearningRate, 1, 100 * One},
 		bounds{"training.momentum", t.Training.Momentum, 0, One - 1},
+		bounds{"training.learning_rate_decay", t.Training.Decay, 0, One},
+		bounds{"training.augmentation.shift", int64(augmentation.Shift), 0, 4096},
+		bounds{"training.augmentation.rotate", augmentation.Rotate, 0, 180 * One},
+		bounds{"training.augmentation.contrast", augmentation.Contrast, 0, One},
 		bounds{"max_examples", t.MaxExamples, 1, MaxExamples},
 	)
 }

@@ -70,6 +70,18 @@ type Training struct {
 	LearningRate Micro `json:"learning_rate"` // of stochastic gradient descent (lr)
 	Momentum     Micro `json:"momentum"`      // 0 for plain stochastic gradient descent
 	Seed         int64 `json:"seed"`          // of the shuffles, mixed with round and node
+
+	Decay          Micro        `json:"learning_rate_decay,omitempty" metadata:",optional"` // what the learning rate is multiplied by from round to round; 0 for no decay
+	BalanceClasses bool         `json:"balance_classes,omitempty" metadata:",optional"`     // an example counts for the more the rarer its class is at its trainer
+	Augmentation   Augmentation `json:"augmentation,omitzero" metadata:",optional"`         // of the training images; left out for none
+}
+
+// Augmentation changes training images at random, a little, anew in every epoch.
+type Augmentation struct {
+	Flip     bool  `json:"flip"`     // left and right exchanged, every other image
+	Shift    int   `json:"shift"`    // pixels: moved up to this far, in x and in y
+	Rotate   Micro `json:"rotate"`   // degrees: turned up to this far, either way
+	Contrast Micro `json:"contrast"` // distance of the values from their mean changed by up to this share
 }
 
 // Deadlines bound the phases of a round, in seconds since the phase began. The

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 
+	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
 	"github.com/medfed/medfed/trainer/metrics"
@@ -18,6 +19,27 @@ type Learner interface {
 	Evaluate(ctx context.Context, spec model.Spec, w *weights.Weights, data dataset.Split) (metrics.Result, error)
 	Aggregate(strategy string, previous *weights.Weights, updates []fed.Update) (*weights.Weights, error)
 }
+
+// TrainOptions are the trainer's form of a task's training in a round, from 1. The
+// seed is the trainer's own of that round.
+func TrainOptions(t fl.Training, strategy fed.Strategy, round int, seed int64) model.TrainOptions {
+	rate := fraction(t.LearningRate)
+	for range round - 1 {
+		if t.Decay > 0 {
+			rate *= fraction(t.Decay)
+		}
+	}
+	return model.TrainOptions{
+		Epochs: t.Epochs, BatchSize: t.BatchSize, LearningRate: rate, Momentum: fraction(t.Momentum),
+		ProximalMu: strategy.ProximalMu(), Seed: seed, BalanceClasses: t.BalanceClasses,
+		Augmentation: dataset.Augmentation{
+			Flip: t.Augmentation.Flip, Shift: t.Augmentation.Shift,
+			Rotate: fraction(t.Augmentation.Rotate), Contrast: fraction(t.Augmentation.Contrast),
+		},
+	}
+}
+
+func fraction(v fl.Micro) float64 { return float64(v) / float64(fl.One) }
 
 // Local is the trainer of this module.
 type Local struct{}

@@ -133,14 +133,7 @@ func (n *Node) fit(ctx context.Context, terms fl.Terms, start *weights.Weights, 
 	if err != nil {
 		return nil, err
 	}
-	options := model.TrainOptions{
-		Epochs:       terms.Training.Epochs,
-		BatchSize:    terms.Training.BatchSize,
-		LearningRate: float64(terms.Training.LearningRate) / float64(fl.One),
-		Momentum:     float64(terms.Training.Momentum) / float64(fl.One),
-		ProximalMu:   strategy.ProximalMu(),
-		Seed:         trainingSeed(terms.Training.Seed, round, n.ID),
-	}
+	options := TrainOptions(terms.Training, strategy, round, trainingSeed(terms.Training.Seed, round, n.ID))
 	if terms.Privacy.On() {
 		return n.Learner.TrainPrivately(ctx, Spec(terms), fed.Model(start), n.Train, options, PrivateOptions(terms.Privacy, n.noise(round)))
 	}

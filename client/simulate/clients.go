@@ -90,14 +90,7 @@ func (s *Simulation) affords(c *client) bool {
 
 // train is a client's update from the global model.
 func (s *Simulation) train(ctx context.Context, c *client, round int, start *weights.Weights) (*weights.Weights, error) {
-	options := model.TrainOptions{
-		Epochs:       s.settings.Epochs,
-		BatchSize:    s.settings.BatchSize,
-		LearningRate: float64(s.settings.LearningRate) / float64(fl.One),
-		Momentum:     float64(s.settings.Momentum) / float64(fl.One),
-		ProximalMu:   s.strategy.ProximalMu(),
-		Seed:         s.settings.trainingSeed(c.id, round),
-	}
+	options := node.TrainOptions(s.terms.Training, s.strategy, round, s.settings.trainingSeed(c.id, round))
 	var w *weights.Weights
 	var err error
 	if s.settings.Privacy.On() {

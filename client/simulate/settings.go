@@ -37,6 +37,9 @@ type Settings struct {
 	BatchSize     int              `json:"batch_size"`    // b
 	LearningRate  fl.Micro         `json:"learning_rate"`
 	Momentum      fl.Micro         `json:"momentum"`
+	Decay         fl.Micro         `json:"learning_rate_decay,omitempty"` // of the learning rate from round to round; 0 for none
+	Balance       bool             `json:"balance_classes,omitempty"`
+	Augmentation  fl.Augmentation  `json:"augmentation,omitzero"`
 	Strategy      string           `json:"strategy"` // as in a task's terms
 	Split         string           `json:"split"`    // dataset.IID or dataset.Dirichlet
 	Alpha         float64          `json:"alpha"`    // of the Dirichlet split, else 0
@@ -132,7 +135,10 @@ const task = "simulation"
 func (s Settings) terms(data *dataset.Data) fl.Terms {
 	return fl.Terms{
 		Task: task, Model: s.Model, Data: data.Name, Channels: data.Channels, ImageSize: data.Size, Classes: data.Classes,
-		Training: fl.Training{Epochs: s.Epochs, BatchSize: s.BatchSize, LearningRate: s.LearningRate, Momentum: s.Momentum, Seed: s.Seed},
+		Training: fl.Training{
+			Epochs: s.Epochs, BatchSize: s.BatchSize, LearningRate: s.LearningRate, Momentum: s.Momentum, Seed: s.Seed,
+			Decay: s.Decay, BalanceClasses: s.Balance, Augmentation: s.Augmentation,
+		},
 		Strategy: s.Strategy, Metric: s.Metric, ThresholdKind: s.ThresholdKind, Threshold: s.Threshold,
 		F: s.F, Masters: s.Masters, Participation: s.Participation, MinUpdates: 1, MaxExamples: fl.MaxExamples,
 		BaseWeight: s.BaseWeight, Rounds: s.Rounds, MaxFailed: s.MaxFailed, Privacy: s.Privacy,
