@@ -27,6 +27,22 @@ func Permits(c Consent, r Record, use Use, at, window int64) (Decision, codes.Co
 	return Permit, ""
 }
 
+// Decide makes the access that a grantee's request comes to at a time. Given is
+// the consent as Assemble makes it, empty where there is none of that identifier.
+func Decide(given Consent, r Record, request AccessRequest, grantee, txID string, now, window int64) Access {
+	at := max(now, given.ChangedAt)
+	use := Use{Grantee: grantee, Record: request.Record, Version: request.Version, Purpose: request.Purpose}
+	decision, code := Permits(given, r, use, at, window)
+	access := Access{
+		Access: request.Access, Consent: request.Consent, Record: request.Record, Version: request.Version, Purpose: request.Purpose,
+		Grantee: grantee, Patient: given.Patient, Custodian: given.Custodian, Decision: decision, Code: string(code), At: at, TxID: txID,
+	}
+	if decision == Permit {
+		access.Agreement = given.Agreement.Version
+	}
+	return access
+}
+
 func whoAndWhat(c Consent, r Record, use Use) codes.Code {
 	switch {
 	case c.Consent == "":

@@ -88,37 +88,25 @@ func checkAccessRequest(request consent.AccessRequest) error {
 
 // decide asks the rules about a use of a consent.
 func decide(ctx *ledger.Context, caller ledger.Caller, request consent.AccessRequest) (consent.Access, error) {
-	access := consent.Access{
-		Access: request.Access, Consent: request.Consent, Record: request.Record, Version: request.Version,
-		Purpose: request.Purpose, Grantee: caller.ID, TxID: ctx.GetStub().GetTxID(),
-	}
+	var given consent.Consent
 	now, err := ctx.Now()
 	if err != nil {
-		return access, err
+		return consent.Access{}, err
 	}
 	record, _, err := ledger.Get[consent.Record](ctx, ledger.RecordKey(request.Record))
 	if err != nil {
-		return access, err
+		return consent.Access{}, err
 	}
 	known, err := ledger.Exists(ctx, ledger.ConsentKey(request.Consent))
 	if err != nil {
-		return access, err
+		return consent.Access{}, err
 	}
-	var given consent.Consent
 	if known {
 		if given, _, err = readConsent(ctx, request.Consent); err != nil {
-			return access, err
+			return consent.Access{}, err
 		}
-		access.Patient, access.Custodian = given.Patient, given.Custodian
 	}
-	access.At = max(now, given.ChangedAt)
-	use := consent.Use{Grantee: caller.ID, Record: request.Record, Version: request.Version, Purpose: request.Purpose}
-	decision, code := consent.Permits(given, record, use, access.At, ledger.TimeWindow)
-	access.Decision, access.Code = decision, string(code)
-	if decision == consent.Permit {
-		access.Agreement = given.Agreement.Version
-	}
-	return access, nil
+	return consent.Decide(given, record, request, caller.ID, ctx.GetStub().GetTxID(), now, ledger.TimeWindow), nil
 }
 
 // putAccess logs an access under its own key and in every list it belongs to.
@@ -126,19 +114,8 @@ func putAccess(ctx *ledger.Context, access consent.Access) error {
 	if err := ledger.Put(ctx, ledger.AccessKey(access.Access), access); err != nil {
 		return err
 	}
-	for _, entry := range []struct {
-		list  ledger.AccessList
-		value string
-	}{
-		{ledger.AccessesOfPatient, access.Patient},
-		{ledger.AccessesOfRecord, access.Record},
-		{ledger.AccessesOfGrantee, access.Grantee},
-		{ledger.AllAccesses, string(ledger.AllAccesses)},
-	} {
-		if entry.value == "" { // the consent is unknown, and so the patient
-			continue
-		}
-		if err := ledger.Put(ctx, ledger.AccessListKey(entry.list, entry.value, access.At, access.Access), access); err != nil {
+	for _, key := range ledger.AccessListKeys(access.Access, access.Patient, access.Record, access.Grantee, access.At) {
+		if err := ledger.Put(ctx, key, access); err != nil {
 			return err
 		}
 	}

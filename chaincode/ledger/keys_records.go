@@ -140,6 +140,20 @@ func AccessListKey(list AccessList, value string, at int64, access string) Key {
 	return key("access-"+string(list), value, newestFirst(at), access)
 }
 
+// AccessListKeys names an access in every list that it belongs to. Patient is ""
+// where the consent is unknown, and so the patient.
+func AccessListKeys(access, patient, record, grantee string, at int64) []Key {
+	keys := []Key{}
+	if patient != "" {
+		keys = append(keys, AccessListKey(AccessesOfPatient, patient, at, access))
+	}
+	return append(keys,
+		AccessListKey(AccessesOfRecord, record, at, access),
+		AccessListKey(AccessesOfGrantee, grantee, at, access),
+		AccessListKey(AllAccesses, string(AllAccesses), at, access),
+	)
+}
+
 // Accesses names all accesses of a list.
 func Accesses(list AccessList, value string) Prefix { return prefix("access-"+string(list), value) }
 

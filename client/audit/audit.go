@@ -12,7 +12,22 @@
 //     again, with its reads against the state at that block;
 //   - the rounds: the state that the valid transactions leave is replayed with
 //     the rules of package fl, the elections, samples, medians, standings and
-//     attestations.
+//     attestations;
+//   - records, consents and accesses: each transaction is decided again with the
+//     rules of package consent, from who signed it, when, its argument and the
+//     state before it: offers, agreements, revocations, every permit and denial,
+//     versions and erasures;
+//   - the configurations: each is what an update that its mod_policy allows makes
+//     of the one before;
+//   - the state: the hash of it that the peer noted with each block.
+//
+// What is private can't be replayed, for only salted digests of it are public: that
+// a wrapped key opens, that a CID leads to the record, that private terms say what
+// the digest's makers think. Nor does the ledger know who read a grant when, for
+// reading is a query; and no block says when it was made, so that a time is a
+// client's claim, which the endorsers have checked. The hash of the state is one
+// peer's own note: orderers neither make nor sign it, so a block that comes from an
+// orderer has none, and none but the peer vouches for it.
 //
 // Codes of a refusal, each naming the block and, where there is one, the
 // transaction:
@@ -31,7 +46,7 @@
 //	MF-AUDIT-FLAG         a transaction's validity is not what it should be, for another reason
 //	MF-AUDIT-COMMIT       the peer noted another state than the blocks make
 //	MF-AUDIT-STATE        a document of the replayed state can't be read
-//	MF-AUDIT-RULES        a round is not what the rules make of it
+//	MF-AUDIT-RULES        a round, record, consent or access is not what the rules make of it
 //	MF-AUDIT-UNSUPPORTED  the ledger uses what this version can't check
 //	MF-AUDIT-READ         the bundle can't be read from the disk
 //	MF-AUDIT-WRITE        the bundle can't be written
@@ -69,7 +84,27 @@ type Summary struct {
 	Keys           int            `json:"keys"`   // public documents in the replayed state
 	Tasks          []TaskSummary  `json:"tasks"`
 	Rounds         int            `json:"rounds"` // replayed
+	Records        int            `json:"records"`
+	Consents       int            `json:"consents"`   // whose every move was decided again
+	Agreements     int            `json:"agreements"` // consent versions
+	Accesses       Accesses       `json:"accesses"`
+	Private        []Private      `json:"private"` // what could not be replayed
 	Differences    []Difference   `json:"differences"`
+}
+
+// Accesses counts the uses of consents that were decided again.
+type Accesses struct {
+	Permits int `json:"permits"`
+	Denials int `json:"denials"`
+}
+
+// Private is a collection, of which only the hashes are on the ledger: that they
+// are there when a rule asks for them was replayed, what the documents say was not.
+type Private struct {
+	Chaincode  string `json:"chaincode"`
+	Collection string `json:"collection"`
+	Written    int    `json:"written"` // documents, deleted ones too
+	Purged     int    `json:"purged"`
 }
 
 // Signatures counts the signatures that were checked and found good.
@@ -89,15 +124,25 @@ type TaskSummary struct {
 	Closed    int          `json:"closed"`
 }
 
-// Difference is a place where a task's rounds are not what the rules make of them.
+// Difference is a place where the ledger is not what the rules make of it: in a
+// round of a task, or in a document on records, consents and accesses.
 type Difference struct {
-	Task        string `json:"task"`
-	Round       int    `json:"round"` // 0 for the task itself
+	Task        string `json:"task,omitempty"`
+	Round       int    `json:"round,omitempty"`    // 0 for the task itself
+	Document    string `json:"document,omitempty"` // its key, for instance access/a-…
 	What        string `json:"what"`
 	Ledger      string `json:"ledger"`
 	Replayed    string `json:"replayed"`
-	Block       uint64 `json:"block"`       // that last wrote the round, or the task
+	Block       uint64 `json:"block"`       // of the transaction, or for a task of the one that last wrote the round or task
 	Transaction uint64 `json:"transaction"` // within the block
+}
+
+// Where names the place of a difference.
+func (d Difference) Where() string {
+	if d.Document != "" {
+		return d.Document
+	}
+	return fmt.Sprintf("task %s, round %d", d.Task, d.Round)
 }
 
 // place is where in the chain something was found.

@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// ledger is a source that holds the recorded blocks.
-type ledger struct {
+// recordedSource is a source that holds the recorded blocks.
+type recordedSource struct {
 	blocks [][]byte
 	broken int // block that can't be read, 0 for none
 }
 
-func recordedLedger(t *testing.T) *ledger {
-	l := &ledger{}
+func recordedLedger(t *testing.T) *recordedSource {
+	l := &recordedSource{}
 	for _, block := range recordedBlocks(t) {
 		l.blocks = append(l.blocks, encoded(t, block))
 	}
@@ -25,9 +25,9 @@ func recordedLedger(t *testing.T) *ledger {
 
 var errGone = errors.New("the peer is gone")
 
-func (l *ledger) Channel() string                        { return "medfed" }
-func (l *ledger) Height(context.Context) (uint64, error) { return uint64(len(l.blocks)), nil }
-func (l *ledger) Block(_ context.Context, number uint64) ([]byte, error) {
+func (l *recordedSource) Channel() string                        { return "medfed" }
+func (l *recordedSource) Height(context.Context) (uint64, error) { return uint64(len(l.blocks)), nil }
+func (l *recordedSource) Block(_ context.Context, number uint64) ([]byte, error) {
 	if l.broken > 0 && number == uint64(l.broken) {
 		return nil, errGone
 	}
@@ -78,7 +78,7 @@ func TestAnExportThatFailsLeavesNothing(t *testing.T) {
 	l.broken, l.blocks[5] = 0, []byte("no block")
 	_, err := Export(context.Background(), l, "AuditorMSP/auditor", filepath.Join(folder, "ledger.audit"), new(steps))
 	refused(t, err, "MF-AUDIT-BLOCK", "block 5")
-	_, err = Export(context.Background(), new(ledger), "AuditorMSP/auditor", filepath.Join(folder, "ledger.audit"), new(steps))
+	_, err = Export(context.Background(), new(recordedSource), "AuditorMSP/auditor", filepath.Join(folder, "ledger.audit"), new(steps))
 	refused(t, err, "MF-AUDIT-BLOCK", "medfed")
 	_, err = Export(context.Background(), l, "AuditorMSP/auditor", filepath.Join(folder, "none", "ledger.audit"), new(steps))
 	refused(t, err, "MF-AUDIT-WRITE", "none")

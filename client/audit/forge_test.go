@@ -18,20 +18,30 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hyperledger/fabric-chaincode-go/v2/pkg/attrmgr"
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset"
+	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
 	"github.com/hyperledger/fabric-protos-go-apiv2/msp"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 )
 
-const recorded = "testdata/two-rounds.audit"
+// What real networks made: two rounds of a task, recorded by TestRecord, and what
+// can become of records and consents, by TestTheLedgerIsWhatTheRulesMakeOfIt in
+// test-network.
+const (
+	recorded         = "testdata/two-rounds.audit"
+	recordedConsents = "testdata/consents.audit"
+)
 
 // recordedGenesis is the hash of the recorded channel's first block.
-func recordedGenesis(t rapid.TB) string {
+func recordedGenesis(t rapid.TB) string { return genesisOf(t, recorded) }
+
+func genesisOf(t rapid.TB, bundle string) string {
 	t.Helper()
-	content, err := os.ReadFile(recorded + ".genesis")
+	content, err := os.ReadFile(bundle + ".genesis")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,9 +49,11 @@ func recordedGenesis(t rapid.TB) string {
 }
 
 // recordedBlocks are the blocks that a real peer delivered.
-func recordedBlocks(t rapid.TB) []*common.Block {
+func recordedBlocks(t rapid.TB) []*common.Block { return blocksOf(t, recorded) }
+
+func blocksOf(t rapid.TB, path string) []*common.Block {
 	t.Helper()
-	file, err := os.Open(recorded)
+	file, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +125,7 @@ type forger struct {
 	people      map[string]*person // by original identity
 	consenters  map[uint32]*person
 	plant       plant
+	recording   string // that is forged
 
 	state     *state // that the blocks so far leave, and its hash
 	committed []byte
@@ -137,14 +150,14 @@ type person struct {
 }
 
 func newForger(t rapid.TB, p plant) *forger {
-	return &forger{TB: t, authorities: map[string]*person{}, people: map[string]*person{}, consenters: map[uint32]*person{}, plant: p, state: newState()}
+	return &forger{TB: t, authorities: map[string]*person{}, people: map[string]*person{}, consenters: map[uint32]*person{}, plant: p, recording: recorded, state: newState()}
 }
 
 // forge makes the whole channel anew.
 func forge(t rapid.TB, p plant) []*common.Block { return newForger(t, p).forge() }
 
 func (f *forger) forge() []*common.Block {
-	p, blocks := f.plant, recordedBlocks(f)
+	p, blocks := f.plant, blocksOf(f, f.recording)
 	for i, block := range blocks {
 		number := uint64(i)
 		if i == 0 {
@@ -224,7 +237,13 @@ func (f *forger) person(serialised []byte) *person {
 	if err != nil {
 		f.Fatal(err)
 	}
-	p := f.issue(original.Mspid, &x509.Certificate{Subject: certificate.Subject, KeyUsage: x509.KeyUsageDigitalSignature}, f.authorities[original.Mspid])
+	template := &x509.Certificate{Subject: certificate.Subject, KeyUsage: x509.KeyUsageDigitalSignature}
+	for _, e := range certificate.Extensions {
+		if e.Id.Equal(attrmgr.AttrOID) {
+			template.ExtraExtensions = append(template.ExtraExtensions, e)
+		}
+	}
+	p := f.issue(original.Mspid, template, f.authorities[original.Mspid])
 	f.people[string(serialised)] = p
 	return p
 }
@@ -283,6 +302,7 @@ func (f *forger) transaction(at place, raw []byte) []byte {
 	tx.creator.Creator = creator.serialised
 	signature := encoded(f, tx.creator)
 	id := sha256.Sum256(append(bytes.Clone(tx.creator.Nonce), creator.serialised...))
+	original := tx.channel.TxId
 	tx.channel.TxId = hex.EncodeToString(id[:])
 	if f.plant.header != nil {
 		f.plant.header(at, tx.channel)
@@ -293,7 +313,7 @@ func (f *forger) transaction(at place, raw []byte) []byte {
 	content.Actions[0].Header = signature
 	action := decoded(f, content.Actions[0].Payload, &peer.ChaincodeActionPayload{})
 	response := decoded(f, action.Action.ProposalResponsePayload, &peer.ProposalResponsePayload{})
-	f.simulate(at, response)
+	f.simulate(at, response, original, tx.channel.TxId)
 	hash := sha256.Sum256(bytes.Join([][]byte{header, signature, action.ChaincodeProposalPayload}, nil))
 	response.ProposalHash = hash[:]
 	action.Action.ProposalResponsePayload = encoded(f, response)
@@ -316,13 +336,20 @@ func (f *forger) transaction(at place, raw []byte) []byte {
 	return encoded(f, envelope)
 }
 
-func (f *forger) simulate(at place, response *peer.ProposalResponsePayload) {
-	if f.plant.results == nil {
-		return
-	}
+// simulate makes what the chaincode answers anew. An access names its transaction.
+func (f *forger) simulate(at place, response *peer.ProposalResponsePayload, originalID, id string) {
 	action := decoded(f, response.Extension, &peer.ChaincodeAction{})
 	results := decoded(f, action.Results, &rwset.TxReadWriteSet{})
-	f.plant.results(at, results)
+	for _, ns := range results.NsRwset {
+		set := decoded(f, ns.Rwset, &kvrwset.KVRWSet{})
+		for _, w := range set.Writes {
+			w.Value = bytes.ReplaceAll(w.Value, []byte(originalID), []byte(id))
+		}
+		ns.Rwset = encoded(f, set)
+	}
+	if f.plant.results != nil {
+		f.plant.results(at, results)
+	}
 	action.Results = encoded(f, results)
 	response.Extension = encoded(f, action)
 }

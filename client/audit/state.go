@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"maps"
 	"slices"
@@ -69,6 +70,33 @@ func newState() *state {
 
 func (s *state) forget() {
 	s.pendingPublic, s.pendingHashed = map[string]*table{}, map[hashedKey]*document{}
+}
+
+// now reads a document as it is after the transactions of the block so far; nil
+// when there is none.
+func (s *state) now(namespace, key string) *document {
+	if d := lookUp(s.pendingPublic, namespace, key); d != nil {
+		if d.version == nil {
+			return nil
+		}
+		return d
+	}
+	return s.get(namespace, key)
+}
+
+// hashNow is the hash of a private document as now gives public ones; "" when
+// there is none.
+func (s *state) hashNow(namespace, collection, key string) string {
+	sum := sha256.Sum256([]byte(key))
+	at := hashedKey{namespace, collection, string(sum[:])}
+	d, pending := s.pendingHashed[at]
+	if !pending {
+		d = s.hashed[at]
+	}
+	if d == nil || d.version == nil {
+		return ""
+	}
+	return hex.EncodeToString(d.value)
 }
 
 // get reads a document from before the block.

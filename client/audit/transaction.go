@@ -24,6 +24,7 @@ type transaction struct {
 	response     []byte // what the endorsers signed
 	endorsements []*peer.Endorsement
 	chaincode    string
+	arguments    [][]byte // the function's name and its arguments
 	sets         []*namespaceSet
 }
 
@@ -145,6 +146,10 @@ func (tx *transaction) open() *rejection {
 	sum := sha256.Sum256(bytes.Join([][]byte{tx.payload.Header.ChannelHeader, content.Actions[0].Header, action.ChaincodeProposalPayload}, nil))
 	if !bytes.Equal(sum[:], response.ProposalHash) {
 		return rejectf(bad, "the response is to another proposal")
+	}
+	input, call := &peer.ChaincodeProposalPayload{}, &peer.ChaincodeInvocationSpec{}
+	if err := errors.Join(proto.Unmarshal(action.ChaincodeProposalPayload, input), proto.Unmarshal(input.Input, call)); err == nil {
+		tx.arguments = call.GetChaincodeSpec().GetInput().GetArgs()
 	}
 	tx.response, tx.endorsements = action.Action.ProposalResponsePayload, action.Action.Endorsements
 	return tx.openResponse(response)

@@ -38,9 +38,9 @@ func VerifyFile(ctx context.Context, path string, o Options) (*Summary, error) {
 }
 
 // Verify checks a whole bundle. The first fault ends it, with an error that names
-// block and transaction. Rounds that are not what the rules make of them are
-// MF-AUDIT-RULES, and the summary, which is nil with every other error, then
-// lists the differences.
+// block and transaction. Rounds, records, consents and accesses that are not what
+// the rules make of them are MF-AUDIT-RULES, and the summary, which is nil with
+// every other error, then lists the differences.
 func Verify(ctx context.Context, r io.Reader, o Options) (*Summary, error) {
 	bundle, err := newBundleReader(r)
 	if err != nil {
@@ -48,7 +48,7 @@ func Verify(ctx context.Context, r io.Reader, o Options) (*Summary, error) {
 	}
 	v := &verifier{
 		options: o, state: newState(), known: map[string]bool{},
-		summary: &Summary{Channel: bundle.Channel, Validity: map[string]int{}, Tasks: []TaskSummary{}, Differences: []Difference{}},
+		summary: &Summary{Channel: bundle.Channel, Validity: map[string]int{}, Tasks: []TaskSummary{}, Private: []Private{}, Differences: []Difference{}},
 	}
 	for number := uint64(0); ; number++ {
 		if err := ctx.Err(); err != nil {
@@ -198,6 +198,9 @@ func (v *verifier) transactions(number uint64, block *common.Block) error {
 				verdicts[i] = rejectf(code, "what it read has been changed before it")
 				continue
 			}
+			if err := v.review(at, tx); err != nil {
+				return err
+			}
 			if err := v.state.apply(tx, version{number, uint64(i)}); err != nil {
 				return fault("MF-AUDIT-UNSUPPORTED", at, "%v", err)
 			}
@@ -301,7 +304,7 @@ func (v *verifier) blocksToLive(namespace, collection string) uint64 {
 	return 0
 }
 
-// finish replays the rounds of the state that all blocks have left.
+// finish replays the rounds of the state that all blocks have left, and counts.
 func (v *verifier) finish() (*Summary, error) {
 	s := v.summary
 	s.Head = hex.EncodeToString(v.previous)
@@ -312,11 +315,14 @@ func (v *verifier) finish() (*Summary, error) {
 	if err := replayTasks(v.state, s); err != nil {
 		return nil, err
 	}
+	if err := countConsents(v.state, s); err != nil {
+		return nil, err
+	}
 	if len(s.Differences) > 0 {
 		d := s.Differences[0]
 		return s, fault("MF-AUDIT-RULES", place{block: d.Block, transaction: int(d.Transaction)},
-			"task %s, round %d: %s is %s on the ledger and %s by the rules (%d differences in all)",
-			d.Task, d.Round, d.What, shortened(d.Ledger), shortened(d.Replayed), len(s.Differences))
+			"%s: %s is %s on the ledger and %s by the rules (%d differences in all)",
+			d.Where(), d.What, shortened(d.Ledger), shortened(d.Replayed), len(s.Differences))
 	}
 	return s, nil
 }

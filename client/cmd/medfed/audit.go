@@ -67,9 +67,13 @@ func newAuditVerify(a *app) *cobra.Command {
 		Use:   "verify FILE --genesis HASH",
 		Short: "Check an exported ledger without a network",
 		Long: fmt.Sprintf(`Check what audit export wrote, without a network: the chain of hashes, the
-orderers' signatures, every transaction's signatures and endorsement policies,
-the validity of each, and every round, replayed by the rules. Exits %d at the
-first thing that does not hold, naming the block and the transaction.`, exit.Corrupt),
+orderers' signatures, every configuration by the policy that lets it be changed,
+every transaction's signatures and endorsement policies, the validity of each,
+the hash of the state that the peer noted, every round, replayed by the rules,
+and every record, consent and access, decided again. What is private can't be
+replayed, for the ledger has only hashes of it: the output says how much that is.
+Exits %d at the first thing that does not hold, naming the block and the
+transaction.`, exit.Corrupt),
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if genesis == "" {
@@ -102,13 +106,21 @@ func printSummary(w io.Writer, s *audit.Summary) {
 	for _, code := range slices.Sorted(maps.Keys(s.Validity)) {
 		fmt.Fprintf(w, "  %s\t%d\n", code, s.Validity[code])
 	}
-	fmt.Fprintf(w, "signatures\t%d of orderers, %d of creators, %d of endorsers\n", s.Signatures.Orderers, s.Signatures.Creators, s.Signatures.Endorsements)
+	fmt.Fprintf(w, "signatures\t%d of orderers, %d of creators, %d of endorsers, %d of updates of the configuration\n",
+		s.Signatures.Orderers, s.Signatures.Creators, s.Signatures.Endorsements, s.Signatures.Updates)
+	fmt.Fprintf(w, "states as the peer noted\t%d\n", s.States)
 	fmt.Fprintf(w, "documents\t%d\n", s.Keys)
 	for _, t := range s.Tasks {
 		fmt.Fprintf(w, "task %s\t%s, %d rounds, %d closed\n", t.Task, t.Phase, t.Rounds, t.Closed)
 	}
-	fmt.Fprintf(w, "rounds replayed\t%d\ndifferences\t%d\n", s.Rounds, len(s.Differences))
+	fmt.Fprintf(w, "rounds replayed\t%d\n", s.Rounds)
+	fmt.Fprintf(w, "decided again\t%d records, %d consents with %d versions, %d permits, %d denials\n",
+		s.Records, s.Consents, s.Agreements, s.Accesses.Permits, s.Accesses.Denials)
+	for _, p := range s.Private {
+		fmt.Fprintf(w, "not replayed, private\t%s: %d documents written, %d purged; only their hashes are on the ledger\n", p.Collection, p.Written, p.Purged)
+	}
+	fmt.Fprintf(w, "differences\t%d\n", len(s.Differences))
 	for _, d := range s.Differences {
-		fmt.Fprintf(w, "  %s, round %d\t%s: ledger %s, rules %s\n", d.Task, d.Round, d.What, d.Ledger, d.Replayed)
+		fmt.Fprintf(w, "  %s\t%s: ledger %s, rules %s\n", d.Where(), d.What, d.Ledger, d.Replayed)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/client/cmd/medfed/exit"
 	"github.com/medfed/medfed/network"
 )
 
@@ -104,15 +107,35 @@ func newNetworkStatus(a *app, l *localNetwork) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show every process of the network",
-		Args:  cobra.NoArgs,
+		Long: fmt.Sprintf(`Show every process of the network: whether it runs and serves, where it listens,
+and where its log is. Exits %d when any of them does not.`, exit.Network),
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			n, err := l.open()
 			if err != nil {
 				return err
 			}
-			return printNetwork(cmd.Context(), a, n)
+			processes, err := n.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return errors.Join(printProcesses(a, processes), allServe(processes))
 		},
 	}
+}
+
+// allServe refuses processes of which one does not run or does not serve.
+func allServe(processes []network.ProcessStatus) error {
+	var ill []string
+	for _, p := range processes {
+		if p.State != network.Healthy {
+			ill = append(ill, p.Name)
+		}
+	}
+	if len(ill) == 0 {
+		return nil
+	}
+	return codes.Errorf("MF-NETWORK-INCOMPLETE", "%d of the network's %d processes do not serve, %s among them; see their logs, and start them with medfed network up", len(ill), len(processes), ill[0])
 }
 
 func printNetwork(ctx context.Context, a *app, n *network.Network) error {
@@ -120,6 +143,10 @@ func printNetwork(ctx context.Context, a *app, n *network.Network) error {
 	if err != nil {
 		return err
 	}
+	return printProcesses(a, processes)
+}
+
+func printProcesses(a *app, processes []network.ProcessStatus) error {
 	return a.print(processes, func(w io.Writer) {
 		fmt.Fprintln(w, "PROCESS\tSTATE\tPID\tMEMORY\tADDRESSES")
 		for _, p := range processes {
