@@ -68,7 +68,10 @@ func (g *Graph) Conv2D(x, weight, bias *gorgonia.Node, stride, padding int) (*go
 	})
 	o.wrt = []bool{g.needsGradient(x), true, true}[:len(inputs)]
 	o.diff = func(n gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-		gradBias := make([]float32, w[0])
+		var gradBias []float32
+		if bias != nil {
+			gradBias = make([]float32, w[0])
+		}
 		dw, err := apply(g.operation("conv2d.weight", w, func(out []float32, v [][]float32) {
 			conv.WeightGradient(g.batch, out, gradBias, v[1], v[0])
 		}), n[0], grad)

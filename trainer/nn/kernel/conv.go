@@ -156,84 +156,122 @@ func (c *Conv) pad(n int, in []float32) []float32 {
 // pack lays the weights out in panels of filters.
 func pack(s ConvShape, packed, weight []float32) {
 	window := s.KernelHeight * s.KernelWidth
-	for o := range s.Filters {
-		to := packed[o/panel*window*s.Channels*panel+o%panel:]
+	Parallel(panels(s.Filters)/panel, func(p int) {
+		first := p * panel
+		filters := min(panel, s.Filters-first)
+		each := s.Channels * window
 		for ch := range s.Channels {
-			for t, v := range weight[(o*s.Channels+ch)*window:][:window] {
-				to[(t*s.Channels+ch)*panel] = v
+			for t := range window {
+				to := packed[(p*each+t*s.Channels+ch)*panel:][:filters]
+				from := weight[first*each+ch*window+t:]
+				for o := range to {
+					to[o] = from[o*each]
+				}
 			}
 		}
+	})
+}
+
+// chunks is the number of partial sums of a weight gradient over n images. Large
+// weights have fewer, so that these do not take more memory than all else.
+func (c *Conv) chunks(n int) int {
+	const large = 128 << 10
+	if c.partialSize() > large {
+		return min(2, n)
 	}
+	return min(gradientChunks, n)
+}
+
+// partialSize is the number of values of a partial sum: the weight and bias
+// gradients.
+func (c *Conv) partialSize() int {
+	s := c.shape
+	return (s.KernelHeight*s.KernelWidth*s.Channels + 1) * s.Filters
 }
 
 // WeightGradient computes gradWeight and gradBias (in the layout of weight and
-// bias) from the gradient of the output and the input of the last Forward.
+// bias; nil for no bias) from the gradient of the output and the input of the last
+// Forward.
 func (c *Conv) WeightGradient(n int, gradWeight, gradBias, gradOut, in []float32) {
 	s := c.shape
 	if c.padded != nil {
 		in = c.padded
 	}
-	size := (s.KernelHeight*s.KernelWidth*s.Channels + 1) * s.Filters
+	size, chunks := c.partialSize(), c.chunks(n)
 	if c.partial == nil {
-		c.partial = make([]float32, min(gradientChunks, s.Batch)*size)
+		c.partial = make([]float32, c.chunks(s.Batch)*size)
 	}
 	gradOut = c.wide(n, gradOut)
-	chunks := min(gradientChunks, n)
-	parallel(chunks, func(w *worker, i int) {
-		c.partialGradient(w, c.partial[i*size:(i+1)*size], gradOut, in, i*n/chunks, (i+1)*n/chunks)
-	})
-	sum := c.partial[:size]
-	for i := 1; i < chunks; i++ {
-		for j, v := range c.partial[i*size : (i+1)*size] {
-			sum[j] += v
-		}
+	parts := s.KernelHeight
+	if gradBias != nil {
+		parts++
 	}
+	parallel(chunks*parts, func(w *worker, i int) {
+		chunk, part := i/parts, i%parts
+		c.partialGradient(w, c.partial[chunk*size:(chunk+1)*size], gradOut, in, chunk*n/chunks, (chunk+1)*n/chunks, part)
+	})
+	parallel(panels(s.Filters)/panel, func(w *worker, p int) { c.foldGradient(w, gradWeight, gradBias, p*panel, chunks) })
+}
+
+// foldGradient adds the partial sums of a panel of filters, in the order of the
+// chunks.
+func (c *Conv) foldGradient(w *worker, gradWeight, gradBias []float32, first, chunks int) {
+	s := c.shape
 	window := s.KernelHeight * s.KernelWidth
-	for o := range s.Filters {
-		for ch := range s.Channels {
-			for t := range window {
-				gradWeight[(o*s.Channels+ch)*window+t] = sum[(t*s.Channels+ch)*s.Filters+o]
+	filters := min(panel, s.Filters-first)
+	sum := func(row int) []float32 {
+		at := row*s.Filters + first
+		total := w.edge[:filters]
+		copy(total, c.partial[at:])
+		for i := 1; i < chunks; i++ {
+			addRow(total, c.partial[i*c.partialSize()+at:])
+		}
+		return total
+	}
+	for ch := range s.Channels {
+		for t := range window {
+			for o, v := range sum(t*s.Channels + ch) {
+				gradWeight[((first+o)*s.Channels+ch)*window+t] = v
 			}
 		}
 	}
-	copy(gradBias, sum[window*s.Channels*s.Filters:])
+	if gradBias != nil {
+		copy(gradBias[first:], sum(window*s.Channels))
+	}
 }
 
 // one is the left operand of a sum over rows.
 var one = []float32{1}
 
-// partialGradient computes the gradient over the images first .. last-1 as
-// [kh][kw][channel][filter], followed by the bias gradient.
-func (c *Conv) partialGradient(w *worker, out, gradOut, in []float32, first, last int) {
+// partialGradient computes a part of the gradient over the images first .. last-1,
+// which is [kh][kw][channel][filter], followed by the bias gradient: that of a row
+// kh of the kernel or, with the part after the last row, that of the bias.
+func (c *Conv) partialGradient(w *worker, out, gradOut, in []float32, first, last, part int) {
 	s := c.shape
 	wide := panels(s.Filters)
+	bias := part == s.KernelHeight
 	segments := w.segmentSpace((last - first) * c.outHeight)
 	for n := first; n < last; n++ {
 		for oh := range c.outHeight {
-			segments = append(segments, segment{
-				(n*c.paddedHeight + oh*s.Stride) * c.paddedWidth * s.Channels,
-				(n*c.outHeight + oh) * c.outWidth * wide,
-			})
+			row := segment{b: (n*c.outHeight + oh) * c.outWidth * wide}
+			if !bias {
+				row.a = (n*c.paddedHeight + oh*s.Stride + part) * c.paddedWidth * s.Channels
+			}
+			segments = append(segments, row)
 		}
 	}
 	w.segments = segments
+	rows := s.KernelWidth * s.Channels
 	w.tile = tile{
-		b: gradOut, segments: segments,
+		a: in, b: gradOut, c: out[part*rows*s.Filters:], segments: segments,
 		aRow: 1, aStep: s.Stride * s.Channels, bStep: wide,
 		bPanel: panel, cRow: s.Filters, depth: c.outWidth,
 	}
-	row := s.KernelWidth * s.Channels
-	for kh := range s.KernelHeight {
-		w.tile.a = in[kh*c.paddedWidth*s.Channels:]
-		w.tile.c = out[kh*row*s.Filters:]
-		w.product(row, s.Filters)
+	if bias {
+		rows = 1
+		w.tile.a, w.tile.aRow, w.tile.aStep = one, 0, 0
 	}
-	for i := range segments {
-		segments[i].a = 0
-	}
-	w.tile.a, w.tile.aRow, w.tile.aStep = one, 0, 0
-	w.tile.c = out[s.KernelHeight*row*s.Filters:]
-	w.product(1, s.Filters)
+	w.product(rows, s.Filters)
 }
 
 // wide returns the output gradient with its filters padded to whole panels.
@@ -298,19 +336,25 @@ func (c *Conv) InputGradient(n int, gradIn, gradOut, weight []float32) {
 func (c *Conv) rotate(weight []float32) {
 	s := c.shape
 	window := s.KernelHeight * s.KernelWidth
-	for o := range s.Filters {
-		for ch := range s.Channels {
-			to := c.rotated[ch/panel*window*s.Filters*panel+ch%panel:]
-			from := weight[(o*s.Channels+ch)*window:]
+	Parallel(panels(s.Channels)/panel, func(panelOf int) {
+		first := panelOf * panel
+		channels := min(panel, s.Channels-first)
+		for _, p := range c.phases {
 			for kh := range s.KernelHeight {
-				for _, p := range c.phases {
-					for tap := range p.taps {
-						to[((kh*s.KernelWidth+p.before+p.taps-1-tap)*s.Filters+o)*panel] = from[kh*s.KernelWidth+p.first+tap*s.Stride]
+				for tap := range p.taps {
+					place := panelOf*window + kh*s.KernelWidth + p.before + p.taps - 1 - tap
+					source := kh*s.KernelWidth + p.first + tap*s.Stride
+					for o := range s.Filters {
+						to := c.rotated[(place*s.Filters+o)*panel:][:channels]
+						from := weight[(o*s.Channels+first)*window+source:]
+						for ch := range to {
+							to[ch] = from[ch*window]
+						}
 					}
 				}
 			}
 		}
-	}
+	})
 }
 
 // border copies one image of the output gradient into rows with zeros beside them,
