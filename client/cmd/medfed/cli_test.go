@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"gopkg.in/yaml.v3"
 	"pgregory.net/rapid"
 
 	"github.com/medfed/medfed/chaincode/fl"
@@ -222,5 +223,24 @@ func TestWatchWakesAtAnEventOfItsTask(t *testing.T) {
 	m.events <- node.Event{Event: fl.Event{Task: "t"}}
 	if err := <-finished; err == nil || !strings.HasPrefix(err.Error(), "MF-TASK-FAILED: ") {
 		t.Errorf("a failed task ended the watch with %v", err)
+	}
+}
+
+// An augmentation is read as it is written, from a flag and from a file.
+func TestAugmentation(t *testing.T) {
+	for _, text := range []string{"none", "flip", "shift=2", "rotate=7.5", "flip,shift=1,rotate=10,contrast=0.2"} {
+		var a, again augmentation
+		if err := a.Set(text); err != nil || a.String() != text {
+			t.Errorf("%q is read as %q: %v", text, a.String(), err)
+		}
+		if err := yaml.Unmarshal([]byte(text), &again); err != nil || again != a {
+			t.Errorf("%q is read from YAML as %q: %v", text, again.String(), err)
+		}
+	}
+	a := augmentation{Flip: true}
+	for _, text := range []string{"", "flip=1", "shift", "shift=x", "rotate=-1", "flip,,shift=1", "blur=2"} {
+		if err := a.Set(text); err == nil || a != (augmentation{Flip: true}) {
+			t.Errorf("%q passes as %q", text, a.String())
+		}
 	}
 }

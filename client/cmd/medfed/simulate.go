@@ -29,6 +29,7 @@ type simulateFlags struct {
 	poisonShare   decimal
 	poison        string
 	privacy       privacy
+	refinements   refinements
 	metric        choice
 	thresholdKind choice
 	curve         choice
@@ -94,6 +95,7 @@ func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&f.poison, "poison", simulate.PoisonNone, "what dishonest clients do: none, sign-flip, label-flip, or scale with its factor as in scale:100")
 	flags.Var(&f.poisonShare, "poison-share", "share of the clients that are dishonest")
 	f.privacy.bind(flags)
+	f.refinements.bind(flags)
 	flags.Int64Var(&s.Seed, "seed", s.Seed, "of the first model, the split, the beacons, the shuffles and the dishonest clients")
 	flags.Var(&f.curve, "curve", "split that every round's global model is measured on")
 	flags.StringVar(&f.checkpoint, "checkpoint", "", "file to save to after every round, and to go on from where it is there")
@@ -121,6 +123,7 @@ func (f *simulateFlags) check() (simulate.Settings, error) {
 	}
 	s.Participation, s.LearningRate, s.Momentum = int64(f.participation), int64(f.learningRate), int64(f.momentum)
 	s.Threshold, s.BaseWeight, s.Poison = int64(f.threshold), int64(f.baseWeight), poison
+	s.Decay, s.Balance, s.Augmentation = int64(f.refinements.Decay), f.refinements.Balance, fl.Augmentation(f.refinements.Augment)
 	s.Metric, s.ThresholdKind, s.Curve = fl.Metric(f.metric.value), fl.ThresholdKind(f.thresholdKind.value), f.curve.value
 	s.Split, s.Alpha = f.partition.Kind, f.partition.Alpha
 	s.Privacy = f.privacy.onLedger()

@@ -237,8 +237,7 @@ func printTask(w io.Writer, s fl.TaskState) {
 	fmt.Fprintf(w, "task\t%s, %s\n", t.Task, t.Phase)
 	fmt.Fprintf(w, "created\t%s by %s\n", moment(t.CreatedAt), t.Creator)
 	fmt.Fprintf(w, "model\t%s on %s (%d×%d×%d, %d classes)\n", t.Model, t.Data, t.ImageSize, t.ImageSize, t.Channels, t.Classes)
-	fmt.Fprintf(w, "training\t%d epochs, batch %d, learning rate %s, momentum %s, seed %d\n", t.Training.Epochs, t.Training.BatchSize,
-		plain(t.Training.LearningRate), plain(t.Training.Momentum), t.Training.Seed)
+	fmt.Fprintf(w, "training\t%s\n", trainingInWords(t.Training))
 	if t.Privacy.On() {
 		fmt.Fprintf(w, "privacy\t%s\n", privacyInWords(t.Privacy))
 	}

@@ -50,6 +50,8 @@ type terms struct {
 	Revealing     int64   `yaml:"revealing_seconds"`
 	Aggregating   int64   `yaml:"aggregating_seconds"`
 	Privacy       privacy `yaml:",inline"`
+
+	Refinements refinements `yaml:",inline"`
 }
 
 // defaultTerms holds f = 1 with 4 masters, and suits the default network's 9
@@ -93,6 +95,7 @@ func (t *terms) bind(flags *pflag.FlagSet) {
 	flags.Int64Var(&t.Revealing, "revealing-seconds", t.Revealing, "time to reveal")
 	flags.Int64Var(&t.Aggregating, "aggregating-seconds", t.Aggregating, "time to aggregate and attest")
 	t.Privacy.bind(flags)
+	t.Refinements.bind(flags)
 }
 
 // modelUsage explains --model.
@@ -147,7 +150,8 @@ func (t terms) forTask(task string) (fl.Terms, error) {
 		Task: task, Model: t.Model, Data: t.Data,
 		Channels: info.Channels, ImageSize: info.Size, Classes: info.Classes,
 		Training: fl.Training{Epochs: t.Epochs, BatchSize: t.BatchSize,
-			LearningRate: int64(t.LearningRate), Momentum: int64(t.Momentum), Seed: t.Seed},
+			LearningRate: int64(t.LearningRate), Momentum: int64(t.Momentum), Seed: t.Seed,
+			Decay: int64(t.Refinements.Decay), BalanceClasses: t.Refinements.Balance, Augmentation: fl.Augmentation(t.Refinements.Augment)},
 		Strategy: t.Strategy, Metric: fl.Metric(t.Metric),
 		ThresholdKind: fl.ThresholdKind(t.ThresholdKind), Threshold: int64(t.Threshold),
 		F: t.F, Masters: t.Masters, Participation: int64(t.Participation), MinUpdates: t.MinUpdates,
