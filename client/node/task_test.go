@@ -146,7 +146,7 @@ func (m mortalLearner) Evaluate(ctx context.Context, spec model.Spec, w *weights
 // data, when it is killed.
 func (w *world) runMortal(strike func(id, step string) (before, after bool)) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 9*time.Minute)
 	defer cancel()
 	var group sync.WaitGroup
 	for _, id := range w.nodes {
