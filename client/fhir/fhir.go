@@ -21,7 +21,8 @@
 //	why inactive     extension consent-status-reason     the same
 //
 // Both releases deny by default and permit in one rule: a reader that overlooks
-// the rule denies. Sources: https://hl7.org/fhir/R4/consent.html and
+// the rule denies. Tests have independent validators look at exports, see .ci/fhir.
+// Sources: https://hl7.org/fhir/R4/consent.html and
 // https://hl7.org/fhir/R5/consent.html.
 package fhir
 
