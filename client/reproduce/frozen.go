@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"math"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/image/draw"
@@ -71,6 +73,32 @@ func (f *frozen) features(ctx context.Context, what string, images dataset.Split
 		}
 	})
 	return dataset.Split{Images: computed, Labels: images.Labels}, err
+}
+
+// standardise brings every feature to mean 0 and standard deviation 1 over the
+// training examples: a random backbone's features have any size, and a head does not
+// learn from large ones. Hospitals get the same numbers from sums of their own.
+func standardise(train, test dataset.Split) (dataset.Split, dataset.Split) {
+	width, n := len(train.Images)/train.Len(), float64(train.Len())
+	out := [2]dataset.Split{{Images: slices.Clone(train.Images), Labels: train.Labels}, {Images: slices.Clone(test.Images), Labels: test.Labels}}
+	for j := range width {
+		var mean, square float64
+		for i := j; i < len(train.Images); i += width {
+			mean += float64(train.Images[i]) / n
+		}
+		for i := j; i < len(train.Images); i += width {
+			d := float64(train.Images[i]) - mean
+			square += d * d / n
+		}
+		for _, s := range out {
+			for i := j; i < len(s.Images); i += width {
+				if s.Images[i] = float32((float64(s.Images[i]) - mean) / math.Sqrt(square)); square == 0 {
+					s.Images[i] = 0
+				}
+			}
+		}
+	}
+	return out[0], out[1]
 }
 
 // enlarged brings MedMNIST's images to the backbones' size, colours and

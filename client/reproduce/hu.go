@@ -241,10 +241,13 @@ func (b *book) vgg16(ctx context.Context, set *huSet, data *dataset.Data) error 
 		if parts[0], err = f.enlarged(ctx, set.name+"'s training images", data, data.Train); err == nil {
 			parts[1], err = f.enlarged(ctx, set.name+"'s test images", data, data.Test)
 		}
+		if err == nil {
+			parts[0], parts[1] = standardise(parts[0], parts[1])
+		}
 		return parts, err
 	})
 	for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
-		result, err := b.fit(ctx, "hu vgg16", f.spec, data, f.digest, b.federated(1).Epochs, seed, computed)
+		result, err := b.fit(ctx, "hu vgg16, features standardised", f.spec, data, f.digest, b.federated(1).Epochs, seed, computed)
 		if err := add(set.vgg16, f.origin, result, err); err != nil {
 			return err
 		}

@@ -202,6 +202,15 @@ func TestEnlargedImagesKeepTheirBrightness(t *testing.T) {
 	}
 }
 
+func TestStandardised(t *testing.T) {
+	train := dataset.Split{Images: []float32{1, 100, 7, 3, 300, 7}, Labels: []int{0, 1}}
+	test := dataset.Split{Images: []float32{5, 200, 8}, Labels: []int{0}}
+	a, b := standardise(train, test)
+	if !slices.Equal(a.Images, []float32{-1, -1, 0, 1, 1, 0}) || !slices.Equal(b.Images, []float32{3, 0, 0}) || train.Images[0] != 1 {
+		t.Errorf("got %v, %v", a.Images, b.Images)
+	}
+}
+
 func TestStatistics(t *testing.T) {
 	if m, sd := statistics([]float64{1, 2, 3}); math.Abs(m-2) > 1e-12 || math.Abs(sd-1) > 1e-12 {
 		t.Errorf("got %v ± %v", m, sd)

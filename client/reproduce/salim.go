@@ -41,6 +41,7 @@ type xrayKey struct {
 	Images     int     `json:"images"`
 	Backbone   string  `json:"backbone"`
 	Digest     string  `json:"digest"` // of the backbone's weights
+	Features   string  `json:"features"`
 	Rounds     int     `json:"rounds"`
 	Hospitals  int     `json:"hospitals,omitempty"`
 	Batch      int     `json:"batch"`
@@ -116,6 +117,9 @@ func (b *book) xrayBackbone(ctx context.Context, folder *dataset.Folder, name st
 		if parts[0], err = f.features(ctx, "the training X-rays", folder.Data.Train); err == nil {
 			parts[1], err = f.features(ctx, "the test X-rays", folder.Data.Test)
 		}
+		if err == nil {
+			parts[0], parts[1] = standardise(parts[0], parts[1])
+		}
 		return parts, err
 	})
 	train := func(key xrayKey, shards [][]int) (outcome, error) {
@@ -139,7 +143,7 @@ func (b *book) xrayBackbone(ctx context.Context, folder *dataset.Folder, name st
 			return err
 		}
 		key := xrayKey{
-			SHA256: b.xray.sha256, Images: b.xray.train + b.xray.test, Backbone: name, Digest: f.digest,
+			SHA256: b.xray.sha256, Images: b.xray.train + b.xray.test, Backbone: name, Digest: f.digest, Features: "standardised",
 			Rounds: b.xray.rounds, Batch: xrayBatch, Rate: xrayRate, Momentum: xrayMomentum, Seed: seed,
 		}
 		centralised, err := train(key, nil)
