@@ -2,6 +2,7 @@ package testnetwork
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,8 +10,7 @@ import (
 	"time"
 
 	"github.com/medfed/medfed/chaincode/consent"
-	"github.com/medfed/medfed/chaincode/ledger"
-	"github.com/medfed/medfed/client/gateway"
+	"github.com/medfed/medfed/client/record"
 	"github.com/medfed/medfed/network"
 )
 
@@ -50,19 +50,19 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 		w.denied("MF-VERSION-UNKNOWN", err)
 	}
 	gone("purged and outlived")
+	w.publish(w.officer) // the key that the officers share lies there too
 	kept := w.add("", canary("MRN"), "three").Record
 	needles = append(needles, w.identifierOf(kept))
+	again := w.private(kept, 1)
 
 	w.must(n.StopProcess(t.Context(), peer))
 	w.rebuild(peer)
 	w.must(n.StartProcess(t.Context(), peer))
-	// The one peer that can answer does so at once: a started peer is a serving one.
-	_, officer := w.enrol(custodian, "officer", ledger.RoleCustodian)
-	once, err := gateway.Connect(w.profile(custodian), officer, gateway.Options{Attempts: 1})
+	// No other can answer for it, so a peer that counts as started takes calls.
+	connection, err := net.DialTimeout("tcp", w.listens(peer, "peer"), patience)
 	w.must(err)
-	t.Cleanup(func() { _ = once.Close() })
-	_, err = once.Records().GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: kept, Version: 1})
-	w.must(err)
+	w.must(connection.Close())
+	w.identifierOf(kept)
 	gone("after its databases were made anew")
 
 	began := time.Now()
@@ -77,12 +77,14 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 		}
 	})
 	gone("after the peer has rejoined")
-	again := w.add("", canary("MRN"), "four").Record
-	w.identifierOf(again)
-	output := filepath.Join(t.TempDir(), "four")
-	_, err = w.officer.Get(t.Context(), again, 1, output)
-	w.must(err)
-	holds(t, output, "four")
+	again.Record = record.NewRecordID()
+	_, err = w.officer.Ledger.Stage(t.Context(), custodianMSP, again)
+	w.committed(err)
+	_, err = w.officer.Ledger.Register(t.Context(), w.registration(again))
+	w.committed(err)
+	if got := w.private(again.Record, 1); got != again {
+		t.Errorf("the peer that has rejoined keeps %+v, want %+v", got, again)
+	}
 }
 
 // identifierOf is the patient's identifier in a record's collection.
