@@ -1,7 +1,9 @@
 // Package scenario runs a federated task on a running network, every
 // participant a process of its own, watches it as an auditor would, and
 // measures it. The demo shows one scenario; the end-to-end tests run others and
-// break things while they run.
+// break things while they run. Its own errors begin with:
+//
+//	MF-SCENARIO  a scenario can't be run, or came to another end than it must
 package scenario
 
 import (

@@ -135,7 +135,7 @@ func allServe(processes []network.ProcessStatus) error {
 	if len(ill) == 0 {
 		return nil
 	}
-	return codes.Errorf("MF-NETWORK-INCOMPLETE", "%d of the network's %d processes do not serve, %s among them; see their logs, and start them with medfed network up", len(ill), len(processes), ill[0])
+	return codes.Errorf("MF-NETWORK-INCOMPLETE", "not every process of the network serves: %d of %d do not, %s among them; see their logs, and start them with medfed network up", len(ill), len(processes), ill[0])
 }
 
 func printNetwork(ctx context.Context, a *app, n *network.Network) error {

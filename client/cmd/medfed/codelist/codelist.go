@@ -19,7 +19,7 @@ import (
 )
 
 // folders are where codes are given that a user of medfed can see.
-var folders = []string{"chaincode", "client", "network", "trainer"}
+var folders = []string{"chaincode", "client", "network", "trainer", "test-network"}
 
 // The list stands between these lines of the README.
 const (

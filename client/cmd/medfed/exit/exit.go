@@ -41,7 +41,7 @@ func Table() []Status {
 	return []Status{
 		{OK, "done", nil},
 		{Internal, "a fault of medfed itself, or an error without a code", []string{
-			"MF-CHAINCODE", "MF-FEATURES-BACKBONE", "MF-FHIR-EXPORT", "MF-GATEWAY-RESULT", "MF-INTERNAL", "MF-LEDGER", "MF-PRIVATE-READ", "MF-PRIVATE-WRITE", "MF-REPORT",
+			"MF-CHAINCODE", "MF-FEATURES-BACKBONE", "MF-FHIR-EXPORT", "MF-GATEWAY-RESULT", "MF-INTERNAL", "MF-LEDGER", "MF-PRIVATE-READ", "MF-PRIVATE-WRITE", "MF-REPORT", "MF-SCENARIO",
 		}},
 		{Usage, "a command, flag or argument is wrong", []string{"MF-FHIR-RELEASE", "MF-SIMULATE", "MF-USAGE"}},
 		{Refused, "the ledger's rules refuse it", []string{
