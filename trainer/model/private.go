@@ -119,6 +119,18 @@ func (p PrivateOptions) generators(start *weights.Weights, data dataset.Split, o
 	return generators{seeded("sampling"), seeded("noise"), seeded("dropout")}
 }
 
+// sample takes each of the examples by itself with a probability of exactly batch
+// over examples.
+func (g generators) sample(examples, batch int) []int {
+	var taken []int
+	for example := range examples {
+		if g.sampling.Uint64N(uint64(examples)) < uint64(batch) {
+			taken = append(taken, example)
+		}
+	}
+	return taken
+}
+
 // trainPrivately runs all steps.
 func (n *network) trainPrivately(ctx context.Context, data dataset.Split, o TrainOptions, p PrivateOptions, g generators) error {
 	examples := len(data.Labels)
@@ -133,10 +145,7 @@ func (n *network) trainPrivately(ctx context.Context, data dataset.Split, o Trai
 	solver, learned, pull, sum := o.solver(), n.values(), n.proximal(o.ProximalMu), n.newSum()
 	for done := range total {
 		sum.clear()
-		for example := range examples {
-			if g.sampling.Uint64N(uint64(examples)) >= uint64(batch) {
-				continue
-			}
+		for _, example := range g.sample(examples, batch) {
 			if err := ctx.Err(); err != nil {
 				return fmt.Errorf("training stopped after %d of %d steps: %w", done, total, err)
 			}

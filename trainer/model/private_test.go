@@ -215,22 +215,51 @@ func TestNoiseHasItsDeviation(t *testing.T) {
 	}
 }
 
-// TestSamplingIsPoissons counts, over many steps, how often each example is taken,
-// by a network whose gradient of an example tells which it was.
+// TestTheWeightsHaveTheNoise compares one step with noise with the same without: the
+// difference is the noise, divided by the batch.
+func TestTheWeightsHaveTheNoise(t *testing.T) {
+	data, start := randomExamples(4, privateSpec, 3), settled(t, privateSpec)
+	o := TrainOptions{Epochs: 1, BatchSize: 4, LearningRate: 1}
+	p := PrivateOptions{ClippingNorm: 0.5, Secret: secretOf("weights")}
+	without, err := TrainPrivately(t.Context(), privateSpec, start, data, o, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.NoiseMultiplier = 3
+	with, err := TrainPrivately(t.Context(), privateSpec, start, data, o, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var square, count float64
+	for i, tensor := range with.Tensors {
+		if strings.Contains(tensor.Name, "running_") {
+			continue
+		}
+		for j, v := range tensor.Data {
+			d := float64(v-without.Tensors[i].Data[j]) / (3 * 0.5 / 4)
+			square += d * d
+			count++
+		}
+	}
+	chi := distuv.ChiSquared{K: count}
+	if square < chi.Quantile(5e-7) || square > chi.Quantile(1-5e-7) {
+		t.Errorf("the variance of %v weights' noise is %v of what it must be", count, square/count)
+	}
+}
+
+// TestSamplingIsPoissons counts, over many steps, how often each example is taken
+// and how large the batches are.
 func TestSamplingIsPoissons(t *testing.T) {
 	const examples, batch, steps = 40, 10, 4000
-	source := PrivateOptions{Secret: secretOf("sampling")}.generators(settled(t, privateSpec), dataset.Split{}, TrainOptions{}).sampling
+	source := PrivateOptions{Secret: secretOf("sampling")}.generators(settled(t, privateSpec), dataset.Split{}, TrainOptions{})
 	var taken [examples]int
 	sizes := map[int]int{}
 	for range steps {
-		size := 0
-		for i := range examples {
-			if source.Uint64N(examples) < batch {
-				taken[i]++
-				size++
-			}
+		sample := source.sample(examples, batch)
+		for _, i := range sample {
+			taken[i]++
 		}
-		sizes[size]++
+		sizes[len(sample)]++
 	}
 	const share = float64(batch) / examples
 	for i, n := range taken {
