@@ -214,6 +214,15 @@ func TestBackboneRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A block of four buffers of the largest results, 56×56×256, is alive at once; in
+	// all there are 17 million values an image.
+	held := 0
+	for _, size := range b.sizes {
+		held += size
+	}
+	if largest := 56 * 56 * 256; held > 4*largest {
+		t.Errorf("the buffers of an image hold %d values, more than four results of %d", held, largest)
+	}
 	if _, err := b.Features(context.Background(), make([]float32, 5)); code(err) != "MF-MODEL-DATA" {
 		t.Errorf("five values: %v", err)
 	}

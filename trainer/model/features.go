@@ -16,7 +16,7 @@ import (
 
 // featureBatch is the number of images that Features computes at once. It does not
 // change the result.
-const featureBatch = 8
+const featureBatch = 4
 
 // Features returns the examples with a frozen backbone's features in the place of
 // their images, as Train and Evaluate take them for spec. w are the backbone's
