@@ -24,6 +24,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/medfed/medfed/trainer/dataset"
@@ -73,7 +74,7 @@ func main() {
 	if o.quick {
 		o.out, o.sets, o.seeds, o.rounds, o.xrayRounds, o.frozen = filepath.Join(o.work, "quick"), []string{"breastmnist"}, 1, 3, 5, 0
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := reproduce(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "reproduce:", err)

@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -61,7 +62,7 @@ func main() {
 	train := flag.String("train", "", "train on PneumoniaMNIST in this folder and print the peak memory: the process that is measured")
 	turns := flag.Int("turns", 31, "turns of every comparison")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
 	if *train != "" {
