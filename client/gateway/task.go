@@ -63,6 +63,11 @@ func (c Contracts) ListTasks(ctx context.Context, bookmark string, pageSize int)
 	return evaluate[fl.TaskPage](ctx, c, "task:ListTasks", fl.ListRequest{Bookmark: bookmark, PageSize: pageSize})
 }
 
+// GetSpending gives what all private tasks have spent of a node's data set.
+func (c Contracts) GetSpending(ctx context.Context, request fl.DatasetRequest) (fl.Spending, error) {
+	return evaluate[fl.Spending](ctx, c, "task:GetSpending", request)
+}
+
 // ListSpendings gives one page of what all private tasks have spent of data sets,
 // paged as ListTasks.
 func (c Contracts) ListSpendings(ctx context.Context, bookmark string, pageSize int) (fl.SpendingPage, error) {
