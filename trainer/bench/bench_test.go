@@ -126,6 +126,14 @@ func TestWhatIsMissingIsNull(t *testing.T) {
 	}
 }
 
+func TestABusyMachineIsSaid(t *testing.T) {
+	for load, busy := range map[string]bool{"0.20 9.00 9.00": false, "1.00 0.10 0.10": true, "36.59 58.71 57.83": true, "unknown": true} {
+		if (machine{Cores: 2, LoadBefore: load}).busy() != busy {
+			t.Errorf("load %s: want busy %v", load, busy)
+		}
+	}
+}
+
 func TestTrainerStepsWhenItIsAskedTo(t *testing.T) {
 	spec := model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 16, Classes: 2}
 	start, err := model.Initial(spec, 1)

@@ -68,6 +68,14 @@ func kilobytes(text string) int {
 	return n
 }
 
+// busy tells whether the load before the measurement, without ours, takes half of
+// the processors or more, or is not known.
+func (m machine) busy() bool {
+	var average float64
+	n, err := fmt.Sscanf(m.LoadBefore, "%g", &average)
+	return n != 1 || err != nil || average >= float64(m.Cores)/2
+}
+
 // load is the machine's load averages.
 func load() string {
 	text, err := os.ReadFile("/proc/loadavg")

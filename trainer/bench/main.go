@@ -42,6 +42,7 @@ type result struct {
 
 	Milliseconds map[string]float64 `json:"milliseconds"` // the medians behind the ratios
 	Missing      []string           `json:"missing"`      // what could not be measured, and why
+	Busy         string             `json:"busy"`         // a warning, "" on an idle machine
 }
 
 // stepRatios are those of a training step of the six-layer CNN, batch 128.
@@ -106,6 +107,9 @@ func run(ctx context.Context, out string, turns int) error {
 		return err
 	}
 	r.Machine.LoadAfter = load()
+	if r.Machine.busy() {
+		r.Busy = "other processes ran when the measurement began: repeat it on an idle machine before trusting a number"
+	}
 	r.print()
 	return r.write(out)
 }
@@ -162,6 +166,9 @@ func (r *result) print() {
 	fmt.Fprintln(w, "\nmedians, ms")
 	for _, name := range sorted(r.Milliseconds) {
 		fmt.Fprintf(w, "%s\t%.2f\t\n", name, r.Milliseconds[name])
+	}
+	if r.Busy != "" {
+		fmt.Fprintf(w, "\nBUSY: %s\n", r.Busy)
 	}
 	if len(r.Missing) > 0 {
 		fmt.Fprintf(w, "\nnot measured: %s\n", strings.Join(r.Missing, "; "))

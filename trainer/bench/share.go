@@ -91,6 +91,11 @@ func (r *result) layerShares(ctx context.Context, turns int) error {
 			if err != nil {
 				return err
 			}
+			if share > 1 {
+				// No layer is faster than the peak: something else ran during one of the two.
+				r.missing("share of the FMA peak of %s: it came out as %.2f, because the machine is busy", l.name, share)
+				continue
+			}
 			r.FMAShare[l.name] = share
 			r.Milliseconds["layer "+l.name+", 1 thread"] = milliseconds
 		}
