@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hyperledger/fabric-chaincode-go/v2/shim"
 	"pgregory.net/rapid"
 
 	"github.com/medfed/medfed/chaincode/consent"
@@ -42,6 +43,12 @@ func newClinic(t rapid.TB, options ...ledgertest.Option) *clinic {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newClinicOf(t, chaincode, options...)
+}
+
+// newClinicOf is a clinic with another chaincode.
+func newClinicOf(t rapid.TB, chaincode shim.Chaincode, options ...ledgertest.Option) *clinic {
+	t.Helper()
 	config, err := os.ReadFile("../../collections/collections_config.json")
 	if err != nil {
 		t.Fatal(err)
@@ -228,7 +235,7 @@ func (c *clinic) doPrivate(id *ledgertest.Identity, name string, argument any, f
 // ask evaluates a query that must succeed, on the peer that answers the caller.
 func get[T any](c *clinic, id *ledgertest.Identity, name string, argument any) T {
 	c.Helper()
-	payload, err := c.ledger.Evaluate(id, name, argument)
+	payload, err := c.ledger.Propose(id, name, argument).Aside().Evaluate()
 	if err != nil {
 		c.Fatalf("%s by %s: %v", name, id, err)
 	}

@@ -32,6 +32,11 @@ func TestCase08RandomPrograms(t *testing.T) {
 			chosen.Privacy.Epsilon = rapid.Int64Range(fl.One, 5*fl.One).Draw(t, "budget")
 		}
 		p := &program{T: t, seen: map[string]string{}}
+		defer func() {
+			if t.Failed() && p.world != nil {
+				printScenario(t, p.ledger)
+			}
+		}()
 		if rapid.IntRange(0, 3).Draw(t, "from the start") == 0 {
 			p.world = newWorld(t, endorsers)
 			p.private = chosen.Privacy.On()
