@@ -61,7 +61,10 @@ func (c *Client) Add(ctx context.Context, a Addition) (Added, error) {
 	}
 	added, err := c.keepAndName(ctx, a, next, size)
 	if refused(err) {
-		err = errors.Join(err, c.takeBack(ctx, next, added.Digest != ""))
+		return added, errors.Join(err, c.takeBack(ctx, next, added.Digest != ""))
+	}
+	if err != nil { // another call would register another record
+		err = fmt.Errorf("%w (version %d of record %s may be there all the same: see the record's versions before the file is added again)", err, next.Version, next.Record)
 	}
 	return added, err
 }

@@ -127,8 +127,12 @@ func TestAFailedAddLeavesNothingBehind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			c.spoil(w)
-			if _, err := w.as(ledger.RoleCustodian).Add(t.Context(), w.addition(content)); err == nil {
+			_, err := w.as(ledger.RoleCustodian).Add(t.Context(), w.addition(content))
+			if err == nil {
 				t.Fatal("no error")
+			}
+			if named := strings.Contains(err.Error(), "of record r-"); named != c.stays {
+				t.Errorf("what may be there is named: %v; %v", named, err)
 			}
 			if pinned := len(w.own.pinned) > 0; pinned != c.stays {
 				t.Errorf("pinned %v, staged %d: %v", pinned, len(w.private), w.happened)
