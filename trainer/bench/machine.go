@@ -19,7 +19,10 @@ type machine struct {
 	Kernels    string `json:"kernels"` // the family of inner loops in use
 	PyTorch    string `json:"pytorch"` // "" when there is none
 	LoadBefore string `json:"load_before"`
-	LoadAfter  string `json:"load_after"` // load averages of 1, 5 and 15 minutes
+
+	PyTorchShare float64 `json:"pytorch_matmul_share"` // of the FMA peak, by its matrix product; 0 when not measured
+
+	LoadAfter string `json:"load_after"` // load averages of 1, 5 and 15 minutes
 }
 
 func describe() machine {
@@ -35,7 +38,7 @@ func (m machine) lines() []string {
 		fmt.Sprintf("memory\t%d MB", m.MemoryMB),
 		fmt.Sprintf("system\t%s, %s", m.System, m.Go),
 		fmt.Sprintf("kernels\t%s", m.Kernels),
-		fmt.Sprintf("PyTorch\t%s", orNone(m.PyTorch)),
+		fmt.Sprintf("PyTorch\t%s, its matrix product at %.2f of the FMA peak", orNone(m.PyTorch), m.PyTorchShare),
 		fmt.Sprintf("load before and after\t%s, %s", m.LoadBefore, m.LoadAfter),
 	}
 }

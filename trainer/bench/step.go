@@ -113,6 +113,9 @@ func (r *result) againstPyTorch(ctx context.Context, python pytorch.Python, fold
 				return err
 			}
 			defer w.stop()
+			if fair, err := r.fair(w, n); err != nil || !fair {
+				return err
+			}
 			if err := r.steps(ctx, w, n, turns); err != nil {
 				return err
 			}
@@ -123,6 +126,27 @@ func (r *result) againstPyTorch(ctx context.Context, python pytorch.Python, fold
 		}
 	}
 	return nil
+}
+
+// fair tells whether PyTorch multiplies matrices as it can: with the reference BLAS
+// it does not reach a tenth of the processor's peak, and every ratio would flatter.
+func (r *result) fair(w *worker, threads int) (bool, error) {
+	rate, err := w.matmulRate()
+	if err != nil {
+		return false, err
+	}
+	loop, operations := peakLoop()
+	if loop == nil {
+		return true, nil
+	}
+	const rounds = 1_000_000
+	peak := rounds * operations / timed(func() { loop(rounds) }).Seconds() * float64(threads)
+	r.Machine.PyTorchShare = rate / peak
+	if r.Machine.PyTorchShare < 0.1 {
+		r.missing("against PyTorch, %d thread(s): its matrix product reaches %.0f %% of the processor's peak, which no comparison would be fair to; install an optimised BLAS (Debian: libopenblas0-pthread)", threads, 100*r.Machine.PyTorchShare)
+		return false, nil
+	}
+	return true, nil
 }
 
 // steps measures training steps against PyTorch's in both layouts.

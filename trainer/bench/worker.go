@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/medfed/medfed/trainer/nn/kernel"
 	"github.com/medfed/medfed/trainer/pytorch"
 )
 
@@ -37,6 +38,9 @@ func startWorker(ctx context.Context, python pytorch.Python, folder string, thre
 	}
 	c := python.Command(ctx, script, fmt.Sprint(threads))
 	c.Env = append(c.Env, fmt.Sprintf("OMP_NUM_THREADS=%d", threads), fmt.Sprintf("OPENBLAS_NUM_THREADS=%d", threads))
+	if kernel.Best() == kernel.AVX512 && os.Getenv(openBLASKind) == "" {
+		c.Env = append(c.Env, openBLASKind+"=SkylakeX") // what it does not recognise it takes for less
+	}
 	c.Stderr = os.Stderr
 	in, err := c.StdinPipe()
 	if err != nil {
@@ -47,6 +51,24 @@ func startWorker(ctx context.Context, python pytorch.Python, folder string, thre
 		return nil, err
 	}
 	return &worker{c, in, bufio.NewScanner(out), folder}, c.Start()
+}
+
+// openBLASKind names the processor to OpenBLAS.
+const openBLASKind = "OPENBLAS_CORETYPE"
+
+// matmulRate is the rate of PyTorch's matrix product, in floating point operations a
+// second.
+func (w *worker) matmulRate() (float64, error) {
+	const size, tries = 1024, 5
+	best := time.Duration(math.MaxInt64)
+	for range tries {
+		took, err := w.do(map[string]any{"do": "matmul", "size": size})
+		if err != nil {
+			return 0, err
+		}
+		best = min(best, took)
+	}
+	return 2 * size * size * size / best.Seconds(), nil
 }
 
 // stop lets the process end.

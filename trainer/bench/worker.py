@@ -100,6 +100,14 @@ def forward(name, out=None):
     return {"seconds": seconds}
 
 
+def matmul(size):
+    """Tells what PyTorch's BLAS is worth."""
+    a, b = torch.ones(size, size), torch.ones(size, size)
+    start = time.perf_counter()
+    a @ b
+    return {"seconds": time.perf_counter() - start}
+
+
 def save(name, out):
     write(out, nets[name][0].state_dict())
     return {}

@@ -3,12 +3,8 @@ package model
 import (
 	"context"
 	"math"
-	"os"
-	"path/filepath"
-	"slices"
 	"testing"
 
-	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -72,69 +68,6 @@ func TestBackboneShortCut(t *testing.T) {
 	}
 	if finite == 2*b.features {
 		t.Error("an infinite pixel leaves all features finite")
-	}
-}
-
-// TestFeaturesAreKept: features are computed once for the same weights and images,
-// again for others, and again when their file is damaged.
-func TestFeaturesAreKept(t *testing.T) {
-	const size = 224 * 224 * 3
-	folder := filepath.Join(t.TempDir(), "features")
-	b, w := randomBackbone(t, ResNet50, 1)
-	images := dataset.Split{Images: numbers(6, size), Labels: []int{1}}
-	get := func() []float32 {
-		t.Helper()
-		got, err := Features(context.Background(), b.spec, w, images, folder)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !slices.Equal(got.Labels, images.Labels) {
-			t.Errorf("the labels are %v", got.Labels)
-		}
-		return got.Images
-	}
-	files := func(want int) []string {
-		t.Helper()
-		found, err := filepath.Glob(filepath.Join(folder, "*"))
-		if err != nil || len(found) != want {
-			t.Fatalf("%d files are kept, want %d (%v)", len(found), want, err)
-		}
-		return found
-	}
-	want := features(t, b, images.Images)
-	if !slices.Equal(get(), want) {
-		t.Error("the features are not the backbone's")
-	}
-	kept := files(1)[0]
-	content, err := os.ReadFile(kept)
-	if err != nil {
-		t.Fatal(err)
-	}
-	shape := []int{1, b.features}
-	if !slices.Equal(readFeatures(kept, shape), want) || readFeatures(kept, []int{2, b.features / 2}) != nil {
-		t.Error("the file does not hold the features in their shape")
-	}
-	content[len(content)/2] ^= 1
-	if err := os.WriteFile(kept, content, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if readFeatures(kept, shape) != nil {
-		t.Error("a file with another bit is read")
-	}
-	if !slices.Equal(get(), want) {
-		t.Error("a damaged file is not made anew")
-	}
-	files(1)
-	images.Images[5]++
-	if slices.Equal(get(), want) {
-		t.Error("another image has the same features")
-	}
-	files(2)
-	if _, err := Features(context.Background(), b.spec, w, dataset.Split{Images: images.Images}, folder); code(err) != "MF-MODEL-DATA" {
-		t.Errorf("an image without a label: %v", err)
-	}
-	if _, err := Features(context.Background(), b.spec, w, images, filepath.Join(kept, "folder")); code(err) != "MF-MODEL-CACHE" {
-		t.Errorf("a folder that can't be made: %v", err)
 	}
 }
 

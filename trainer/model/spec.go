@@ -8,7 +8,6 @@
 //	MF-MODEL-OPTIONS   a training option is out of range
 //	MF-MODEL-DATA      the examples do not fit the model
 //	MF-MODEL-LOAD      a file lacks parameters of the model, or has them in other shapes
-//	MF-MODEL-CACHE     the features of a backbone can't be kept
 //	MF-MODEL-DIVERGED  training ran into numbers that are not finite
 //
 // and the codes of packages weights and metrics.
