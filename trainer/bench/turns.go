@@ -16,9 +16,9 @@ import (
 // that took.
 type contender func() (time.Duration, error)
 
-// pause lets the threads of the side before go to sleep: OpenMP's wait for more
-// work for some milliseconds.
-const pause = 15 * time.Millisecond
+// pause lets the threads of the side before go to sleep: those of OpenMP and OpenBLAS
+// look for more work for up to 35 ms, on the processor that the next side needs.
+const pause = 50 * time.Millisecond
 
 // alternate lets the contenders take turns, and gives the median of each in
 // milliseconds. The first turns, of caches and thread pools, do not count.
