@@ -46,9 +46,9 @@ func TestArchitectures(t *testing.T) {
 			if got := n.loss(); !(math.Abs(got-r.Loss) <= 2e-5) {
 				t.Errorf("loss is %v, want %v", got, r.Loss)
 			}
-			// In so deep a network an activation or two lie within rounding of zero, and
-			// their ReLUs pass in float32 what they stop in float64.
-			r.firstStep(t, n, 1e-2)
+			// The images keep every ReLU's input away from zero (architectures.py says
+			// why), so what is left is rounding; PyTorch's own is the measure.
+			r.firstStep(t, n, 4*r.Float32)
 		})
 	}
 }
