@@ -2,6 +2,7 @@ package model
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/medfed/medfed/trainer/nn"
@@ -17,7 +18,7 @@ func BenchmarkStep(b *testing.B) {
 	for i := range order {
 		order[i] = i
 	}
-	for l := kernel.Best(); l >= kernel.Plain; l-- {
+	for _, l := range slices.Backward(kernel.Levels()) {
 		restore, err := kernel.Use(l)
 		if err != nil {
 			b.Fatal(err)

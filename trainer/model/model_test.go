@@ -315,7 +315,7 @@ func TestReproducible(t *testing.T) {
 			t.Errorf("%d processors give other bytes", procs)
 		}
 	}
-	for l := kernel.Plain; l <= kernel.Best(); l++ {
+	for _, l := range kernel.Levels() {
 		restore, err := kernel.Use(l)
 		if err != nil {
 			t.Fatal(err)

@@ -77,7 +77,7 @@ func (b *BatchNorm) Train(out, in, gamma, beta, runningMean, runningVar []float3
 	n := float64(rows)
 	for c := range b.channels {
 		shift := b.sum[c] / n
-		variance := b.sumSquare[c]/n - shift*shift
+		variance := b.sumSquare[c]/n - float64(shift*shift)
 		if variance < 0 {
 			variance = 0
 		}
@@ -93,7 +93,7 @@ func (b *BatchNorm) Train(out, in, gamma, beta, runningMean, runningVar []float3
 
 // move is one step of a running statistic.
 func move(running float32, batch float64) float32 {
-	return float32((1-momentum)*float64(running) + momentum*batch)
+	return float32(float64((1-momentum)*float64(running)) + float64(momentum*batch))
 }
 
 // Apply normalises the rows of in by the running statistics.
@@ -171,7 +171,7 @@ func (b *BatchNorm) apply(out, in, gamma, beta []float32) {
 		scale := float64(gamma[c]) * b.invStd[c]
 		b.scale[c] = float32(scale)
 		b.center[c] = float32(b.mean[c])
-		b.offset[c] = float32(float64(beta[c]) + (float64(b.center[c])-b.mean[c])*scale)
+		b.offset[c] = float32(float64(beta[c]) + float64((float64(b.center[c])-b.mean[c])*scale))
 	}
 	b.each(len(in)/b.channels, normalise, strip{x: in, out: out, scale: b.scale, offset: b.offset, center: b.center})
 }
@@ -186,7 +186,7 @@ func (b *BatchNorm) Gradient(gradIn, gradGamma, gradBeta, gradOut, in, gamma []f
 	for c := range b.channels {
 		// The sum was taken around center, the mean rounded to float32.
 		shift := b.mean[c] - float64(b.center[c])
-		slope := (b.sumSquare[c] - shift*b.sum[c]) * b.invStd[c]
+		slope := (b.sumSquare[c] - float64(shift*b.sum[c])) * b.invStd[c]
 		gradBeta[c], gradGamma[c] = float32(b.sum[c]), float32(slope)
 		scale := float64(gamma[c]) * b.invStd[c]
 		b.factors[0][c] = float32(scale)
@@ -194,7 +194,7 @@ func (b *BatchNorm) Gradient(gradIn, gradGamma, gradBeta, gradOut, in, gamma []f
 		if b.trained {
 			// gradIn = scale*(d - sum/n - x̂*slope/n), x̂ = (in-mean)*invStd
 			b.factors[1][c] = float32(-scale * slope / n * b.invStd[c])
-			b.factors[2][c] = float32(-scale*b.sum[c]/n + scale*slope/n*b.invStd[c]*shift)
+			b.factors[2][c] = float32(-scale*b.sum[c]/n + float64(scale*slope/n*b.invStd[c]*shift))
 		}
 	}
 	s.out, s.first, s.second, s.third = gradIn, b.factors[0], b.factors[1], b.factors[2]

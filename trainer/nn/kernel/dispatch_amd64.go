@@ -2,16 +2,16 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-// best asks the processor, and whether the operating system saves the registers.
-func best() Level {
+// available asks the processor, and whether the operating system saves the registers.
+var available = func() []Level {
 	switch {
 	case cpu.X86.HasAVX512F && cpu.X86.HasAVX2 && cpu.X86.HasFMA:
-		return AVX512
+		return []Level{Plain, AVX2, AVX512}
 	case cpu.X86.HasAVX2 && cpu.X86.HasFMA:
-		return AVX2
+		return []Level{Plain, AVX2}
 	}
-	return Plain
-}
+	return []Level{Plain}
+}()
 
 func multiply(t *tile, rows, panels int) {
 	switch level {

@@ -2,10 +2,6 @@
 
 package kernel
 
-func best() Level { return Plain }
-
-func multiply(t *tile, rows, panels int) { multiplyPlain(t, rows, panels) }
-
 func moments(s *strip, channels int)       { momentsPlain(s, 0, channels) }
 func normalise(s *strip, channels int)     { normalisePlain(s, 0, channels) }
 func gradientSums(s *strip, channels int)  { gradientSumsPlain(s, 0, channels) }

@@ -14,8 +14,10 @@
 // Work is cut into chunks that depend on the shape alone, each chunk writes its
 // own output, and partial sums are added in chunk order: the result has the same
 // bits whatever GOMAXPROCS is. Products are accumulated with one rounding each
-// (fused multiply-add) in a fixed order, so AVX-512, AVX2 and plain Go agree bit
-// for bit, too. NaN payloads are not part of this promise.
+// (fused multiply-add) in a fixed order, so AVX-512, AVX2, NEON and plain Go agree
+// bit for bit, too. In Go a product is converted to its own type before it is added
+// to something, which keeps a compiler from fusing the two on some machines only.
+// NaN payloads are not part of this promise.
 package kernel
 
-//go:generate go run -C asm . ../vector_amd64.s ../vector_amd64.go
+//go:generate go run -C asm . ..

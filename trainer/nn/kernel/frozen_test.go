@@ -68,7 +68,7 @@ func TestFrozenConv(t *testing.T) {
 			tolerance = 1e-4
 		}
 		var first []float32
-		for l := Plain; l <= Best(); l++ {
+		for _, l := range Levels() {
 			restore, err := Use(l)
 			if err != nil {
 				rt.Fatal(err)

@@ -1,6 +1,9 @@
 package kernel
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Level names a family of inner loops. All families give the same bits.
 type Level int
@@ -8,26 +11,30 @@ type Level int
 // The families, from the one that runs everywhere to the fastest.
 const (
 	Plain  Level = iota // Go
+	NEON                // arm64: 4 lanes, for products of matrices; the rest in Go
 	AVX2                // amd64 with AVX2 and FMA: 8 lanes
 	AVX512              // amd64 with AVX-512 F, VL and DQ: 16 lanes
 )
 
 // String is the family's usual name.
-func (l Level) String() string { return [...]string{"plain Go", "AVX2", "AVX-512"}[l] }
+func (l Level) String() string { return [...]string{"plain Go", "NEON", "AVX2", "AVX-512"}[l] }
 
 // level is the family in use.
-var level = best()
+var level = Best()
+
+// Levels are the families that this machine can run, the fastest last.
+func Levels() []Level { return slices.Clone(available) }
 
 // Best is the fastest family that this machine can run. It is in use unless Use
 // chose another.
-func Best() Level { return best() }
+func Best() Level { return available[len(available)-1] }
 
 // Use selects a family for the whole process, for comparisons and tests, and
 // returns a function that restores the one before. It must not be called while an
 // operation runs. It fails when the machine cannot run the family.
 func Use(l Level) (restore func(), err error) {
-	if l < Plain || l > best() {
-		return nil, fmt.Errorf("kernel family %d is not among those of this machine, whose best is %v", l, best())
+	if !slices.Contains(available, l) {
+		return nil, fmt.Errorf("kernel family %d is not among those of this machine: %v", l, available)
 	}
 	before := level
 	level = l
@@ -36,7 +43,7 @@ func Use(l Level) (restore func(), err error) {
 
 // tileRows is the number of rows of the largest tile whose sums stay in registers.
 func tileRows() int {
-	if level == AVX2 {
+	if level == AVX2 || level == NEON {
 		return 6
 	}
 	return maxRows

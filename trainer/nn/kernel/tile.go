@@ -105,13 +105,25 @@ func multiplyPlain(t *tile, rows, panels int) {
 					b += t.bStep
 				}
 			}
-			if len(t.extra) > 0 {
-				addRow(sum[:], t.extra[r*t.cRow+p*panel:])
-			}
-			if t.relu {
-				clip(sum[:])
-			}
 			copy(t.c[r*t.cRow+p*panel:], sum[:])
+		}
+	}
+	finish(t, rows, panels)
+}
+
+// finish is the end of a tile kernel in plain Go: extra and ReLU.
+func finish(t *tile, rows, panels int) {
+	if len(t.extra) == 0 && !t.relu {
+		return
+	}
+	for r := range rows {
+		at := r * t.cRow
+		sums := t.c[at:][:panels*panel]
+		if len(t.extra) > 0 {
+			addRow(sums, t.extra[at:])
+		}
+		if t.relu {
+			clip(sums)
 		}
 	}
 }
