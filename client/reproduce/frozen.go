@@ -49,12 +49,13 @@ func (b *book) openFrozen(name string) (*frozen, error) {
 		return nil, err
 	}
 	f.weights, f.digest = w, w.Digest()
-	f.cache, err = features.Open(filepath.Join(b.options.work, "features"), features.DefaultLimit)
+	f.cache, err = features.Open(b.options.features, features.DefaultLimit)
 	return f, err
 }
 
-// features replaces images by what the backbone makes of them.
-func (f *frozen) features(ctx context.Context, what string, images dataset.Split) (dataset.Split, error) {
+// features replaces images by what the backbone makes of them. progress hears how many
+// are done.
+func (f *frozen) features(ctx context.Context, images dataset.Split, progress func(done int)) (dataset.Split, error) {
 	// Made when the first image is not in the cache.
 	made := sync.OnceValues(func() (*model.Backbone, error) { return model.NewBackbone(f.spec, f.weights, 4) })
 	backbone := features.Backbone{
@@ -67,11 +68,7 @@ func (f *frozen) features(ctx context.Context, what string, images dataset.Split
 			return b.Features(ctx, images.Images)
 		},
 	}
-	computed, err := f.cache.Features(ctx, backbone, images, func(done, total int) {
-		if done < total && done%40 == 0 {
-			say("%s of %s: %d of %d images", f.spec.Name, what, done, total)
-		}
-	})
+	computed, err := f.cache.Features(ctx, backbone, images, func(done, _ int) { progress(done) })
 	return dataset.Split{Images: computed, Labels: images.Labels}, err
 }
 
@@ -103,8 +100,8 @@ func standardise(train, test dataset.Split) (dataset.Split, dataset.Split) {
 
 // enlarged brings MedMNIST's images to the backbones' size, colours and
 // normalisation, a few at a time because they are 64 times as large then, and
-// replaces them by their features.
-func (f *frozen) enlarged(ctx context.Context, what string, data *dataset.Data, split dataset.Split) (dataset.Split, error) {
+// replaces them by their features. progress hears how many are done.
+func (f *frozen) enlarged(ctx context.Context, data *dataset.Data, split dataset.Split, progress func(done int)) (dataset.Split, error) {
 	const some = 40
 	out := dataset.Split{Labels: split.Labels}
 	for first := 0; first < split.Len(); first += some {
@@ -113,7 +110,7 @@ func (f *frozen) enlarged(ctx context.Context, what string, data *dataset.Data, 
 			chunk.Images = append(chunk.Images, enlarge(data, split, i)...)
 			chunk.Labels = append(chunk.Labels, split.Labels[i])
 		}
-		made, err := f.features(ctx, fmt.Sprintf("%s, from %d of %d on", what, first, split.Len()), chunk)
+		made, err := f.features(ctx, chunk, func(done int) { progress(first + done) })
 		if err != nil {
 			return dataset.Split{}, err
 		}

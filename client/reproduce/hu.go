@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"sync"
 
 	"github.com/medfed/medfed/chaincode/codes"
@@ -20,20 +21,111 @@ var (
 	batchSizes    = []int{128, 32, 64, 256}
 )
 
-// huSet is what came of one MedMNIST set.
-type huSet struct {
-	name    string
-	info    dataset.Info
-	sha256  string
-	clients int // examples of a client
-	absent  string
+// additions are what is added to the paper's setting in the runs "with additions",
+// by set.
+var additions = map[string]func(*simulate.Settings){}
 
-	vgg16       map[string][]outcome // by origin of the backbone's weights
-	vgg16Origin string
-	vgg16Note   string
-	central     map[int][]outcome // by epochs
-	rates       map[fl.Micro][]outcome
-	batches     map[int][]outcome
+// huSet is one MedMNIST set of the paper.
+type huSet struct {
+	name   string
+	info   dataset.Info
+	data   *dataset.Data // nil where it is not to be had
+	absent string        // why
+
+	backbone     *frozen                                             // VGG16; nil without data, or where it is not run
+	backboneNote string                                              // why it is not run
+	enlarged     int                                                 // images that go through it
+	features     func(progress func(done, total int)) (parts, error) // of the training and test images behind it
+}
+
+// parts are training and test examples.
+type parts struct{ train, test dataset.Split }
+
+// openSets loads the sets that are there.
+func (b *book) openSets(ctx context.Context) error {
+	for _, name := range b.options.sets {
+		info, err := dataset.Lookup(name)
+		if err != nil {
+			return err
+		}
+		set := &huSet{name: name, info: info}
+		b.sets = append(b.sets, set)
+		set.data, err = dataset.Load(ctx, name, dataset.Options{Folder: b.options.data, AllowDownload: !b.options.offline && !b.options.pages && !b.options.plan})
+		if err != nil {
+			// Where it was looked for is no reader's business.
+			set.absent = fmt.Sprintf("%s.npz is not on the machine and was not to be had (%s); it comes from %s", name, codes.CodeIn(err.Error()), info.URL)
+			b.shown.say("%s is left out: %v", name, err)
+			continue
+		}
+		if err := b.openBackbone(ctx, set); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openBackbone prepares VGG16 for a set.
+func (b *book) openBackbone(ctx context.Context, set *huSet) error {
+	images := parts{set.data.Train, set.data.Test}
+	if b.options.quick {
+		images.train, _ = few(images.train, nil)
+		images.test, _ = few(images.test, nil)
+	}
+	if set.enlarged = images.train.Len() + images.test.Len(); set.enlarged > b.options.frozen {
+		set.backboneNote = fmt.Sprintf("not run: %d images, and -vgg16-images is %d", set.enlarged, b.options.frozen)
+		return nil
+	}
+	f, err := b.openFrozen(model.VGG16)
+	if err != nil {
+		return err
+	}
+	f.spec.Classes = set.data.Classes
+	set.backbone = f
+	set.features = once(func(progress func(done, total int)) (made parts, err error) {
+		n := images.train.Len()
+		if made.train, err = f.enlarged(ctx, set.data, images.train, func(done int) { progress(done, set.enlarged) }); err == nil {
+			made.test, err = f.enlarged(ctx, set.data, images.test, func(done int) { progress(n+done, set.enlarged) })
+		}
+		if err == nil {
+			made.train, made.test = standardise(made.train, made.test)
+		}
+		return made, err
+	})
+	return nil
+}
+
+// once does something at its first call, and gives what came of it at every call.
+func once(do func(progress func(done, total int)) (parts, error)) func(progress func(done, total int)) (parts, error) {
+	var (
+		first sync.Once
+		made  parts
+		err   error
+	)
+	return func(progress func(done, total int)) (parts, error) {
+		first.Do(func() { made, err = do(progress) })
+		return made, err
+	}
+}
+
+// mine is the most examples that a client has: splits differ by one at most.
+func (set *huSet) mine(s simulate.Settings) int {
+	return (set.info.Train + s.Clients - 1) / s.Clients
+}
+
+// batch is a batch size that gives the same run: where every client has one batch
+// only, the paper's own.
+func (set *huSet) batch(s simulate.Settings, size int) int {
+	if most := set.mine(s); most <= size && most <= s.BatchSize {
+		return s.BatchSize
+	}
+	return size
+}
+
+// federated is the paper's setting with a seed.
+func (b *book) federated(seed int64) simulate.Settings {
+	s := simulate.Defaults()
+	s.Rounds, s.Seed, s.Curve = b.options.rounds, seed, simulate.CurveValidation
+	return s
 }
 
 // centralEpochs are those of the centralised CNN: the paper's, and as many as make
@@ -43,121 +135,122 @@ func (b *book) centralEpochs() []int {
 	return []int{s.Epochs, max(s.Epochs, int(int64(s.Rounds)*s.Participation/fl.One)*s.Epochs)}
 }
 
-// federated is the papers' setting with a seed.
-func (b *book) federated(seed int64) simulate.Settings {
-	s := simulate.Defaults()
-	s.Rounds, s.Seed, s.Curve = b.options.rounds, seed, simulate.CurveValidation
-	return s
-}
-
-// hu runs Tables 3 and 4 on every set that is there.
-func (b *book) hu(ctx context.Context) error {
-	loaded := map[*huSet]*dataset.Data{}
-	for _, name := range b.options.sets {
-		info, err := dataset.Lookup(name)
-		if err != nil {
-			return err
-		}
-		set := &huSet{name: name, info: info, central: map[int][]outcome{}, rates: map[fl.Micro][]outcome{}, batches: map[int][]outcome{}, vgg16: map[string][]outcome{}}
-		b.sets = append(b.sets, set)
-		data, err := dataset.Load(ctx, name, dataset.Options{Folder: b.options.data, AllowDownload: !b.options.offline})
-		if err != nil {
-			// Where it was looked for is no reader's business.
-			set.absent = fmt.Sprintf("%s.npz is not on the machine and was not to be had (%s); it comes from %s", name, codes.CodeIn(err.Error()), info.URL)
-			say("%s is left out: %v", name, err)
+// huCells are the runs of Tables 3 and 4 and of the paper's setting over its seeds,
+// on every set that is there.
+func (b *book) huCells() []cell {
+	var cells []cell
+	for _, set := range b.sets {
+		if set.data == nil {
 			continue
 		}
-		set.sha256, set.clients = data.SHA256, data.Train.Len()/b.federated(1).Clients
-		loaded[set] = data
-	}
-	if err := b.write(); err != nil {
-		return err
-	}
-	// The first seed of everything comes before the second of anything.
-	for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
-		for _, set := range b.sets {
-			if data := loaded[set]; data != nil {
-				if err := b.huSeed(ctx, set, data, seed); err != nil {
-					return err
-				}
+		for seed := int64(1); seed <= int64(b.options.paperSeeds); seed++ {
+			cells = append(cells, b.paperCell(set, seed))
+			if additions[set.name] != nil {
+				cells = append(cells, b.additionsCell(set, seed))
 			}
 		}
-	}
-	for _, set := range b.sets {
-		if data := loaded[set]; data != nil {
-			if err := b.vgg16(ctx, set, data); err != nil {
-				return err
-			}
+		for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
+			cells = append(cells, b.huSeed(set, seed)...)
 		}
 	}
-	return nil
+	return cells
 }
 
-// huSeed runs all settings on one set with one seed.
-func (b *book) huSeed(ctx context.Context, set *huSet, data *dataset.Data, seed int64) error {
+// huSeed are the runs of Tables 3 and 4 with one seed.
+func (b *book) huSeed(set *huSet, seed int64) []cell {
+	var cells []cell
 	for _, epochs := range b.centralEpochs() {
-		if set.central[epochs] != nil && len(set.central[epochs]) >= int(seed) {
-			continue // the two are the same in a quick run
-		}
-		result, err := b.centralised(ctx, data, epochs, seed)
-		if err := add(set.central, epochs, result, err); err != nil {
-			return err
-		}
+		cells = append(cells, b.centralCell(set, epochs, seed))
 	}
 	for _, rate := range learningRates {
-		s := b.federated(seed)
-		s.LearningRate = rate
-		result, err := b.simulated(ctx, data, s)
-		if err := add(set.rates, rate, result, err); err != nil {
-			return err
-		}
-		if err := b.write(); err != nil {
-			return err
-		}
+		cells = append(cells, b.rateCell(set, rate, seed))
 	}
 	for _, size := range batchSizes {
-		s := b.federated(seed)
-		s.BatchSize = size
-		result, err := b.simulated(ctx, data, s)
-		if err := add(set.batches, size, result, err); err != nil {
-			return err
-		}
-		if err := b.write(); err != nil {
-			return err
-		}
+		cells = append(cells, b.batchCell(set, size, seed))
 	}
-	return nil
+	if set.backbone != nil {
+		cells = append(cells, b.backboneCell(set, seed))
+	}
+	return cells
 }
 
-// simulated plays a federated task.
-func (b *book) simulated(ctx context.Context, data *dataset.Data, s simulate.Settings) (outcome, error) {
+// paperCell is the paper's own setting, plain.
+func (b *book) paperCell(set *huSet, seed int64) cell {
+	c := b.simulation(set, b.federated(seed), "federated")
+	c.when = when{paperSeeds, seed, atPaperSetting}
+	if seed == 1 {
+		c.when.pass = firstSeed
+	}
+	return c
+}
+
+// additionsCell is the paper's setting with what is added to it.
+func (b *book) additionsCell(set *huSet, seed int64) cell {
+	s := b.federated(seed)
+	additions[set.name](&s)
+	c := b.simulation(set, s, "federated with additions")
+	c.when = when{paperSeeds, seed, atPaperSetting}
+	if seed == 1 {
+		c.when.pass = firstSeed
+	}
+	return c
+}
+
+// rateCell is a learning rate of Table 4.
+func (b *book) rateCell(set *huSet, rate fl.Micro, seed int64) cell {
+	s := b.federated(seed)
+	s.LearningRate = rate
+	c := b.simulation(set, s, "federated, learning rate "+micro(rate))
+	c.when = when{passOf(seed), seed, learningRate}
+	return c
+}
+
+// batchCell is a batch size of Table 4.
+func (b *book) batchCell(set *huSet, size int, seed int64) cell {
+	s := b.federated(seed)
+	s.BatchSize = set.batch(s, size)
+	c := b.simulation(set, s, "federated, batch "+strconv.Itoa(s.BatchSize))
+	c.when = when{passOf(seed), seed, batchSize}
+	return c
+}
+
+// simulation plays a federated task.
+func (b *book) simulation(set *huSet, s simulate.Settings, name string) cell {
 	key := struct {
 		Experiment string            `json:"experiment"`
 		Data       string            `json:"data"`
 		SHA256     string            `json:"sha256"`
 		Settings   simulate.Settings `json:"settings"`
-	}{"hu federated", data.Name, data.SHA256, s}
-	name := fmt.Sprintf("%s, federated, learning rate %s, batch %d, seed %d", data.Name, micro(s.LearningRate), s.BatchSize, s.Seed)
-	return b.store.run(name, key, func(checkpoint string) (outcome, error) {
-		task, err := begin(s, data, checkpoint)
-		if err != nil {
-			return outcome{}, err
+	}{"hu federated", set.name, set.data.SHA256, s}
+	return cell{
+		name: fmt.Sprintf("%s, %s, seed %d", set.name, name, s.Seed), key: key,
+		guess: federatedCost(s, set.data.Train.Len(), set.data.Validation.Len(), set.data.Test.Len()),
+		run: func(ctx context.Context, checkpoint string, progress func(done, total int)) (outcome, error) {
+			return simulated(ctx, set.data, s, checkpoint, progress)
+		},
+	}
+}
+
+// simulated plays a federated task, from the checkpoint on where there is one.
+func simulated(ctx context.Context, data *dataset.Data, s simulate.Settings, checkpoint string, progress func(done, total int)) (outcome, error) {
+	task, err := begin(s, data, checkpoint)
+	if err != nil {
+		return outcome{}, err
+	}
+	report, err := task.Run(ctx, simulate.Hooks{Trained: progress, Saved: func(c simulate.Checkpoint) error { return simulate.WriteCheckpoint(checkpoint, c) }})
+	if err != nil {
+		return outcome{}, err
+	}
+	if report.Test == nil {
+		return outcome{}, fmt.Errorf("%s has no test split", data.Name)
+	}
+	result := outcome{Test: *report.Test, Digest: report.Digest, Command: command(data.Name, s)}
+	for _, round := range report.Rounds {
+		if round.Metrics != nil {
+			result.Curve = append(result.Curve, *round.Metrics)
 		}
-		report, err := task.Run(ctx, simulate.Hooks{Saved: func(c simulate.Checkpoint) error { return simulate.WriteCheckpoint(checkpoint, c) }})
-		if err != nil {
-			return outcome{}, err
-		}
-		if report.Test == nil {
-			return outcome{}, fmt.Errorf("%s has no test split", data.Name)
-		}
-		result := outcome{Test: *report.Test, Digest: report.Digest, Command: command(data.Name, s)}
-		for _, round := range report.Rounds {
-			if round.Metrics != nil {
-				result.Curve = append(result.Curve, *round.Metrics)
-			}
-		}
-		return result, nil
-	})
+	}
+	return result, nil
 }
 
 // begin starts a simulation, or goes on from the checkpoint.
@@ -172,23 +265,37 @@ func begin(s simulate.Settings, data *dataset.Data, checkpoint string) (*simulat
 	return simulate.Resume(s, data, saved)
 }
 
-// command is what makes a federated run by itself.
-func command(data string, s simulate.Settings) string {
-	return fmt.Sprintf("medfed simulate --data %s --rounds %d --learning-rate %s --batch-size %d --seed %d", data, s.Rounds, micro(s.LearningRate), s.BatchSize, s.Seed)
-}
-
-// centralised trains the CNN on all training examples.
-func (b *book) centralised(ctx context.Context, data *dataset.Data, epochs int, seed int64) (outcome, error) {
+// centralCell trains the CNN on all training examples.
+func (b *book) centralCell(set *huSet, epochs int, seed int64) cell {
 	s := b.federated(seed)
-	spec := model.Spec{Name: s.Model, Channels: data.Channels, Size: data.Size, Classes: data.Classes}
-	return b.fit(ctx, "hu centralised", spec, data, "", epochs, seed, func() ([2]dataset.Split, error) {
-		return [2]dataset.Split{data.Train, data.Test}, nil
+	spec := model.Spec{Name: s.Model, Channels: set.data.Channels, Size: set.data.Size, Classes: set.data.Classes}
+	c := b.fit("hu centralised", set, spec, "", epochs, seed, func(func(done, total int)) (parts, error) {
+		return parts{set.data.Train, set.data.Test}, nil
 	})
+	n := set.data.Train.Len()
+	c.guess = float64(epochs) * (float64(n)*passCost + float64(batches(n, s.BatchSize))*stepCost)
+	c.when = when{passOf(seed), seed, atPaperSetting}
+	return c
 }
 
-// fit trains a model on one place's data and measures it once. parts gives the
-// training and the test examples.
-func (b *book) fit(ctx context.Context, experiment string, spec model.Spec, data *dataset.Data, backbone string, epochs int, seed int64, parts func() ([2]dataset.Split, error)) (outcome, error) {
+// backboneCell trains the head behind VGG16 on the images enlarged to its size.
+func (b *book) backboneCell(set *huSet, seed int64) cell {
+	s := b.federated(seed)
+	c := b.fit("hu vgg16, features standardised", set, set.backbone.spec, set.backbone.digest, s.Epochs, seed, set.features)
+	c.guess = headCosts(s.Epochs, 1, set.data.Train.Len(), s.BatchSize)
+	if seed == 1 {
+		c.guess += imageCost[model.VGG16] * float64(set.enlarged)
+	}
+	c.when = when{passOf(seed), seed, behindVGG16}
+	return c
+}
+
+func centralName(data, model string, epochs int, seed int64) string {
+	return fmt.Sprintf("%s, %s centralised, %d epochs, seed %d", data, model, epochs, seed)
+}
+
+// fit trains a model on one place's data and measures it once.
+func (b *book) fit(experiment string, set *huSet, spec model.Spec, backbone string, epochs int, seed int64, examples func(progress func(done, total int)) (parts, error)) cell {
 	s := b.federated(seed)
 	o := model.TrainOptions{Epochs: epochs, BatchSize: s.BatchSize, LearningRate: float64(s.LearningRate) / float64(fl.One), Momentum: float64(s.Momentum) / float64(fl.One), Seed: seed}
 	key := struct {
@@ -202,9 +309,10 @@ func (b *book) fit(ctx context.Context, experiment string, spec model.Spec, data
 		Rate       float64    `json:"rate"`
 		Momentum   float64    `json:"momentum"`
 		Seed       int64      `json:"seed"`
-	}{experiment, data.Name, data.SHA256, spec, backbone, epochs, o.BatchSize, o.LearningRate, o.Momentum, seed}
-	return b.store.run(fmt.Sprintf("%s, %s, centralised, %d epochs, seed %d", data.Name, spec.Name, epochs, seed), key, func(string) (outcome, error) {
-		split, err := parts()
+	}{experiment, set.name, set.data.SHA256, spec, backbone, epochs, o.BatchSize, o.LearningRate, o.Momentum, seed}
+	name := centralName(set.name, spec.Name, epochs, seed)
+	return cell{name: name, key: key, run: func(ctx context.Context, _ string, progress func(done, total int)) (outcome, error) {
+		split, err := examples(progress)
 		if err != nil {
 			return outcome{}, err
 		}
@@ -212,45 +320,12 @@ func (b *book) fit(ctx context.Context, experiment string, spec model.Spec, data
 		if err != nil {
 			return outcome{}, err
 		}
-		w, err := model.Train(ctx, spec, start, split[0], o)
+		o.Progress = progress
+		w, err := model.Train(ctx, spec, start, split.train, o)
 		if err != nil {
 			return outcome{}, err
 		}
-		measured, err := model.Evaluate(ctx, spec, w, split[1])
-		if err != nil {
-			return outcome{}, err
-		}
-		return outcome{Test: measured, Digest: w.Digest(), Command: "make reproduce"}, nil
-	})
-}
-
-// vgg16 trains the head behind VGG16 on the images enlarged to its size.
-func (b *book) vgg16(ctx context.Context, set *huSet, data *dataset.Data) error {
-	if n := data.Train.Len() + data.Test.Len(); n > b.options.frozen {
-		set.vgg16Note = fmt.Sprintf("not run: %d images, and -vgg16-images is %d", n, b.options.frozen)
-		return b.write()
-	}
-	f, err := b.openFrozen(model.VGG16)
-	if err != nil {
-		return err
-	}
-	f.spec.Classes = data.Classes
-	set.vgg16Origin = f.origin
-	// Computed when the first run is not kept.
-	computed := sync.OnceValues(func() (parts [2]dataset.Split, err error) {
-		if parts[0], err = f.enlarged(ctx, set.name+"'s training images", data, data.Train); err == nil {
-			parts[1], err = f.enlarged(ctx, set.name+"'s test images", data, data.Test)
-		}
-		if err == nil {
-			parts[0], parts[1] = standardise(parts[0], parts[1])
-		}
-		return parts, err
-	})
-	for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
-		result, err := b.fit(ctx, "hu vgg16, features standardised", f.spec, data, f.digest, b.federated(1).Epochs, seed, computed)
-		if err := add(set.vgg16, f.origin, result, err); err != nil {
-			return err
-		}
-	}
-	return b.write()
+		measured, err := model.Evaluate(ctx, spec, w, split.test)
+		return outcome{Test: measured, Digest: w.Digest(), Command: ownCommand(name)}, err
+	}}
 }

@@ -1,17 +1,17 @@
 // Command reproduce runs the experiments of the two papers that medfed implements
 // and writes their tables and figures, with the papers' numbers beside:
 //
-//	go run ./client/reproduce [-quick] [-out FOLDER]
+//	go run ./client/reproduce [-quick] [-plan] [-only PATTERN] [-out FOLDER]
 //
 // Hu et al., "FL-HMChain": Table 3 (VGG16, CNN, federated CNN) and Table 4 (learning
-// rates, batch sizes) on MedMNIST's sets. Salim & Park, "Federated learning-based
-// secure electronic health record sharing scheme": Table II and Figs. 3 and 4 on a
-// folder of X-rays.
+// rates, batch sizes) on MedMNIST's sets, and the paper's own setting over five seeds.
+// Salim & Park, "Federated learning-based secure electronic health record sharing
+// scheme": Table II and Figs. 3 and 4 on a folder of X-rays.
 //
-// Every run is kept when it ends, and long ones after every round, so that the
-// command can be stopped and given again. Small runs come first, and the pages are
-// written anew after each. What the data, or missing pre-trained weights, can't
-// support is said beside the number.
+// The plan is printed first, with what it is thought to take. Every run is kept when
+// it ends, and federated ones on MedMNIST after every round, so that the command can
+// be stopped and given again. The pages are written anew after each run. What the
+// data, or missing pre-trained weights, can't support is said beside the number.
 package main
 
 import (
@@ -23,9 +23,9 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/model"
@@ -37,14 +37,18 @@ const xrayVariable = "MEDFED_XRAY"
 // options are what a person can choose.
 type options struct {
 	out        string // folder of the pages
-	work       string // folder of finished runs, checkpoints and features
+	work       string // folder of finished runs and checkpoints
+	features   string // folder of the backbones' features
 	quick      bool
 	pages      bool
+	plan       bool
+	only       *regexp.Regexp // of the names of runs
 	offline    bool
 	data       string // folder of .npz files
 	sets       []string
 	xray       string
 	seeds      int
+	paperSeeds int // of the paper's own setting
 	rounds     int // of Hu et al.; 50 in the paper
 	xrayRounds int
 	frozen     int // most images of a set that go through VGG16
@@ -52,27 +56,10 @@ type options struct {
 }
 
 func main() {
-	o := options{weights: map[string]string{}}
-	sets, vgg, resnet := "", "", ""
-	flag.StringVar(&o.out, "out", "docs/results", "folder of the tables and plots")
-	flag.StringVar(&o.work, "work", ".run/reproduce", "folder of finished runs, checkpoints and features")
-	flag.BoolVar(&o.quick, "quick", false, "a few rounds on BreastMNIST and 16 X-rays of each kind, written to WORK/quick: shows that everything runs")
-	flag.BoolVar(&o.pages, "pages", false, "run nothing; write the pages from what is finished")
-	flag.BoolVar(&o.offline, "offline", false, "do not download a set that is not on this machine")
-	flag.StringVar(&o.data, "data-folder", os.Getenv(dataset.FolderVariable), "folder of .npz files (or "+dataset.FolderVariable+")")
-	flag.StringVar(&sets, "sets", "breastmnist,pneumoniamnist,organamnist,tissuemnist", "MedMNIST sets, in the order they are run")
-	flag.StringVar(&o.xray, "xray-folder", os.Getenv(xrayVariable), "folder of X-rays with the classes covid and normal (or "+xrayVariable+")")
-	flag.IntVar(&o.seeds, "seeds", 3, "runs of every setting, with seeds from 1 on")
-	flag.IntVar(&o.rounds, "rounds", 50, "rounds of the federated runs on MedMNIST")
-	flag.IntVar(&o.xrayRounds, "xray-rounds", 100, "rounds, and centralised epochs, on the X-rays")
-	flag.IntVar(&o.frozen, "vgg16-images", 1000, "most images of a MedMNIST set that go through VGG16")
-	flag.StringVar(&vgg, "vgg16", "", "torchvision's vgg16 weights, .safetensors or .pth; without them the backbone is random")
-	flag.StringVar(&resnet, "resnet50", "", "torchvision's resnet50 weights")
-	flag.Parse()
-	o.sets = strings.Split(sets, ",")
-	o.weights[model.VGG16], o.weights[model.ResNet50] = vgg, resnet
-	if o.quick {
-		o.out, o.sets, o.seeds, o.rounds, o.xrayRounds, o.frozen = filepath.Join(o.work, "quick"), []string{"breastmnist"}, 1, 3, 5, 0
+	o, err := parse(flag.CommandLine, os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "reproduce:", err)
+		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -86,32 +73,90 @@ func main() {
 	}
 }
 
-// reproduce runs everything, the small first.
+// parse reads the flags.
+func parse(flags *flag.FlagSet, arguments []string) (options, error) {
+	o := options{}
+	sets, vgg, resnet, only := "", "", "", ""
+	flags.StringVar(&o.out, "out", "docs/results", "folder of the tables and plots")
+	flags.StringVar(&o.work, "work", ".run/reproduce", "folder of finished runs, checkpoints and features")
+	flags.BoolVar(&o.quick, "quick", false, "a few rounds on BreastMNIST and 32 X-rays, all kept and written under WORK/quick: shows that everything runs")
+	flags.BoolVar(&o.pages, "pages", false, "run nothing; write the pages from what is finished")
+	flags.BoolVar(&o.plan, "plan", false, "run and write nothing; print what would be run, and what it is thought to take")
+	flags.StringVar(&only, "only", "", "run only what has a name that this regular expression matches; -plan prints the names")
+	flags.BoolVar(&o.offline, "offline", false, "do not download a set that is not on this machine")
+	flags.StringVar(&o.data, "data-folder", os.Getenv(dataset.FolderVariable), "folder of .npz files (or "+dataset.FolderVariable+")")
+	flags.StringVar(&sets, "sets", "breastmnist,pneumoniamnist,organamnist,tissuemnist", "MedMNIST sets")
+	flags.StringVar(&o.xray, "xray-folder", os.Getenv(xrayVariable), "folder of X-rays with the classes covid and normal (or "+xrayVariable+")")
+	flags.IntVar(&o.seeds, "seeds", 3, "runs of every setting, with seeds from 1 on")
+	flags.IntVar(&o.paperSeeds, "paper-seeds", 5, "runs of the paper's own federated setting, plain and with the additions")
+	flags.IntVar(&o.rounds, "rounds", 50, "rounds of the federated runs on MedMNIST")
+	flags.IntVar(&o.xrayRounds, "xray-rounds", 100, "rounds, and centralised epochs, on the X-rays")
+	flags.IntVar(&o.frozen, "vgg16-images", 10_000, "most images of a MedMNIST set that go through VGG16")
+	flags.StringVar(&vgg, "vgg16", "", "torchvision's vgg16 weights, .safetensors or .pth; without them the backbone is random")
+	flags.StringVar(&resnet, "resnet50", "", "torchvision's resnet50 weights")
+	if err := flags.Parse(arguments); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("there is no argument %q; -help lists the flags", flags.Arg(0))
+	}
+	var err error
+	if o.only, err = regexp.Compile(only); err != nil {
+		return o, fmt.Errorf("-only: %w", err)
+	}
+	o.sets, o.features = strings.Split(sets, ","), filepath.Join(o.work, "features")
+	o.weights = map[string]string{model.VGG16: vgg, model.ResNet50: resnet}
+	if o.quick {
+		o.work = filepath.Join(o.work, "quick")
+		o.out, o.sets, o.seeds, o.paperSeeds, o.rounds, o.xrayRounds = filepath.Join(o.work, "results"), []string{"breastmnist"}, 1, 1, 3, 5
+	}
+	return o, nil
+}
+
+// reproduce runs what is not finished, the most telling first.
 func reproduce(ctx context.Context, o options) error {
 	b, err := openBook(o)
 	if err != nil {
 		return err
 	}
-	if err := b.salimPark(ctx); err != nil {
+	defer b.shown.close()
+	if err := b.openSets(ctx); err != nil {
 		return err
 	}
-	if err := b.hu(ctx); err != nil {
+	if err := b.openXRays(ctx); err != nil {
 		return err
 	}
-	return b.write()
+	b.cells = inOrder(append(b.huCells(), b.xrayCells()...))
+	todo, err := b.todo()
+	if err != nil {
+		return err
+	}
+	if !o.pages {
+		b.printPlan(os.Stdout, todo)
+	}
+	if o.plan {
+		return nil
+	}
+	if err := b.write(); err != nil || o.pages {
+		return err
+	}
+	return b.runAll(ctx, todo)
 }
 
 // book is all that has been found out so far.
 type book struct {
 	options options
 	store   store
+	cells   []cell // all that the tables and plots ask for, in the order they are run
 	sets    []*huSet
-	xray    *xray
-	notes   []string // what could not be run, and why
+	xray    *xray           // nil without X-rays
+	notes   []string        // what could not be run, and why
+	drawn   map[string]bool // the plots that there are, by file name
+	shown   *progress
 }
 
 func openBook(o options) (*book, error) {
-	b := &book{options: o, store: store{folder: filepath.Join(o.work, "runs"), commit: commit(), only: o.pages}}
+	b := &book{options: o, store: store{folder: filepath.Join(o.work, "runs"), commit: commit()}, shown: newProgress(os.Stderr)}
 	for _, folder := range []string{o.out, b.store.folder} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return nil, err
@@ -135,9 +180,4 @@ func commit() string {
 		revision += " with changes"
 	}
 	return revision
-}
-
-// say tells a person how it comes along.
-func say(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "%s  %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
 }

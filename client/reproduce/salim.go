@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
@@ -22,17 +21,16 @@ const (
 	xrayMomentum = 0.9
 )
 
-// xray is what came of the X-rays.
+// xray is the folder of X-rays and the backbones.
 type xray struct {
-	sha256                string
-	train, test           int
-	trainPatients         int
-	testPatients          int
-	rounds                int
-	backbones             []string
-	origin                map[string]string
-	federated, centralise map[string][]outcome // by backbone, one of each seed
+	folder    *dataset.Folder
+	backbones map[string]*frozen
+	features  map[string]func(progress func(done, total int)) (parts, error) // by backbone
+	shards    map[int64][][]int                                              // training X-rays of the hospitals, by seed
 }
+
+// figures are the backbones in the order of their figures, 3 and 4.
+var figures = []string{model.VGG16, model.ResNet50}
 
 // xrayKey is all that a run on X-rays depends on.
 type xrayKey struct {
@@ -50,11 +48,11 @@ type xrayKey struct {
 	Seed       int64   `json:"seed"`
 }
 
-// salimPark runs Table II and Figs. 3 and 4.
-func (b *book) salimPark(ctx context.Context) error {
+// openXRays loads the folder of X-rays, where there is one, and the backbones.
+func (b *book) openXRays(ctx context.Context) error {
 	if b.options.xray == "" {
 		b.note("Salim & Park: not run; %s does not name the folder of X-rays", xrayVariable)
-		return b.write()
+		return nil
 	}
 	folder, err := dataset.LoadFolder(ctx, b.options.xray, dataset.FolderOptions{
 		Name: "X-rays", Size: frozenSize, Channels: 3, Classes: []string{"normal", "covid"}, Normalisation: dataset.ImageNet,
@@ -64,35 +62,54 @@ func (b *book) salimPark(ctx context.Context) error {
 	}
 	if folder.Data.Test.Len() == 0 || folder.Data.Train.Len() == 0 {
 		b.note("Salim & Park: not run; the folder of X-rays has no images of train or of test")
-		return b.write()
+		return nil
 	}
 	if b.options.quick {
 		folder.Data.Train, folder.Train = few(folder.Data.Train, folder.Train)
 		folder.Data.Test, folder.Test = few(folder.Data.Test, folder.Test)
 	}
-	b.xray = &xray{
-		sha256: folder.Data.SHA256, train: folder.Data.Train.Len(), test: folder.Data.Test.Len(), trainPatients: distinct(folder.Train), testPatients: distinct(folder.Test),
-		rounds: b.options.xrayRounds, origin: map[string]string{}, federated: map[string][]outcome{}, centralise: map[string][]outcome{},
-	}
-	for _, name := range []string{model.ResNet50, model.VGG16} {
-		if err := b.xrayBackbone(ctx, folder, name); err != nil {
-			return err
-		}
-		if err := b.write(); err != nil {
+	x := &xray{folder: folder, backbones: map[string]*frozen{}, features: map[string]func(func(done, total int)) (parts, error){}, shards: map[int64][][]int{}}
+	for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
+		if x.shards[seed], err = dataset.PatientShards(folder.Train, hospitals, seed); err != nil {
 			return err
 		}
 	}
+	for _, name := range figures {
+		if x.backbones[name], err = b.openFrozen(name); err != nil {
+			return err
+		}
+		x.features[name] = x.featuresOf(ctx, x.backbones[name])
+	}
+	b.xray = x
 	return nil
 }
 
-// few are the first 16 images of each class.
+// featuresOf are what a backbone makes of the X-rays, when they are first asked for.
+func (x *xray) featuresOf(ctx context.Context, f *frozen) func(progress func(done, total int)) (parts, error) {
+	return once(func(progress func(done, total int)) (made parts, err error) {
+		n := x.folder.Data.Train.Len()
+		all := n + x.folder.Data.Test.Len()
+		if made.train, err = f.features(ctx, x.folder.Data.Train, func(done int) { progress(done, all) }); err == nil {
+			made.test, err = f.features(ctx, x.folder.Data.Test, func(done int) { progress(n+done, all) })
+		}
+		if err == nil {
+			made.train, made.test = standardise(made.train, made.test)
+		}
+		return made, err
+	})
+}
+
+// few are the first 16 images of each class, and their patients where they are given.
 func few(s dataset.Split, patients []string) (dataset.Split, []string) {
 	var some []int
 	var who []string
 	count := map[int]int{}
 	for i, label := range s.Labels {
 		if count[label]++; count[label] <= 16 {
-			some, who = append(some, i), append(who, patients[i])
+			some = append(some, i)
+			if patients != nil {
+				who = append(who, patients[i])
+			}
 		}
 	}
 	return s.Select(some), who
@@ -106,66 +123,58 @@ func distinct(names []string) int {
 	return len(seen)
 }
 
-// xrayBackbone runs both ways of training behind one backbone, for every seed.
-func (b *book) xrayBackbone(ctx context.Context, folder *dataset.Folder, name string) error {
-	f, err := b.openFrozen(name)
-	if err != nil {
-		return err
+// xrayCells are the runs of Table II.
+func (b *book) xrayCells() []cell {
+	if b.xray == nil {
+		return nil
 	}
-	// Computed when the first run is not kept.
-	computed := sync.OnceValues(func() (parts [2]dataset.Split, err error) {
-		if parts[0], err = f.features(ctx, "the training X-rays", folder.Data.Train); err == nil {
-			parts[1], err = f.features(ctx, "the test X-rays", folder.Data.Test)
+	var cells []cell
+	for _, name := range figures {
+		for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
+			cells = append(cells, b.xrayCell(name, true, seed), b.xrayCell(name, false, seed))
 		}
-		if err == nil {
-			parts[0], parts[1] = standardise(parts[0], parts[1])
-		}
-		return parts, err
-	})
-	train := func(key xrayKey, shards [][]int) (outcome, error) {
-		way := "centralised"
-		if shards != nil {
-			way = "federated"
-		}
-		key.Experiment = "salim-park " + way
-		return b.store.run(fmt.Sprintf("X-rays, %s, %s, seed %d", name, way, key.Seed), key, func(string) (outcome, error) {
-			parts, err := computed()
-			if err != nil {
-				return outcome{}, err
-			}
-			return trainHead(ctx, f.spec, parts[0], shards, parts[1], key)
-		})
 	}
-	b.xray.backbones, b.xray.origin[name] = append(b.xray.backbones, name), f.origin
-	for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
-		shards, err := dataset.PatientShards(folder.Train, hospitals, seed)
-		if err != nil {
-			return err
-		}
-		key := xrayKey{
-			SHA256: b.xray.sha256, Images: b.xray.train + b.xray.test, Backbone: name, Digest: f.digest, Features: "standardised",
-			Rounds: b.xray.rounds, Batch: xrayBatch, Rate: xrayRate, Momentum: xrayMomentum, Seed: seed,
-		}
-		centralised, err := train(key, nil)
-		if err := add(b.xray.centralise, name, centralised, err); err != nil {
-			return err
-		}
+	return cells
+}
+
+// xrayCell trains a head behind a backbone, among the hospitals or at one place.
+func (b *book) xrayCell(backbone string, federated bool, seed int64) cell {
+	x, f := b.xray, b.xray.backbones[backbone]
+	train, test := x.folder.Data.Train.Len(), x.folder.Data.Test.Len()
+	way, places, shards := "centralised", 1, [][]int(nil)
+	if federated {
+		way, places, shards = "federated", hospitals, x.shards[seed]
+	}
+	key := xrayKey{
+		Experiment: "salim-park " + way, SHA256: x.folder.Data.SHA256, Images: train + test, Backbone: backbone, Digest: f.digest, Features: "standardised",
+		Rounds: b.options.xrayRounds, Batch: xrayBatch, Rate: xrayRate, Momentum: xrayMomentum, Seed: seed,
+	}
+	if federated {
 		key.Hospitals = hospitals
-		federated, err := train(key, shards)
-		if err := add(b.xray.federated, name, federated, err); err != nil {
-			return err
-		}
 	}
-	return nil
+	c := cell{name: fmt.Sprintf("X-rays, %s %s, seed %d", backbone, way, seed), key: key, when: when{passOf(seed), seed, onXRays}}
+	c.guess = headCosts(key.Rounds, places, train, key.Batch)
+	if seed == 1 && !federated {
+		c.guess += imageCost[backbone] * float64(train+test)
+	}
+	c.run = func(ctx context.Context, _ string, progress func(done, total int)) (outcome, error) {
+		made, err := x.features[backbone](progress)
+		if err != nil {
+			return outcome{}, err
+		}
+		result, err := trainHead(ctx, f.spec, made, shards, key, progress)
+		result.Command = ownCommand(c.name)
+		return result, err
+	}
+	return c
 }
 
 // trainHead trains the head on features: by FedAvg among the shards, or without
 // shards an epoch at a time on everything. The head is measured on the test split
 // after every round; nothing is chosen by that, and the last one counts.
-func trainHead(ctx context.Context, spec model.Spec, train dataset.Split, shards [][]int, test dataset.Split, key xrayKey) (outcome, error) {
-	central := shards == nil
-	if central {
-		all := make([]int, train.Len())
+func trainHead(ctx context.Context, spec model.Spec, examples parts, shards [][]int, key xrayKey, progress func(done, total int)) (outcome, error) {
+	if shards == nil {
+		all := make([]int, examples.train.Len())
 		for i := range all {
 			all[i] = i
 		}
@@ -173,23 +182,24 @@ func trainHead(ctx context.Context, spec model.Spec, train dataset.Split, shards
 	}
 	var hospital []dataset.Split
 	for _, shard := range shards {
-		hospital = append(hospital, train.Select(shard))
+		hospital = append(hospital, examples.train.Select(shard))
 	}
 	global, err := model.Initial(spec, key.Seed)
 	if err != nil {
 		return outcome{}, err
 	}
-	result := outcome{Command: "make reproduce"}
+	result := outcome{}
 	for round := range key.Rounds {
 		if global, err = headRound(ctx, spec, global, hospital, key, round); err != nil {
 			return outcome{}, err
 		}
 		var measured metrics.Result
-		if measured, err = model.Evaluate(ctx, spec, global, test); err != nil {
+		if measured, err = model.Evaluate(ctx, spec, global, examples.test); err != nil {
 			return outcome{}, err
 		}
 		result.Curve = append(result.Curve, measured)
 		result.Test = measured
+		progress(round+1, key.Rounds)
 	}
 	result.Digest = global.Digest()
 	return result, nil

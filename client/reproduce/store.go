@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -35,22 +37,16 @@ type record struct {
 type store struct {
 	folder string
 	commit string
-	only   bool     // only what is kept; nothing is run
-	used   []record // that the pages rest on
+	read   map[string]*record // by key
 }
 
-// errUnfinished is the error of a run that is not kept where nothing is run.
-var errUnfinished = errors.New("not yet run")
-
-// add adds the outcome of a run to those of its setting, unless it is unfinished.
-func add[K comparable](all map[K][]outcome, setting K, o outcome, err error) error {
-	if errors.Is(err, errUnfinished) {
-		return nil
+// keyText is the JSON of a key.
+func keyText(key any) []byte {
+	text, err := json.Marshal(key)
+	if err != nil {
+		panic(err) // keys are structs of numbers and strings
 	}
-	if err == nil {
-		all[setting] = append(all[setting], o)
-	}
-	return err
+	return text
 }
 
 // path is where a run is kept.
@@ -59,42 +55,51 @@ func (s *store) path(key []byte, extension string) string {
 	return filepath.Join(s.folder, hex.EncodeToString(sum[:16])+extension)
 }
 
-// run gives a finished run, or does it and keeps it. do gets a path for a checkpoint
-// of its own.
-func (s *store) run(name string, key any, do func(checkpoint string) (outcome, error)) (outcome, error) {
-	text, err := json.Marshal(key)
+// find gives a finished run, or nil.
+func (s *store) find(key any) (*record, error) {
+	text := keyText(key)
+	if kept := s.read[string(text)]; kept != nil {
+		return kept, nil
+	}
+	path := s.path(text, ".json")
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	kept := &record{}
+	if err == nil {
+		err = json.Unmarshal(content, kept)
+	}
 	if err != nil {
-		return outcome{}, err
+		return nil, fmt.Errorf("the finished run %s can't be read: %w; remove it, and it is run again", path, err)
 	}
-	var kept record
-	content, err := os.ReadFile(s.path(text, ".json"))
-	switch {
-	case err == nil:
-		if err = json.Unmarshal(content, &kept); err != nil {
-			return outcome{}, err
-		}
-		s.used = append(s.used, kept)
-		return kept.Outcome, nil
-	case !errors.Is(err, fs.ErrNotExist):
-		return outcome{}, err
-	case s.only:
-		return outcome{}, errUnfinished
+	s.know(text, kept)
+	return kept, nil
+}
+
+func (s *store) know(key []byte, kept *record) {
+	if s.read == nil {
+		s.read = map[string]*record{}
 	}
-	say("%s", name)
-	start := time.Now()
-	result, err := do(s.path(text, ".checkpoint"))
+	s.read[string(key)] = kept
+}
+
+// run does a run and keeps it.
+func (s *store) run(ctx context.Context, c cell, progress func(done, total int)) (*record, error) {
+	text, start := keyText(c.key), time.Now()
+	result, err := c.run(ctx, s.path(text, ".checkpoint"), progress)
 	if err != nil {
-		return outcome{}, err
+		return nil, err
 	}
-	kept = record{text, result, s.commit, start.UTC().Format(time.RFC3339), time.Since(start).Seconds()}
-	if content, err = json.Marshal(kept); err != nil {
-		return outcome{}, err
+	kept := &record{text, result, s.commit, start.UTC().Format(time.RFC3339), time.Since(start).Seconds()}
+	content, err := json.Marshal(kept)
+	if err != nil {
+		return nil, err
 	}
 	if err := simulate.WriteFile(s.path(text, ".json"), content); err != nil {
-		return outcome{}, err
+		return nil, err
 	}
 	os.Remove(s.path(text, ".checkpoint")) // done; where there is none there was none
-	say("%s: AUC %.3f, accuracy %.3f after %.0f s", name, result.Test.AUC, result.Test.Accuracy, kept.Seconds)
-	s.used = append(s.used, kept)
-	return result, nil
+	s.know(text, kept)
+	return kept, nil
 }

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/client/simulate"
+)
+
+// ownCommand does one run of this command by itself.
+func ownCommand(name string) string {
+	return fmt.Sprintf("go run ./client/reproduce -only '^%s$'", name)
+}
+
+// command is what plays a federated task by itself: "medfed simulate" with the flags
+// of what is not its default, and of what the papers vary.
+func command(data string, s simulate.Settings) string {
+	words := []string{"medfed simulate", "--data " + data, fmt.Sprintf("--rounds %d", s.Rounds), "--learning-rate " + micro(s.LearningRate), fmt.Sprintf("--batch-size %d", s.BatchSize)}
+	d := simulate.Defaults()
+	add := func(given bool, flag, value string) {
+		if given {
+			words = append(words, strings.TrimSpace("--"+flag+" "+value))
+		}
+	}
+	add(s.Model != d.Model, "model", s.Model)
+	add(s.Epochs != d.Epochs, "epochs", strconv.Itoa(s.Epochs))
+	add(s.Momentum != d.Momentum, "momentum", micro(s.Momentum))
+	add(s.Decay != d.Decay, "learning-rate-decay", micro(s.Decay))
+	add(s.Balance, "balance-classes", "")
+	add(s.Augmentation != d.Augmentation, "augment", augmentation(s.Augmentation))
+	add(s.Strategy != d.Strategy, "strategy", s.Strategy)
+	add(s.Masters != d.Masters, "masters", strconv.Itoa(s.Masters))
+	add(s.Threshold != d.Threshold, "threshold", micro(s.Threshold))
+	add(true, "seed", strconv.FormatInt(s.Seed, 10))
+	return strings.Join(words, " ")
+}
+
+// augmentation is what "medfed simulate --augment" takes.
+func augmentation(a fl.Augmentation) string {
+	var parts []string
+	if a.Flip {
+		parts = append(parts, "flip")
+	}
+	if a.Shift != 0 {
+		parts = append(parts, fmt.Sprintf("shift=%d", a.Shift))
+	}
+	if a.Rotate != 0 {
+		parts = append(parts, "rotate="+micro(a.Rotate))
+	}
+	if a.Contrast != 0 {
+		parts = append(parts, "contrast="+micro(a.Contrast))
+	}
+	return strings.Join(parts, ",")
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/medfed/medfed/client/simulate"
+	"github.com/medfed/medfed/trainer/metrics"
+)
+
+// huPage is Tables 3 and 4 of Hu et al., and the paper's setting over its seeds.
+func (b *book) huPage() string {
+	var p strings.Builder
+	s := b.federated(1)
+	fmt.Fprintf(&p, "# Hu et al., FL-HMChain: Tables 3 and 4\n\nSetting: %d clients of which %s %% train a round, %d rounds (paper: 50) of %d epochs, plain SGD, learning rate %s and batch %d where a table does not say otherwise; %d masters score. ",
+		s.Clients, micro(100*s.Participation), s.Rounds, s.Epochs, micro(s.LearningRate), s.BatchSize, s.Masters)
+	p.WriteString("Every number of ours is of the model after the last round or epoch, on the test split, touched once a run: mean ± standard deviation (number of seeds). AUC and ACC go from 0 to 1.\n\n")
+	p.WriteString("The paper's Table 2 gives the learning rate 0.01, its text and Table 4 give 0.1 for the numbers of Table 3; so 0.1 here. The paper gives one number a cell, without a spread.\n\n## Table 3\n\n")
+	table(&p, []string{"data", "model", "AUC, paper (Table 3)", "AUC, ours", "ACC, paper (Table 3)", "ACC, ours", "beside the number"}, b.table3Rows())
+	b.images(&p, "Table 3 on %s", "hu-table3-%s.svg")
+	fmt.Fprintf(&p, "## The paper's setting over %d seeds\n\nFL-CNN-HMChain with %d clients, %s %% a round, %d rounds, %d epochs, batch %d; below it what is reached by the additions that are listed under the table.\n\n",
+		b.options.paperSeeds, s.Clients, micro(100*s.Participation), s.Rounds, s.Epochs, s.BatchSize)
+	table(&p, []string{"data", "model", "AUC", "AUC, least to greatest", "ACC", "ACC, least to greatest", "seeds", "beside the number"}, b.seedsRows())
+	b.additionsList(&p)
+	b.images(&p, "the paper's setting on %s, by round", "hu-rounds-%s.svg")
+	p.WriteString("## Table 4\n\n")
+	table(&p, []string{"data", "learning rate", "batch", "AUC, paper (Table 4)", "AUC, ours", "ACC, paper (Table 4)", "ACC, ours", "beside the number"}, b.table4Rows())
+	b.images(&p, "Table 4, learning rates on %s", "hu-table4-rates-%s.svg")
+	b.images(&p, "Table 4, batch sizes on %s", "hu-table4-batches-%s.svg")
+	b.huSources(&p)
+	return p.String()
+}
+
+// images shows a plot of every set that there is one of.
+func (b *book) images(p *strings.Builder, title, name string) {
+	for _, set := range b.sets {
+		if file := fmt.Sprintf(name, set.name); b.drawn[file] {
+			fmt.Fprintf(p, "![%s](%s)\n\n", fmt.Sprintf(title, set.name), file)
+		}
+	}
+}
+
+// huSources says where the data are from and how every number is made.
+func (b *book) huSources(p *strings.Builder) {
+	p.WriteString("## Data\n\n")
+	for _, set := range b.sets {
+		if set.absent != "" {
+			fmt.Fprintf(p, "- %s: not run: %s\n", set.name, set.absent)
+			continue
+		}
+		fmt.Fprintf(p, "- %s: SHA-256 %s. A client has at most %d examples.\n", set.name, set.data.SHA256, set.mine(b.federated(1)))
+	}
+	p.WriteString("\n## Commands\n\nAll: `make reproduce`. By themselves, with any seed and set; the command of every run is in [runs.json](runs.json):\n\n")
+	s := b.federated(1)
+	rate, size := s, s
+	rate.LearningRate, size.BatchSize = learningRates[1], batchSizes[1]
+	data := b.sets[0].name
+	for _, set := range b.sets {
+		if set.data != nil {
+			data = set.name
+			break
+		}
+	}
+	epochs := b.centralEpochs()
+	table(p, []string{"row", "command"}, [][]string{
+		{"FL-CNN-HMChain", code(command(data, s))},
+		{"Table 4, learning rate 0.01", code(command(data, rate))},
+		{"Table 4, batch 32", code(command(data, size))},
+		{fmt.Sprintf("CNN, %d epochs", epochs[1]), code(ownCommand(centralName(data, s.Model, epochs[1], 1)))},
+		{"VGG16, frozen", code(ownCommand(centralName(data, "vgg16", epochs[0], 1)))},
+	})
+}
+
+// code is text as Markdown shows what is typed; a | would end a table's cell.
+func code(text string) string { return "`" + strings.ReplaceAll(text, "|", `\|`) + "`" }
+
+// pair is a row's four numbers.
+func pair(paper published, ours []outcome) []string {
+	return []string{fmt.Sprintf("%.3f", paper.auc), mean(ours, auc, 1, 3), fmt.Sprintf("%.3f", paper.accuracy), mean(ours, accuracy, 1, 3)}
+}
+
+// withoutData is a row's four numbers where there are no data.
+func withoutData(paper published) []string {
+	return []string{fmt.Sprintf("%.3f", paper.auc), "no data", fmt.Sprintf("%.3f", paper.accuracy), "no data"}
+}
+
+func (b *book) table3Rows() [][]string {
+	var rows [][]string
+	epochs := b.centralEpochs()
+	for _, set := range b.sets {
+		add := func(name, paper string, numbers func(published) []string, beside string) {
+			rows = append(rows, append(append([]string{set.name, name}, numbers(table3[paper][set.name])...), beside))
+		}
+		if set.data == nil {
+			for _, name := range []string{"VGG16", "CNN", "FL-CNN-HMChain"} {
+				add(name, name, withoutData, "the data are not on this machine")
+			}
+			continue
+		}
+		ours := func(seeds int, setting func(seed int64) cell) func(published) []string {
+			return func(paper published) []string { return pair(paper, b.outcomes(seeds, setting)) }
+		}
+		if set.backbone == nil {
+			add("VGG16, frozen", "VGG16", func(paper published) []string { return pair(paper, nil) }, set.backboneNote)
+		} else {
+			add("VGG16, frozen", "VGG16", ours(b.options.seeds, func(seed int64) cell { return b.backboneCell(set, seed) }), set.besideVGG16())
+		}
+		for i, n := range epochs {
+			if i > 0 && n == epochs[0] {
+				continue
+			}
+			beside := []string{"centralised, the federated run's epochs, as the paper says", "centralised; every example is seen as often as in the federated run"}[i]
+			add(fmt.Sprintf("CNN, %d epochs", n), "CNN", ours(b.options.seeds, func(seed int64) cell { return b.centralCell(set, n, seed) }), beside)
+		}
+		add("FL-CNN-HMChain", "FL-CNN-HMChain", ours(b.options.paperSeeds, func(seed int64) cell { return b.paperCell(set, seed) }), "federated")
+	}
+	return rows
+}
+
+// besideVGG16 says what the paper's number for VGG16 is, and what ours can't be.
+func (set *huSet) besideVGG16() string {
+	text := set.backbone.origin + "; images enlarged from 28 to 224 pixels"
+	most, n := commonest(set.data.Test.Labels)
+	if share := float64(most) / float64(n); fmt.Sprintf("%.3f", share) == fmt.Sprintf("%.3f", table3["VGG16"][set.name].accuracy) {
+		text += fmt.Sprintf(". The paper's ACC is that of always answering the commoner class (%d of %d)", most, n)
+	}
+	return text
+}
+
+// commonest is how many of n labels are the commonest.
+func commonest(labels []int) (most, n int) {
+	count := map[int]int{}
+	for _, label := range labels {
+		count[label]++
+		most = max(most, count[label])
+	}
+	return most, len(labels)
+}
+
+// seedsRows are the paper's setting over its seeds, plain and with additions, beside
+// what is published.
+func (b *book) seedsRows() [][]string {
+	var rows [][]string
+	for _, set := range b.sets {
+		if set.data == nil {
+			continue
+		}
+		one := func(name string, p published, beside string) {
+			rows = append(rows, []string{set.name, name, fmt.Sprintf("%.3f", p.auc), "", fmt.Sprintf("%.3f", p.accuracy), "", "", beside})
+		}
+		several := func(name, beside string, setting func(seed int64) cell) {
+			ours := b.outcomes(b.options.paperSeeds, setting)
+			rows = append(rows, []string{set.name, name, spread(ours, auc), span(ours, auc), spread(ours, accuracy), span(ours, accuracy), strconv.Itoa(len(ours)), beside})
+		}
+		one("FL-CNN-HMChain, paper", table3["FL-CNN-HMChain"][set.name], "Table 3")
+		several("FL-CNN-HMChain, ours, plain", "", func(seed int64) cell { return b.paperCell(set, seed) })
+		if additions[set.name] != nil {
+			several("ours, with additions", "federated, the same clients, rounds, epochs and batch", func(seed int64) cell { return b.additionsCell(set, seed) })
+		}
+		one("ResNet-18 (28), centralised, published", resnet18[set.name], "MedMNIST v2 (Yang et al., Scientific Data 10:41, 2023): 100 epochs, chosen on the validation split")
+	}
+	return rows
+}
+
+// additionsList says what is added, as a command.
+func (b *book) additionsList(p *strings.Builder) {
+	for _, set := range b.sets {
+		if set.data == nil || additions[set.name] == nil {
+			continue
+		}
+		s := b.federated(1)
+		additions[set.name](&s)
+		fmt.Fprintf(p, "With additions on %s: `%s`. They were chosen on the validation split, before the test split was looked at.\n\n", set.name, command(set.name, s))
+	}
+}
+
+func (b *book) table4Rows() [][]string {
+	var rows [][]string
+	s := b.federated(1)
+	for _, set := range b.sets {
+		add := func(rate, size, beside string, paper published, setting func(seed int64) cell) {
+			row := []string{set.name, rate, size}
+			if set.data == nil {
+				row = append(append(row, withoutData(paper)...), "the data are not on this machine")
+			} else {
+				row = append(append(row, pair(paper, b.outcomes(b.options.seeds, setting))...), beside)
+			}
+			rows = append(rows, row)
+		}
+		for _, rate := range learningRates {
+			add(micro(rate), strconv.Itoa(s.BatchSize), "", table4Rates[set.name][rate], func(seed int64) cell { return b.rateCell(set, rate, seed) })
+		}
+		for _, size := range slices.Sorted(slices.Values(batchSizes)) {
+			add(micro(s.LearningRate), strconv.Itoa(size), set.besideBatch(s, size), table4Batches[set.name][size], func(seed int64) cell { return b.batchCell(set, size, seed) })
+		}
+	}
+	return rows
+}
+
+// besideBatch says where the batch size changes nothing.
+func (set *huSet) besideBatch(s simulate.Settings, size int) string {
+	if size == s.BatchSize || set.batch(s, size) == size {
+		return ""
+	}
+	return fmt.Sprintf("a client has at most %d examples, one batch: the same run as with %d", set.mine(s), s.BatchSize)
+}
+
+// spread is the mean of the final models and its standard deviation.
+func spread(outcomes []outcome, measure func(metrics.Result) float64) string {
+	if len(outcomes) == 0 {
+		return notRun
+	}
+	m, sd := statistics(values(outcomes, measure))
+	if len(outcomes) == 1 {
+		return fmt.Sprintf("%.3f", m)
+	}
+	return fmt.Sprintf("%.3f ± %.3f", m, sd)
+}
