@@ -53,7 +53,8 @@ type Settings struct {
 	Poison        Poison           `json:"poison"`
 	Privacy       fl.Privacy       `json:"privacy,omitzero"` // of the local training; left out for none
 	Seed          int64            `json:"seed"`
-	Curve         string           `json:"curve"` // split that every round's global model is measured on
+	Curve         string           `json:"curve"`              // split that every round's global model is measured on
+	Untested      bool             `json:"untested,omitempty"` // the test split is left alone, as whoever chooses settings must
 
 	// Rounds is how many are to close (R). It alone may differ between a
 	// checkpoint and the simulation that goes on from it.
@@ -161,6 +162,9 @@ func (s Settings) check(data *dataset.Data) error {
 	}
 	if s.Poison.Share < 0 || s.Poison.Share > fl.One {
 		return codes.Errorf("MF-SIMULATE-SETTINGS", "the share of poisoned clients is below 0 or above 1; use 0 to 1")
+	}
+	if s.Untested && s.Curve == CurveTest {
+		return codes.Errorf("MF-SIMULATE-SETTINGS", "a curve on the test split does not leave it alone; measure on validation")
 	}
 	switch s.Curve {
 	case CurveValidation, CurveTest, CurveNone:

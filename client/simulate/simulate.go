@@ -34,7 +34,7 @@ type Report struct {
 	Rounds    []Round         `json:"rounds"`
 	Spendings []fl.Spending   `json:"spendings,omitempty"` // of private training, by client
 	Digest    string          `json:"digest"`              // of the last global model
-	Test      *metrics.Result `json:"test,omitempty"`      // of the last global model on the test split
+	Test      *metrics.Result `json:"test,omitempty"`      // of the last global model on the test split, unless that is left alone
 	Seconds   float64         `json:"seconds"`             // that this run took, without loading the data
 }
 
@@ -88,8 +88,9 @@ func New(settings Settings, data *dataset.Data) (*Simulation, error) {
 }
 
 // Run plays rounds until as many have closed as the settings ask for, or too many
-// in a row have failed, and measures the last global model on the test split. An
-// error is coded, wraps ctx.Err() or is that of a hook.
+// in a row have failed, and measures the last global model on the test split, unless
+// the settings leave that alone. An error is coded, wraps ctx.Err() or is that of a
+// hook.
 func (s *Simulation) Run(ctx context.Context, hooks Hooks) (*Report, error) {
 	if hooks.Trained == nil {
 		hooks.Trained = func(int, int) {}
@@ -116,7 +117,7 @@ func (s *Simulation) Run(ctx context.Context, hooks Hooks) (*Report, error) {
 			report.Poisoned = append(report.Poisoned, c.id)
 		}
 	}
-	if s.data.Test.Len() > 0 {
+	if s.data.Test.Len() > 0 && !s.settings.Untested {
 		result, err := model.Evaluate(ctx, s.spec, fed.Model(s.global), s.data.Test)
 		if err != nil {
 			return nil, err

@@ -95,6 +95,24 @@ func TestItLearns(t *testing.T) {
 	}
 }
 
+// TestTheTestSplitIsLeftAlone: with it or without, the rounds are the same.
+func TestTheTestSplitIsLeftAlone(t *testing.T) {
+	s := few()
+	_, tested := run(t, s)
+	s.Untested = true
+	_, untested := run(t, s)
+	if tested.Test == nil || untested.Test != nil {
+		t.Errorf("test metrics are %v and, where the split is left alone, %v", tested.Test, untested.Test)
+	}
+	if untested.Digest != tested.Digest {
+		t.Error("leaving the test split alone changed the model")
+	}
+	s.Curve = CurveTest
+	if _, err := New(s, tiny()); err == nil || codes.CodeIn(err.Error()) != "MF-SIMULATE-SETTINGS" {
+		t.Errorf("a curve on the split that is left alone: %v", err)
+	}
+}
+
 func TestTheSameSeedGivesTheSameBytes(t *testing.T) {
 	for _, strategy := range []string{"fedavg", "fedadam:eta=0.01", "fedprox:proximal_mu=0.1", "krum:num_malicious_nodes=1"} {
 		s := few()

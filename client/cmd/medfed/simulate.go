@@ -98,6 +98,7 @@ func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	f.refinements.bind(flags)
 	flags.Int64Var(&s.Seed, "seed", s.Seed, "of the first model, the split, the beacons, the shuffles and the dishonest clients")
 	flags.Var(&f.curve, "curve", "split that every round's global model is measured on")
+	flags.BoolVar(&s.Untested, "no-test", false, "leave the test split alone, as when settings are chosen: judge them by the validation split")
 	flags.StringVar(&f.checkpoint, "checkpoint", "", "file to save to after every round, and to go on from where it is there")
 	flags.StringVar(&f.csv, "csv", "", "file for the table of rounds")
 	flags.StringVar(&f.plot, "plot", "", "file for the plot, .svg or .html")
