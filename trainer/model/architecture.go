@@ -74,9 +74,8 @@ func hmchain() []layer {
 		filters, padding int
 		pool             bool
 	}{{16, 0, false}, {16, 0, true}, {64, 0, false}, {64, 0, false}, {64, 1, true}} {
-		add(conv{name("features", 1), stage.filters, 3, 1, stage.padding, true}, norm{name("features", 2), true})
+		add(conv{name("features", 1), stage.filters, 3, 1, stage.padding, true}, norm{name("features", 2), true, stage.pool})
 		if stage.pool {
-			add(maxPool{2, 2, 0})
 			index++
 		}
 	}
@@ -90,7 +89,7 @@ func hmchain() []layer {
 
 // convNorm is a convolution without bias and the batch normalisation behind it.
 func convNorm(convName, normName string, filters, kernel, stride int, relu bool) []layer {
-	return []layer{conv{convName, filters, kernel, stride, kernel / 2, false}, norm{normName, relu}}
+	return []layer{conv{convName, filters, kernel, stride, kernel / 2, false}, norm{normName, relu, false}}
 }
 
 // stages gives the four groups of residual blocks of a ResNet; block gives a

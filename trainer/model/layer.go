@@ -31,10 +31,11 @@ type (
 		filters, kernel, stride, padding int
 		bias                             bool
 	}
-	// norm is a batch normalisation, with ReLU behind it if relu is set.
+	// norm is a batch normalisation, with ReLU behind it if relu is set, and behind
+	// that max-pooling 2×2 if pool is set.
 	norm struct {
-		name string
-		relu bool
+		name       string
+		relu, pool bool
 	}
 	relu    struct{}
 	maxPool struct{ window, stride, padding int }
@@ -97,12 +98,23 @@ func (m norm) slots(in extent) ([]slot, extent) {
 	return []slot{
 		{m.name + ".weight", gamma, shape, 0}, {m.name + ".bias", beta, shape, 0},
 		{m.name + ".running_mean", mean, shape, 0}, {m.name + ".running_var", variance, shape, 0},
-	}, in
+	}, m.extent(in)
+}
+
+// extent is the size of the result.
+func (m norm) extent(in extent) extent {
+	if m.pool {
+		in.height, in.width = in.height/2, in.width/2
+	}
+	return in
 }
 
 func (m norm) add(n *network, x *gorgonia.Node) (*gorgonia.Node, error) {
 	scale, shift, running := n.parameter(), n.parameter(), nn.NewStatistics(x.Shape()[3])
 	n.tensors = append(n.tensors, running.Mean, running.Var)
+	if m.pool {
+		return n.graph.PooledBatchNorm(x, scale, shift, running, n.design.mode, m.relu)
+	}
 	return n.graph.BatchNorm(x, scale, shift, running, n.design.mode, m.relu)
 }
 

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 
 	"github.com/medfed/medfed/trainer/nn/kernel"
 )
@@ -168,45 +169,84 @@ const (
 // momentum 0.1, running variance unbiased), and applies ReLU if relu is set. In
 // Training mode each run moves the running statistics once.
 func (g *Graph) BatchNorm(x, gamma, beta *gorgonia.Node, running *Statistics, mode Mode, relu bool) (*gorgonia.Node, error) {
-	if err := want("input of a batch normalisation", x, g.capacity, 0, 0, 0); err != nil {
+	if err := checkNorm(g.capacity, x, gamma, beta, running); err != nil {
 		return nil, err
 	}
 	shape := x.Shape().Clone()
-	channels, positions := shape[3], shape[1]*shape[2]
-	if err := firstError(want("gamma", gamma, channels), want("beta", beta, channels)); err != nil {
-		return nil, err
-	}
-	if len(running.Mean) != channels || len(running.Var) != channels {
-		return nil, fmt.Errorf("running statistics of %d and %d channels for an input of %d", len(running.Mean), len(running.Var), channels)
-	}
-	norm, err := kernel.NewBatchNorm(g.capacity*positions, channels, relu)
+	norm, err := kernel.NewBatchNorm(g.capacity*shape[1]*shape[2], shape[3], relu)
 	if err != nil {
 		return nil, err
 	}
-	size := positions * channels
-	o := g.operation("batchnorm", shape, func(out []float32, v [][]float32) {
-		n := g.batch * size
+	return g.normalised("batchnorm", shape, norm, x, gamma, beta, running, mode)
+}
+
+// PooledBatchNorm is BatchNorm and behind it a max-pooling of 2×2 windows with stride
+// 2, in one where height and width are even. The result is [capacity, H/2, W/2, C].
+func (g *Graph) PooledBatchNorm(x, gamma, beta *gorgonia.Node, running *Statistics, mode Mode, relu bool) (*gorgonia.Node, error) {
+	if err := checkNorm(g.capacity, x, gamma, beta, running); err != nil {
+		return nil, err
+	}
+	shape := x.Shape()
+	if shape[1]%2 != 0 || shape[2]%2 != 0 {
+		y, err := g.BatchNorm(x, gamma, beta, running, mode, relu)
+		if err != nil {
+			return nil, err
+		}
+		return g.MaxPool(y, 2, 2, 0)
+	}
+	norm, err := kernel.NewPooledBatchNorm(g.capacity, shape[1], shape[2], shape[3], relu)
+	if err != nil {
+		return nil, err
+	}
+	return g.normalised("pooledbatchnorm", []int{g.capacity, shape[1] / 2, shape[2] / 2, shape[3]}, norm, x, gamma, beta, running, mode)
+}
+
+func checkNorm(capacity int, x, gamma, beta *gorgonia.Node, running *Statistics) error {
+	if err := want("input of a batch normalisation", x, capacity, 0, 0, 0); err != nil {
+		return err
+	}
+	channels := x.Shape()[3]
+	if len(running.Mean) != channels || len(running.Var) != channels {
+		return fmt.Errorf("running statistics of %d and %d channels for an input of %d", len(running.Mean), len(running.Var), channels)
+	}
+	return firstError(want("gamma", gamma, channels), want("beta", beta, channels))
+}
+
+// normaliser is a kernel of batch normalisation.
+type normaliser interface {
+	Train(out, in, gamma, beta, runningMean, runningVar []float32)
+	Apply(out, in, gamma, beta, runningMean, runningVar []float32)
+	Gradient(gradIn, gradGamma, gradBeta, gradOut, in, gamma []float32)
+}
+
+// normalised adds a kernel of batch normalisation whose result has the given shape.
+func (g *Graph) normalised(name string, shape []int, norm normaliser, x, gamma, beta *gorgonia.Node, running *Statistics, mode Mode) (*gorgonia.Node, error) {
+	in := x.Shape().Clone()
+	channels := in[3]
+	size, result := in.TotalSize()/g.capacity, tensor.Shape(shape).TotalSize()/g.capacity
+	o := g.operation(name, shape, func(out []float32, v [][]float32) {
+		n := g.batch
 		if mode == Training {
-			norm.Train(out[:n], v[0][:n], v[1], v[2], running.Mean, running.Var)
+			norm.Train(out[:n*result], v[0][:n*size], v[1], v[2], running.Mean, running.Var)
 		} else {
-			norm.Apply(out[:n], v[0][:n], v[1], v[2], running.Mean, running.Var)
+			norm.Apply(out[:n*result], v[0][:n*size], v[1], v[2], running.Mean, running.Var)
 		}
 	})
 	o.wrt = []bool{true, true, true}
 	o.diff = func(n gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 		gradGamma, gradBeta := make([]float32, channels), make([]float32, channels)
-		dx, err := apply(g.operation("batchnorm.input", shape, func(out []float32, v [][]float32) {
-			n := g.batch * size
-			norm.Gradient(out[:n], gradGamma, gradBeta, v[1][:n], v[0][:n], v[2])
+		dx, err := apply(g.operation(name+".input", in, func(out []float32, v [][]float32) {
+			n := g.batch
+			norm.Gradient(out[:n*size], gradGamma, gradBeta, v[1][:n*result], v[0][:n*size], v[2])
 		}), n[0], grad, n[1])
 		if err != nil {
 			return nil, err
 		}
-		dg, err := g.after("batchnorm.gamma", []int{channels}, gradGamma, dx)
+		dg, err := g.after(name+".gamma", []int{channels}, gradGamma, dx)
 		if err != nil {
 			return nil, err
 		}
-		db, err := g.after("batchnorm.beta", []int{channels}, gradBeta, dx)
+		db, err := g.after(name+".beta", []int{channels}, gradBeta, dx)
 		return gorgonia.Nodes{dx, dg, db}, err
 	}
 	return apply(o, x, gamma, beta)

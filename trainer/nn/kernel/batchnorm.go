@@ -70,6 +70,12 @@ func chunksOf(rows int) int { return (rows + normRows - 1) / normRows }
 // PyTorch's momentum 0.1. A single row leaves runningVar as it is: its unbiased
 // variance is undefined.
 func (b *BatchNorm) Train(out, in, gamma, beta, runningMean, runningVar []float32) {
+	b.measure(in, runningMean, runningVar)
+	b.apply(out, in, gamma, beta)
+}
+
+// measure takes mean and variance of in, and moves the running ones.
+func (b *BatchNorm) measure(in, runningMean, runningVar []float32) {
 	rows := len(in) / b.channels
 	b.trained = true
 	b.guessMean(in, rows)
@@ -88,7 +94,6 @@ func (b *BatchNorm) Train(out, in, gamma, beta, runningMean, runningVar []float3
 			runningVar[c] = move(runningVar[c], variance*n/(n-1))
 		}
 	}
-	b.apply(out, in, gamma, beta)
 }
 
 // move is one step of a running statistic.
@@ -98,12 +103,17 @@ func move(running float32, batch float64) float32 {
 
 // Apply normalises the rows of in by the running statistics.
 func (b *BatchNorm) Apply(out, in, gamma, beta, runningMean, runningVar []float32) {
+	b.use(runningMean, runningVar)
+	b.apply(out, in, gamma, beta)
+}
+
+// use takes mean and variance as given.
+func (b *BatchNorm) use(runningMean, runningVar []float32) {
 	b.trained = false
 	for c := range b.channels {
 		b.mean[c] = float64(runningMean[c])
 		b.invStd[c] = 1 / math.Sqrt(float64(runningVar[c])+Epsilon)
 	}
-	b.apply(out, in, gamma, beta)
 }
 
 // guessMean sets center to the mean of some rows. Summing squares around a point
@@ -134,6 +144,11 @@ func (b *BatchNorm) sums(rows int, kernel func(*strip, int), s strip) {
 		w.strip.first, w.strip.second = part[:b.channels], part[b.channels:]
 		kernel(&w.strip, b.channels)
 	})
+	b.fold(chunks)
+}
+
+// fold adds the partial sums of chunks, in their order.
+func (b *BatchNorm) fold(chunks int) {
 	clear(b.sum)
 	clear(b.sumSquare)
 	for i := range chunks {
@@ -167,13 +182,18 @@ func (b *BatchNorm) each(rows int, kernel func(*strip, int), s strip) {
 
 // apply computes out from mean and invStd.
 func (b *BatchNorm) apply(out, in, gamma, beta []float32) {
+	b.prepare(gamma, beta)
+	b.each(len(in)/b.channels, normalise, strip{x: in, out: out, scale: b.scale, offset: b.offset, center: b.center})
+}
+
+// prepare sets scale, offset and center from mean and invStd.
+func (b *BatchNorm) prepare(gamma, beta []float32) {
 	for c := range b.channels {
 		scale := float64(gamma[c]) * b.invStd[c]
 		b.scale[c] = float32(scale)
 		b.center[c] = float32(b.mean[c])
 		b.offset[c] = float32(float64(beta[c]) + float64((float64(b.center[c])-b.mean[c])*scale))
 	}
-	b.each(len(in)/b.channels, normalise, strip{x: in, out: out, scale: b.scale, offset: b.offset, center: b.center})
 }
 
 // Gradient computes the gradients of input, gamma and beta from the gradient of
@@ -182,6 +202,15 @@ func (b *BatchNorm) Gradient(gradIn, gradGamma, gradBeta, gradOut, in, gamma []f
 	rows := len(in) / b.channels
 	s := strip{x: in, dy: gradOut, scale: b.scale, offset: b.offset, center: b.center}
 	b.sums(rows, gradientSums, s)
+	b.slopes(rows, gradGamma, gradBeta, gamma)
+	s.out, s.first, s.second, s.third = gradIn, b.factors[0], b.factors[1], b.factors[2]
+	b.each(rows, inputGradient, s)
+}
+
+// slopes computes the gradients of gamma and beta from the two sums over all rows:
+// of the gradient that passes the floor, and of it times the input less the center.
+// It sets the factors of the input gradient.
+func (b *BatchNorm) slopes(rows int, gradGamma, gradBeta, gamma []float32) {
 	n := float64(rows)
 	for c := range b.channels {
 		// The sum was taken around center, the mean rounded to float32.
@@ -197,8 +226,6 @@ func (b *BatchNorm) Gradient(gradIn, gradGamma, gradBeta, gradOut, in, gamma []f
 			b.factors[2][c] = float32(-scale*b.sum[c]/n + float64(scale*slope/n*b.invStd[c]*shift))
 		}
 	}
-	s.out, s.first, s.second, s.third = gradIn, b.factors[0], b.factors[1], b.factors[2]
-	b.each(rows, inputGradient, s)
 }
 
 // momentsPlain adds x-center to first and its square to second, for the channels

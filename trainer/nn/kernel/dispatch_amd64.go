@@ -71,6 +71,18 @@ func poolBackward(r *poolRow, channels int) {
 	cover(r, channels, poolBackward512, poolBackward256, poolBackwardPlain)
 }
 
+func pooledForward(r *pooledRow, channels int) {
+	cover(r, channels, pooledForward512, pooledForward256, pooledForwardPlain)
+}
+
+func pooledSums(r *pooledRow, channels int) {
+	cover(r, channels, pooledSums512, pooledSums256, pooledSumsPlain)
+}
+
+func pooledInput(r *pooledRow, channels int) {
+	cover(r, channels, pooledInput512, pooledInput256, pooledInputPlain)
+}
+
 func winogradInput(t *winogradTile, channels int) {
 	cover(t, channels, winogradInput512, winogradInput256, winogradInputPlain)
 }

@@ -10,5 +10,9 @@ func inputGradient(s *strip, channels int) { inputGradientPlain(s, 0, channels) 
 func poolForward(r *poolRow, channels int)  { poolForwardPlain(r, 0, channels) }
 func poolBackward(r *poolRow, channels int) { poolBackwardPlain(r, 0, channels) }
 
+func pooledForward(r *pooledRow, channels int) { pooledForwardPlain(r, 0, channels) }
+func pooledSums(r *pooledRow, channels int)    { pooledSumsPlain(r, 0, channels) }
+func pooledInput(r *pooledRow, channels int)   { pooledInputPlain(r, 0, channels) }
+
 func winogradInput(t *winogradTile, channels int)  { winogradInputPlain(t, 0, channels) }
 func winogradOutput(t *winogradTile, channels int) { winogradOutputPlain(t, 0, channels) }

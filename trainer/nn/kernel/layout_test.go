@@ -11,6 +11,7 @@ func TestLayout(t *testing.T) {
 	var a tile
 	var s strip
 	var p poolRow
+	var q pooledRow
 	var w winogradTile
 	for name, c := range map[string][2]uintptr{
 		"tile.a": {unsafe.Offsetof(a.a), 0}, "tile.b": {unsafe.Offsetof(a.b), 24}, "tile.c": {unsafe.Offsetof(a.c), 48},
@@ -26,6 +27,11 @@ func TestLayout(t *testing.T) {
 		"poolRow.top": {unsafe.Offsetof(p.top), 0}, "poolRow.bottom": {unsafe.Offsetof(p.bottom), 24}, "poolRow.out": {unsafe.Offsetof(p.out), 48},
 		"poolRow.dOut": {unsafe.Offsetof(p.dOut), 72}, "poolRow.dTop": {unsafe.Offsetof(p.dTop), 96}, "poolRow.dBottom": {unsafe.Offsetof(p.dBottom), 120},
 		"poolRow.pixels": {unsafe.Offsetof(p.pixels), 144}, "poolRow.stride": {unsafe.Offsetof(p.stride), 152},
+		"pooledRow.top": {unsafe.Offsetof(q.top), 0}, "pooledRow.bottom": {unsafe.Offsetof(q.bottom), 24}, "pooledRow.out": {unsafe.Offsetof(q.out), 48},
+		"pooledRow.dOut": {unsafe.Offsetof(q.dOut), 72}, "pooledRow.dTop": {unsafe.Offsetof(q.dTop), 96}, "pooledRow.dBottom": {unsafe.Offsetof(q.dBottom), 120},
+		"pooledRow.scale": {unsafe.Offsetof(q.scale), 144}, "pooledRow.offset": {unsafe.Offsetof(q.offset), 168}, "pooledRow.center": {unsafe.Offsetof(q.center), 192},
+		"pooledRow.first": {unsafe.Offsetof(q.first), 216}, "pooledRow.second": {unsafe.Offsetof(q.second), 240}, "pooledRow.third": {unsafe.Offsetof(q.third), 264},
+		"pooledRow.pixels": {unsafe.Offsetof(q.pixels), 288}, "pooledRow.stride": {unsafe.Offsetof(q.stride), 296}, "pooledRow.floor": {unsafe.Offsetof(q.floor), 304},
 		"winogradTile.in": {unsafe.Offsetof(w.in), 0}, "winogradTile.out": {unsafe.Offsetof(w.out), 24}, "winogradTile.bias": {unsafe.Offsetof(w.bias), 48},
 		"winogradTile.row": {unsafe.Offsetof(w.row), 72}, "winogradTile.step": {unsafe.Offsetof(w.step), 80}, "winogradTile.plane": {unsafe.Offsetof(w.plane), 88},
 		"winogradTile.floor": {unsafe.Offsetof(w.floor), 96}, "winogradTile.between": {unsafe.Offsetof(w.between), 100},

@@ -11,6 +11,7 @@ type worker struct {
 	tile     tile
 	strip    strip
 	pool     poolRow
+	pooled   pooledRow
 	segments []segment
 	padded   []float32 // of a frozen convolution
 	planes   []float32 // of a frozen convolution by Winograd's method

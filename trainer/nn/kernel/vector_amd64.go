@@ -99,6 +99,15 @@ func poolForward512(r *poolRow, channel int)
 func poolBackward512(r *poolRow, channel int)
 
 //go:noescape
+func pooledForward512(r *pooledRow, channel int)
+
+//go:noescape
+func pooledSums512(r *pooledRow, channel int)
+
+//go:noescape
+func pooledInput512(r *pooledRow, channel int)
+
+//go:noescape
 func winogradInput512(t *winogradTile, channel int)
 
 //go:noescape
@@ -144,6 +153,15 @@ func poolForward256(r *poolRow, channel int)
 
 //go:noescape
 func poolBackward256(r *poolRow, channel int)
+
+//go:noescape
+func pooledForward256(r *pooledRow, channel int)
+
+//go:noescape
+func pooledSums256(r *pooledRow, channel int)
+
+//go:noescape
+func pooledInput256(r *pooledRow, channel int)
 
 //go:noescape
 func winogradInput256(t *winogradTile, channel int)

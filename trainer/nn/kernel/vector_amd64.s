@@ -3625,6 +3625,275 @@ pixel:
 	VZEROUPPER
 	RET
 
+// func pooledForward512(r *byte, channel int)
+// Requires: AVX, AVX512F
+TEXT ·pooledForward512(SB), NOSPLIT, $0-16
+	MOVQ         r+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         144(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z8
+	VBROADCASTSS 304(DI), Z11
+	MOVQ         168(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z16
+	MOVQ         192(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z17
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         48(DI), CX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         72(DI), DX
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         96(DI), SI
+	LEAQ         (SI)(R12*4), SI
+	MOVQ         120(DI), R9
+	LEAQ         (R9)(R12*4), R9
+	MOVQ         288(DI), R11
+	MOVQ         296(DI), R8
+	SHLQ         $0x02, R8
+
+pixel:
+	VMOVUPS     (AX), Z0
+	VSUBPS      Z17, Z0, Z0
+	VMOVAPS     Z0, Z5
+	VFMADD213PS Z16, Z8, Z5
+	VMOVUPS     (AX)(R8*1), Z0
+	VSUBPS      Z17, Z0, Z0
+	VMOVAPS     Z0, Z4
+	VFMADD213PS Z16, Z8, Z4
+	VCMPPS      $0x0e, Z5, Z4, K1
+	VCMPPS      $0x03, Z4, Z4, K2
+	KORW        K1, K2, K1
+	VMOVAPS     Z4, K1, Z5
+	VMOVUPS     (BX), Z0
+	VSUBPS      Z17, Z0, Z0
+	VMOVAPS     Z0, Z4
+	VFMADD213PS Z16, Z8, Z4
+	VCMPPS      $0x0e, Z5, Z4, K1
+	VCMPPS      $0x03, Z4, Z4, K2
+	KORW        K1, K2, K1
+	VMOVAPS     Z4, K1, Z5
+	VMOVUPS     (BX)(R8*1), Z0
+	VSUBPS      Z17, Z0, Z0
+	VMOVAPS     Z0, Z4
+	VFMADD213PS Z16, Z8, Z4
+	VCMPPS      $0x0e, Z5, Z4, K1
+	VCMPPS      $0x03, Z4, Z4, K2
+	KORW        K1, K2, K1
+	VMOVAPS     Z4, K1, Z5
+	VMAXPS      Z5, Z11, Z5
+	VMOVUPS     Z5, (CX)
+	LEAQ        (AX)(R8*2), AX
+	LEAQ        (BX)(R8*2), BX
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	LEAQ        (SI)(R8*2), SI
+	LEAQ        (R9)(R8*2), R9
+	DECQ        R11
+	JNZ         pixel
+	VZEROUPPER
+	RET
+
+// func pooledSums512(r *byte, channel int)
+// Requires: AVX, AVX512F
+TEXT ·pooledSums512(SB), NOSPLIT, $0-16
+	MOVQ         r+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         144(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z8
+	VBROADCASTSS 304(DI), Z11
+	MOVQ         216(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z9
+	MOVQ         240(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z10
+	MOVQ         168(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z16
+	MOVQ         192(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z17
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         48(DI), CX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         72(DI), DX
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         96(DI), SI
+	LEAQ         (SI)(R12*4), SI
+	MOVQ         120(DI), R9
+	LEAQ         (R9)(R12*4), R9
+	MOVQ         288(DI), R11
+	MOVQ         296(DI), R8
+	SHLQ         $0x02, R8
+
+pixel:
+	VMOVUPS     (AX), Z7
+	VSUBPS      Z17, Z7, Z7
+	VMOVAPS     Z7, Z5
+	VFMADD213PS Z16, Z8, Z5
+	VMOVUPS     (AX)(R8*1), Z0
+	VSUBPS      Z17, Z0, Z0
+	VMOVAPS     Z0, Z4
+	VFMADD213PS Z16, Z8, Z4
+	VCMPPS      $0x0e, Z5, Z4, K1
+	VCMPPS      $0x03, Z4, Z4, K2
+	KORW        K1, K2, K1
+	VMOVAPS     Z4, K1, Z5
+	VMOVAPS     Z0, K1, Z7
+	VMOVUPS     (BX), Z0
+	VSUBPS      Z17, Z0, Z0
+	VMOVAPS     Z0, Z4
+	VFMADD213PS Z16, Z8, Z4
+	VCMPPS      $0x0e, Z5, Z4, K1
+	VCMPPS      $0x03, Z4, Z4, K2
+	KORW        K1, K2, K1
+	VMOVAPS     Z4, K1, Z5
+	VMOVAPS     Z0, K1, Z7
+	VMOVUPS     (BX)(R8*1), Z0
+	VSUBPS      Z17, Z0, Z0
+	VMOVAPS     Z0, Z4
+	VFMADD213PS Z16, Z8, Z4
+	VCMPPS      $0x0e, Z5, Z4, K1
+	VCMPPS      $0x03, Z4, Z4, K2
+	KORW        K1, K2, K1
+	VMOVAPS     Z4, K1, Z5
+	VMOVAPS     Z0, K1, Z7
+	VCMPPS      $0x0e, Z11, Z5, K1
+	VMOVUPS.Z   (DX), K1, Z2
+	VADDPS      Z2, Z9, Z9
+	VFMADD231PS Z7, Z2, Z10
+	LEAQ        (AX)(R8*2), AX
+	LEAQ        (BX)(R8*2), BX
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	LEAQ        (SI)(R8*2), SI
+	LEAQ        (R9)(R8*2), R9
+	DECQ        R11
+	JNZ         pixel
+	MOVQ        216(DI), R10
+	LEAQ        (R10)(R12*4), R10
+	VMOVUPS     Z9, (R10)
+	MOVQ        240(DI), R10
+	LEAQ        (R10)(R12*4), R10
+	VMOVUPS     Z10, (R10)
+	VZEROUPPER
+	RET
+
+// func pooledInput512(r *byte, channel int)
+// Requires: AVX, AVX512F
+TEXT ·pooledInput512(SB), NOSPLIT, $0-16
+	MOVQ         r+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         144(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z8
+	VBROADCASTSS 304(DI), Z11
+	MOVQ         216(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z9
+	MOVQ         240(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z10
+	MOVQ         168(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z16
+	MOVQ         192(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z17
+	MOVQ         264(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Z18
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         48(DI), CX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         72(DI), DX
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         96(DI), SI
+	LEAQ         (SI)(R12*4), SI
+	MOVQ         120(DI), R9
+	LEAQ         (R9)(R12*4), R9
+	MOVQ         288(DI), R11
+	MOVQ         296(DI), R8
+	SHLQ         $0x02, R8
+
+pixel:
+	VMOVUPS     (AX), Z0
+	VSUBPS      Z17, Z0, Z0
+	VMOVAPS     Z0, Z5
+	VFMADD213PS Z16, Z8, Z5
+	VMOVUPS     (AX)(R8*1), Z1
+	VSUBPS      Z17, Z1, Z1
+	VMOVAPS     Z1, Z4
+	VFMADD213PS Z16, Z8, Z4
+	VCMPPS      $0x0e, Z5, Z4, K1
+	VCMPPS      $0x03, Z4, Z4, K2
+	KORW        K1, K2, K1
+	VMOVAPS     Z4, K1, Z5
+	KMOVW       K1, K3
+	VMOVUPS     (BX), Z2
+	VSUBPS      Z17, Z2, Z2
+	VMOVAPS     Z2, Z4
+	VFMADD213PS Z16, Z8, Z4
+	VCMPPS      $0x0e, Z5, Z4, K1
+	VCMPPS      $0x03, Z4, Z4, K2
+	KORW        K1, K2, K1
+	VMOVAPS     Z4, K1, Z5
+	KMOVW       K1, K4
+	VMOVUPS     (BX)(R8*1), Z3
+	VSUBPS      Z17, Z3, Z3
+	VMOVAPS     Z3, Z4
+	VFMADD213PS Z16, Z8, Z4
+	VCMPPS      $0x0e, Z5, Z4, K1
+	VCMPPS      $0x03, Z4, Z4, K2
+	KORW        K1, K2, K1
+	VMOVAPS     Z4, K1, Z5
+	KMOVW       K1, K5
+	VCMPPS      $0x0e, Z11, Z5, K1
+	VMOVUPS.Z   (DX), K1, Z19
+	KANDNW      K4, K5, K2
+	KORW        K4, K5, K6
+	KANDNW      K3, K6, K1
+	KORW        K3, K6, K6
+	KNOTW       K6, K6
+	VMOVAPS.Z   Z19, K6, Z20
+	VFMADD213PS Z18, Z10, Z0
+	VFMADD231PS Z9, Z20, Z0
+	VMOVUPS     Z0, (SI)
+	VMOVAPS.Z   Z19, K1, Z20
+	VFMADD213PS Z18, Z10, Z1
+	VFMADD231PS Z9, Z20, Z1
+	VMOVUPS     Z1, (SI)(R8*1)
+	VMOVAPS.Z   Z19, K2, Z20
+	VFMADD213PS Z18, Z10, Z2
+	VFMADD231PS Z9, Z20, Z2
+	VMOVUPS     Z2, (R9)
+	VMOVAPS.Z   Z19, K5, Z20
+	VFMADD213PS Z18, Z10, Z3
+	VFMADD231PS Z9, Z20, Z3
+	VMOVUPS     Z3, (R9)(R8*1)
+	LEAQ        (AX)(R8*2), AX
+	LEAQ        (BX)(R8*2), BX
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	LEAQ        (SI)(R8*2), SI
+	LEAQ        (R9)(R8*2), R9
+	DECQ        R11
+	JNZ         pixel
+	VZEROUPPER
+	RET
+
 // func winogradInput512(t *byte, channel int)
 // Requires: AVX, AVX512F
 TEXT ·winogradInput512(SB), NOSPLIT, $0-16
@@ -5297,6 +5566,265 @@ pixel:
 	LEAQ    (R9)(R8*2), R9
 	DECQ    R11
 	JNZ     pixel
+	VZEROUPPER
+	RET
+
+// func pooledForward256(r *byte, channel int)
+// Requires: AVX, FMA3
+TEXT ·pooledForward256(SB), NOSPLIT, $0-16
+	MOVQ         r+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         144(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Y8
+	VBROADCASTSS 304(DI), Y11
+	MOVQ         168(DI), R13
+	LEAQ         (R13)(R12*4), R13
+	MOVQ         192(DI), R15
+	LEAQ         (R15)(R12*4), R15
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         48(DI), CX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         72(DI), DX
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         96(DI), SI
+	LEAQ         (SI)(R12*4), SI
+	MOVQ         120(DI), R9
+	LEAQ         (R9)(R12*4), R9
+	MOVQ         288(DI), R11
+	MOVQ         296(DI), R8
+	SHLQ         $0x02, R8
+
+pixel:
+	VMOVUPS     (AX), Y0
+	VSUBPS      (R15), Y0, Y0
+	VMOVAPS     Y0, Y5
+	VFMADD213PS (R13), Y8, Y5
+	VMOVUPS     (AX)(R8*1), Y0
+	VSUBPS      (R15), Y0, Y0
+	VMOVAPS     Y0, Y4
+	VFMADD213PS (R13), Y8, Y4
+	VCMPPS      $0x0e, Y5, Y4, Y1
+	VCMPPS      $0x03, Y4, Y4, Y6
+	VORPS       Y6, Y1, Y1
+	VBLENDVPS   Y1, Y4, Y5, Y5
+	VMOVUPS     (BX), Y0
+	VSUBPS      (R15), Y0, Y0
+	VMOVAPS     Y0, Y4
+	VFMADD213PS (R13), Y8, Y4
+	VCMPPS      $0x0e, Y5, Y4, Y1
+	VCMPPS      $0x03, Y4, Y4, Y6
+	VORPS       Y6, Y1, Y1
+	VBLENDVPS   Y1, Y4, Y5, Y5
+	VMOVUPS     (BX)(R8*1), Y0
+	VSUBPS      (R15), Y0, Y0
+	VMOVAPS     Y0, Y4
+	VFMADD213PS (R13), Y8, Y4
+	VCMPPS      $0x0e, Y5, Y4, Y1
+	VCMPPS      $0x03, Y4, Y4, Y6
+	VORPS       Y6, Y1, Y1
+	VBLENDVPS   Y1, Y4, Y5, Y5
+	VMAXPS      Y5, Y11, Y5
+	VMOVUPS     Y5, (CX)
+	LEAQ        (AX)(R8*2), AX
+	LEAQ        (BX)(R8*2), BX
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	LEAQ        (SI)(R8*2), SI
+	LEAQ        (R9)(R8*2), R9
+	DECQ        R11
+	JNZ         pixel
+	VZEROUPPER
+	RET
+
+// func pooledSums256(r *byte, channel int)
+// Requires: AVX, FMA3
+TEXT ·pooledSums256(SB), NOSPLIT, $0-16
+	MOVQ         r+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         144(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Y8
+	VBROADCASTSS 304(DI), Y11
+	MOVQ         216(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Y9
+	MOVQ         240(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Y10
+	MOVQ         168(DI), R13
+	LEAQ         (R13)(R12*4), R13
+	MOVQ         192(DI), R15
+	LEAQ         (R15)(R12*4), R15
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         48(DI), CX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         72(DI), DX
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         96(DI), SI
+	LEAQ         (SI)(R12*4), SI
+	MOVQ         120(DI), R9
+	LEAQ         (R9)(R12*4), R9
+	MOVQ         288(DI), R11
+	MOVQ         296(DI), R8
+	SHLQ         $0x02, R8
+
+pixel:
+	VMOVUPS     (AX), Y7
+	VSUBPS      (R15), Y7, Y7
+	VMOVAPS     Y7, Y5
+	VFMADD213PS (R13), Y8, Y5
+	VMOVUPS     (AX)(R8*1), Y0
+	VSUBPS      (R15), Y0, Y0
+	VMOVAPS     Y0, Y4
+	VFMADD213PS (R13), Y8, Y4
+	VCMPPS      $0x0e, Y5, Y4, Y1
+	VCMPPS      $0x03, Y4, Y4, Y6
+	VORPS       Y6, Y1, Y1
+	VBLENDVPS   Y1, Y4, Y5, Y5
+	VBLENDVPS   Y1, Y0, Y7, Y7
+	VMOVUPS     (BX), Y0
+	VSUBPS      (R15), Y0, Y0
+	VMOVAPS     Y0, Y4
+	VFMADD213PS (R13), Y8, Y4
+	VCMPPS      $0x0e, Y5, Y4, Y1
+	VCMPPS      $0x03, Y4, Y4, Y6
+	VORPS       Y6, Y1, Y1
+	VBLENDVPS   Y1, Y4, Y5, Y5
+	VBLENDVPS   Y1, Y0, Y7, Y7
+	VMOVUPS     (BX)(R8*1), Y0
+	VSUBPS      (R15), Y0, Y0
+	VMOVAPS     Y0, Y4
+	VFMADD213PS (R13), Y8, Y4
+	VCMPPS      $0x0e, Y5, Y4, Y1
+	VCMPPS      $0x03, Y4, Y4, Y6
+	VORPS       Y6, Y1, Y1
+	VBLENDVPS   Y1, Y4, Y5, Y5
+	VBLENDVPS   Y1, Y0, Y7, Y7
+	VCMPPS      $0x0e, Y11, Y5, Y2
+	VANDPS      (DX), Y2, Y2
+	VADDPS      Y2, Y9, Y9
+	VFMADD231PS Y7, Y2, Y10
+	LEAQ        (AX)(R8*2), AX
+	LEAQ        (BX)(R8*2), BX
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	LEAQ        (SI)(R8*2), SI
+	LEAQ        (R9)(R8*2), R9
+	DECQ        R11
+	JNZ         pixel
+	MOVQ        216(DI), R10
+	LEAQ        (R10)(R12*4), R10
+	VMOVUPS     Y9, (R10)
+	MOVQ        240(DI), R10
+	LEAQ        (R10)(R12*4), R10
+	VMOVUPS     Y10, (R10)
+	VZEROUPPER
+	RET
+
+// func pooledInput256(r *byte, channel int)
+// Requires: AVX, FMA3
+TEXT ·pooledInput256(SB), NOSPLIT, $0-16
+	MOVQ         r+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         144(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Y8
+	VBROADCASTSS 304(DI), Y11
+	MOVQ         216(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Y9
+	MOVQ         240(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	VMOVUPS      (R10), Y10
+	MOVQ         168(DI), R13
+	LEAQ         (R13)(R12*4), R13
+	MOVQ         192(DI), R15
+	LEAQ         (R15)(R12*4), R15
+	MOVQ         264(DI), R10
+	LEAQ         (R10)(R12*4), R10
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         48(DI), CX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         72(DI), DX
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         96(DI), SI
+	LEAQ         (SI)(R12*4), SI
+	MOVQ         120(DI), R9
+	LEAQ         (R9)(R12*4), R9
+	MOVQ         288(DI), R11
+	MOVQ         296(DI), R8
+	SHLQ         $0x02, R8
+
+pixel:
+	VMOVUPS     (AX), Y0
+	VSUBPS      (R15), Y0, Y0
+	VMOVAPS     Y0, Y5
+	VFMADD213PS (R13), Y8, Y5
+	VMOVUPS     (AX)(R8*1), Y1
+	VSUBPS      (R15), Y1, Y1
+	VMOVAPS     Y1, Y4
+	VFMADD213PS (R13), Y8, Y4
+	VCMPPS      $0x0e, Y5, Y4, Y12
+	VCMPPS      $0x03, Y4, Y4, Y6
+	VORPS       Y6, Y12, Y12
+	VBLENDVPS   Y12, Y4, Y5, Y5
+	VMOVUPS     (BX), Y2
+	VSUBPS      (R15), Y2, Y2
+	VMOVAPS     Y2, Y4
+	VFMADD213PS (R13), Y8, Y4
+	VCMPPS      $0x0e, Y5, Y4, Y13
+	VCMPPS      $0x03, Y4, Y4, Y6
+	VORPS       Y6, Y13, Y13
+	VBLENDVPS   Y13, Y4, Y5, Y5
+	VMOVUPS     (BX)(R8*1), Y3
+	VSUBPS      (R15), Y3, Y3
+	VMOVAPS     Y3, Y4
+	VFMADD213PS (R13), Y8, Y4
+	VCMPPS      $0x0e, Y5, Y4, Y14
+	VCMPPS      $0x03, Y4, Y4, Y6
+	VORPS       Y6, Y14, Y14
+	VBLENDVPS   Y14, Y4, Y5, Y5
+	VCMPPS      $0x0e, Y11, Y5, Y7
+	VANDPS      (DX), Y7, Y7
+	VANDPS      Y7, Y14, Y15
+	VFMADD213PS (R10), Y10, Y3
+	VFMADD231PS Y9, Y15, Y3
+	VMOVUPS     Y3, (R9)(R8*1)
+	VMOVAPS     Y14, Y6
+	VANDPS      Y7, Y13, Y15
+	VANDNPS     Y15, Y6, Y15
+	VFMADD213PS (R10), Y10, Y2
+	VFMADD231PS Y9, Y15, Y2
+	VMOVUPS     Y2, (R9)
+	VORPS       Y13, Y6, Y6
+	VANDPS      Y7, Y12, Y15
+	VANDNPS     Y15, Y6, Y15
+	VFMADD213PS (R10), Y10, Y1
+	VFMADD231PS Y9, Y15, Y1
+	VMOVUPS     Y1, (SI)(R8*1)
+	VORPS       Y12, Y6, Y6
+	VANDNPS     Y7, Y6, Y15
+	VFMADD213PS (R10), Y10, Y0
+	VFMADD231PS Y9, Y15, Y0
+	VMOVUPS     Y0, (SI)
+	LEAQ        (AX)(R8*2), AX
+	LEAQ        (BX)(R8*2), BX
+	ADDQ        R8, CX
+	ADDQ        R8, DX
+	LEAQ        (SI)(R8*2), SI
+	LEAQ        (R9)(R8*2), R9
+	DECQ        R11
+	JNZ         pixel
 	VZEROUPPER
 	RET
 

@@ -57,6 +57,21 @@ for s in [(3, 2, 3, 4, 0), (2, 3, 2, 2, 1)]:
     entry["evaluated"] = flat(norm(*inputs, training=False))
     cases.append(entry)
 
+# batch, channels, height, width, ReLU behind it, before a 2×2 max-pooling
+for s in [(3, 2, 4, 6, 1), (2, 17, 2, 2, 0), (2, 3, 5, 4, 1)]:
+    n, c, h, w, relu = s
+    mean, var = torch.full((c,), 0.25, dtype=torch.float64), torch.full((c,), 2.0, dtype=torch.float64)
+
+    def pooled(x, g, b, training=True):
+        y = F.batch_norm(x, mean, var, g, b, training=training, momentum=0.1, eps=1e-5)
+        return F.max_pool2d(F.relu(y) if relu else y, 2)
+
+    inputs = numbers(1, n, c, h, w), numbers(2, c), numbers(3, c)
+    entry = case("pooledbatchnorm", s, inputs, pooled)
+    entry["mean"], entry["var"] = flat(mean), flat(var)
+    entry["evaluated"] = flat(pooled(*inputs, training=False))
+    cases.append(entry)
+
 # batch, channels, height, width, window, stride, padding
 for s in [(2, 2, 4, 6, 2, 2, 0), (1, 3, 5, 5, 2, 2, 0), (1, 2, 7, 6, 3, 2, 1)]:
     n, c, h, w, k, stride, pad = s

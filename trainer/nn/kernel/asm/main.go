@@ -69,6 +69,9 @@ func main() {
 		f.inputGradient()
 		f.poolForward()
 		f.poolBackward()
+		f.pooledForward()
+		f.pooledSums()
+		f.pooledInput()
 		f.winogradInput()
 		f.winogradOutput()
 	}
@@ -358,7 +361,6 @@ func (f family) passed(floor, scale, offset, center, centred, d reg.VecPhysical)
 	VSUBPS(center, centred, centred)
 	VMOVAPS(centred, y)
 	VFMADD213PS(offset, scale, y)
-	const greater = 14 // GT_OS
 	if f.lanes == 16 {
 		VCMPPS(Imm(greater), floor, y, reg.K1)
 		VMOVUPS_Z(atDy, reg.K1, d)
@@ -451,7 +453,6 @@ func (f family) poolForward() {
 				continue
 			}
 			// VMAXPS keeps m when either is a NaN; put back v where it is one.
-			const unordered = 3 // UNORD_Q
 			VMOVUPS(at, v)
 			VMAXPS(m, v, m)
 			if f.lanes == 16 {
