@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/pytorch"
 	"github.com/medfed/medfed/trainer/weights"
@@ -98,9 +99,6 @@ func TestTurnsAlternateAndMediansAreOfAllButTheFirst(t *testing.T) {
 func TestWhatIsMissingIsNull(t *testing.T) {
 	r := &result{Machine: describe(), Step: map[string]stepRatios{}, Milliseconds: map[string]float64{}, Missing: []string{}}
 	r.missing("against PyTorch: %v", pytorch.ErrAbsent)
-	if err := r.peakMemory(t.Context(), ""); err != nil {
-		t.Fatal(err)
-	}
 	path := filepath.Join(t.TempDir(), "bench", "trainer.json")
 	if err := r.write(path); err != nil {
 		t.Fatal(err)
@@ -121,8 +119,25 @@ func TestWhatIsMissingIsNull(t *testing.T) {
 	if f := written["forward"].(map[string]any); f["resnet50"] != nil || f["vgg16"] != nil {
 		t.Errorf("forward is %v", f)
 	}
-	if missing := written["missing"].([]any); len(missing) != 2 || !strings.Contains(missing[0].(string), "python3-torch") {
+	if missing := written["missing"].([]any); len(missing) != 1 || !strings.Contains(missing[0].(string), "python3-torch") {
 		t.Errorf("missing is %v", missing)
+	}
+}
+
+func TestMemoryIsMeasuredWithoutTheDataSet(t *testing.T) {
+	if set, err := memorySet(t.Context(), dataset.Options{Cache: t.TempDir()}); set != dataset.Synthetic || err == nil {
+		t.Errorf("got %s, %v", set, err)
+	}
+	real, err := dataset.Lookup("pneumoniamnist")
+	if err != nil {
+		t.Fatal(err)
+	}
+	synthetic, err := dataset.Lookup(dataset.Synthetic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if real.Train != synthetic.Train || real.Test != synthetic.Test || real.Size != synthetic.Size || real.Channels != synthetic.Channels {
+		t.Errorf("the synthetic set %+v is not of the size of %+v", synthetic, real)
 	}
 }
 

@@ -60,16 +60,17 @@ type forwardRatios struct {
 
 func main() {
 	out := flag.String("out", ".run/bench/trainer.json", "file for the result")
-	train := flag.String("train", "", "train on PneumoniaMNIST in this folder and print the peak memory: the process that is measured")
+	train := flag.String("train", "", "train on this data set and print the peak memory: the process that is measured")
+	folder := flag.String("data", os.Getenv(dataset.FolderVariable), "folder of MedMNIST files")
 	turns := flag.Int("turns", 31, "turns of every comparison")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
 	if *train != "" {
-		err = trainOnce(ctx, *train)
+		err = trainOnce(ctx, *train, *folder)
 	} else {
-		err = run(ctx, *out, *turns)
+		err = run(ctx, *out, *folder, *turns)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -78,7 +79,7 @@ func main() {
 }
 
 // run measures everything, prints it and writes it to a file.
-func run(ctx context.Context, out string, turns int) error {
+func run(ctx context.Context, out, data string, turns int) error {
 	folder, err := os.MkdirTemp("", "medfed-bench-*")
 	if err != nil {
 		return err
@@ -97,7 +98,7 @@ func run(ctx context.Context, out string, turns int) error {
 	for _, measure := range []func() error{
 		func() error { return r.againstStock(ctx, min(turns, 7)) },
 		func() error { return r.layerShares(ctx, turns) },
-		func() error { return r.peakMemory(ctx, os.Getenv(dataset.FolderVariable)) },
+		func() error { return r.peakMemory(ctx, dataset.Options{Folder: data, AllowDownload: true}) },
 	} {
 		if err == nil {
 			err = measure()
