@@ -18,6 +18,12 @@ type BatchNorm struct {
 	factors        [3][]float32
 	partial        []float32 // two sums per channel for each chunk of rows
 	sum, sumSquare []float64
+
+	// What the pass under way works on, and its parallel parts. They are made once,
+	// because to make one is an allocation.
+	kernel              func(*strip, int)
+	all                 strip // of as many rows as there are
+	addPiece, eachPiece func(w *worker, i int)
 }
 
 // Epsilon is what PyTorch's BatchNorm2d adds to the variance.
@@ -51,6 +57,7 @@ func NewBatchNorm(rows, channels int, relu bool) (*BatchNorm, error) {
 	if relu {
 		b.floor = 0
 	}
+	b.addPiece, b.eachPiece = b.addChunk, b.eachChunk
 	floats := make([]float32, 6*channels)
 	for i, v := range []*[]float32{&b.center, &b.scale, &b.offset, &b.factors[0], &b.factors[1], &b.factors[2]} {
 		*v = floats[i*channels : (i+1)*channels : (i+1)*channels]
@@ -137,13 +144,8 @@ func (b *BatchNorm) guessMean(in []float32, rows int) {
 // the chunks in order into b.sum and b.sumSquare.
 func (b *BatchNorm) sums(rows int, kernel func(*strip, int), s strip) {
 	chunks := chunksOf(rows)
-	parallel(chunks, func(w *worker, i int) {
-		part := b.partial[i*2*b.channels : (i+1)*2*b.channels]
-		clear(part)
-		w.strip = b.chunk(s, rows, i)
-		w.strip.first, w.strip.second = part[:b.channels], part[b.channels:]
-		kernel(&w.strip, b.channels)
-	})
+	b.begin(rows, kernel, s)
+	parallel(chunks, b.addPiece)
 	b.fold(chunks)
 }
 
@@ -160,9 +162,25 @@ func (b *BatchNorm) fold(chunks int) {
 	}
 }
 
-// chunk narrows a strip of all rows to those of chunk i.
-func (b *BatchNorm) chunk(s strip, rows, i int) strip {
-	first, last := i*normRows, min(rows, (i+1)*normRows)
+// begin sets what the parallel parts of a pass work on.
+func (b *BatchNorm) begin(rows int, kernel func(*strip, int), s strip) {
+	s.rows = rows
+	b.kernel, b.all = kernel, s
+}
+
+// addChunk adds up one chunk of rows.
+func (b *BatchNorm) addChunk(w *worker, i int) {
+	part := b.partial[i*2*b.channels : (i+1)*2*b.channels]
+	clear(part)
+	w.strip = b.chunk(i)
+	w.strip.first, w.strip.second = part[:b.channels], part[b.channels:]
+	b.kernel(&w.strip, b.channels)
+}
+
+// chunk narrows the strip of all rows to those of chunk i.
+func (b *BatchNorm) chunk(i int) strip {
+	s := b.all
+	first, last := i*normRows, min(s.rows, (i+1)*normRows)
 	for _, v := range []*[]float32{&s.x, &s.dy, &s.out} {
 		if *v != nil {
 			*v = (*v)[first*b.channels : last*b.channels]
@@ -174,10 +192,14 @@ func (b *BatchNorm) chunk(s strip, rows, i int) strip {
 
 // each runs a kernel that writes out over chunks of rows.
 func (b *BatchNorm) each(rows int, kernel func(*strip, int), s strip) {
-	parallel(chunksOf(rows), func(w *worker, i int) {
-		w.strip = b.chunk(s, rows, i)
-		kernel(&w.strip, b.channels)
-	})
+	b.begin(rows, kernel, s)
+	parallel(chunksOf(rows), b.eachPiece)
+}
+
+// eachChunk writes one chunk of rows.
+func (b *BatchNorm) eachChunk(w *worker, i int) {
+	w.strip = b.chunk(i)
+	b.kernel(&w.strip, b.channels)
 }
 
 // apply computes out from mean and invStd.

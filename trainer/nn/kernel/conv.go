@@ -49,6 +49,23 @@ type Conv struct {
 	bordered                  []float32 // output gradient with them; empty when there are none
 	wideGradient              []float32 // output gradient with filters padded to whole panels; empty when not needed
 	partial                   []float32 // weight and bias gradient of each chunk
+	call                      convCall
+	pieces                    convPieces
+}
+
+// convCall is what the operation under way was given.
+type convCall struct {
+	n                   int
+	out, in, weight     []float32
+	gradWeight, gradOut []float32
+	gradBias            []float32
+	chunks, parts       int
+}
+
+// convPieces are the parallel parts of the operations, on the call under way. They
+// are made once, because to make one is an allocation.
+type convPieces struct {
+	forward, pad, pack, partial, fold, wide, input, rotate func(w *worker, i int)
 }
 
 // NewConv makes a convolution for up to shape.Batch images. withInputGradient
@@ -58,6 +75,7 @@ func NewConv(shape ConvShape, withInputGradient bool) (*Conv, error) {
 		return nil, err
 	}
 	c := &Conv{shape: shape}
+	c.pieces = convPieces{c.forwardImage, c.padImage, c.packPanel, c.partialPart, c.foldPanel, c.widenImage, c.inputImage, c.rotatePanel}
 	c.outHeight, c.outWidth = shape.Output()
 	c.paddedHeight, c.paddedWidth = shape.Height+2*shape.Padding, shape.Width+2*shape.Padding
 	if shape.Padding > 0 {
@@ -109,67 +127,74 @@ func (c *Conv) borderedWidth() int { return c.left + c.outWidth + c.right }
 // Forward computes out [n][outHeight][outWidth][Filters] from in
 // [n][Height][Width][Channels], weight and bias [Filters].
 func (c *Conv) Forward(n int, out, in, weight, bias []float32) {
-	s := c.shape
-	in = c.pad(n, in)
-	pack(c.shape, c.packed, weight)
+	c.call = convCall{n: n, out: out, in: in, weight: weight}
+	if c.padded != nil {
+		parallel(n, c.pieces.pad)
+		c.call.in = c.padded
+	}
+	parallel(panels(c.shape.Filters)/panel, c.pieces.pack)
 	copy(c.bias, bias)
-	depth := s.KernelWidth * s.Channels
-	image := c.paddedHeight * c.paddedWidth * s.Channels
-	parallel(n, func(w *worker, i int) {
-		segments := w.segmentSpace(s.KernelHeight)
-		for kh := range s.KernelHeight {
-			segments = append(segments, segment{kh * c.paddedWidth * s.Channels, kh * depth * panel})
-		}
-		w.tile = tile{
-			b: c.packed, init: c.bias, segments: segments,
-			aRow: s.Stride * s.Channels, aStep: 1, bStep: panel,
-			bPanel: s.KernelHeight * depth * panel, cRow: s.Filters, depth: depth,
-		}
-		for col := 0; col < s.Filters; {
-			width := block(s.Filters - col)
-			for oh := range c.outHeight {
-				w.tile.a = in[i*image+oh*s.Stride*c.paddedWidth*s.Channels:]
-				w.tile.c = out[(i*c.outHeight+oh)*c.outWidth*s.Filters:]
-				w.fill(c.outWidth, col, width, s.Filters)
-			}
-			col += width
-		}
-	})
+	parallel(n, c.pieces.forward)
 }
 
-// pad returns the input with its zero border.
-func (c *Conv) pad(n int, in []float32) []float32 {
-	if c.padded == nil {
-		return in
+// forwardImage computes one image of the result.
+func (c *Conv) forwardImage(w *worker, i int) {
+	s, in, out := c.shape, c.call.in, c.call.out
+	depth := s.KernelWidth * s.Channels
+	image := c.paddedHeight * c.paddedWidth * s.Channels
+	segments := w.segmentSpace(s.KernelHeight)
+	for kh := range s.KernelHeight {
+		segments = append(segments, segment{kh * c.paddedWidth * s.Channels, kh * depth * panel})
 	}
-	s := c.shape
-	row := s.Width * s.Channels
-	parallel(n, func(_ *worker, i int) {
-		for h := range s.Height {
-			at := ((i*c.paddedHeight+h+s.Padding)*c.paddedWidth + s.Padding) * s.Channels
-			copy(c.padded[at:at+row], in[(i*s.Height+h)*row:])
+	w.tile = tile{
+		b: c.packed, init: c.bias, segments: segments,
+		aRow: s.Stride * s.Channels, aStep: 1, bStep: panel,
+		bPanel: s.KernelHeight * depth * panel, cRow: s.Filters, depth: depth,
+	}
+	for col := 0; col < s.Filters; {
+		width := block(s.Filters - col)
+		for oh := range c.outHeight {
+			w.tile.a = in[i*image+oh*s.Stride*c.paddedWidth*s.Channels:]
+			w.tile.c = out[(i*c.outHeight+oh)*c.outWidth*s.Filters:]
+			w.fill(c.outWidth, col, width, s.Filters)
 		}
-	})
-	return c.padded
+		col += width
+	}
 }
+
+// padImage copies an image of the input into its zero border.
+func (c *Conv) padImage(_ *worker, i int) {
+	s, in := c.shape, c.call.in
+	row := s.Width * s.Channels
+	for h := range s.Height {
+		at := ((i*c.paddedHeight+h+s.Padding)*c.paddedWidth + s.Padding) * s.Channels
+		copy(c.padded[at:at+row], in[(i*s.Height+h)*row:])
+	}
+}
+
+// packPanel lays the weights of a panel of filters out.
+func (c *Conv) packPanel(_ *worker, p int) { packPanel(c.shape, c.packed, c.call.weight, p) }
 
 // pack lays the weights out in panels of filters.
 func pack(s ConvShape, packed, weight []float32) {
+	Parallel(panels(s.Filters)/panel, func(p int) { packPanel(s, packed, weight, p) })
+}
+
+// packPanel is pack for one panel.
+func packPanel(s ConvShape, packed, weight []float32, p int) {
 	window := s.KernelHeight * s.KernelWidth
-	Parallel(panels(s.Filters)/panel, func(p int) {
-		first := p * panel
-		filters := min(panel, s.Filters-first)
-		each := s.Channels * window
-		for ch := range s.Channels {
-			for t := range window {
-				to := packed[(p*each+t*s.Channels+ch)*panel:][:filters]
-				from := weight[first*each+ch*window+t:]
-				for o := range to {
-					to[o] = from[o*each]
-				}
+	first := p * panel
+	filters := min(panel, s.Filters-first)
+	each := s.Channels * window
+	for ch := range s.Channels {
+		for t := range window {
+			to := packed[(p*each+t*s.Channels+ch)*panel:][:filters]
+			from := weight[first*each+ch*window+t:]
+			for o := range to {
+				to[o] = from[o*each]
 			}
 		}
-	})
+	}
 }
 
 // chunks is the number of partial sums of a weight gradient over n images. Large
@@ -201,16 +226,26 @@ func (c *Conv) WeightGradient(n int, gradWeight, gradBias, gradOut, in []float32
 	if c.partial == nil {
 		c.partial = make([]float32, c.chunks(s.Batch)*size)
 	}
-	gradOut = c.wide(n, gradOut)
 	parts := s.KernelHeight
 	if gradBias != nil {
 		parts++
 	}
-	parallel(chunks*parts, func(w *worker, i int) {
-		chunk, part := i/parts, i%parts
-		c.partialGradient(w, c.partial[chunk*size:(chunk+1)*size], gradOut, in, chunk*n/chunks, (chunk+1)*n/chunks, part)
-	})
-	parallel(panels(s.Filters)/panel, func(w *worker, p int) { c.foldGradient(w, gradWeight, gradBias, p*panel, chunks) })
+	c.call = convCall{n: n, in: in, gradWeight: gradWeight, gradBias: gradBias, gradOut: gradOut, chunks: chunks, parts: parts}
+	c.wide(n)
+	parallel(chunks*parts, c.pieces.partial)
+	parallel(panels(s.Filters)/panel, c.pieces.fold)
+}
+
+// partialPart computes a part of a chunk's partial sum.
+func (c *Conv) partialPart(w *worker, i int) {
+	call, size := &c.call, c.partialSize()
+	chunk, part := i/call.parts, i%call.parts
+	c.partialGradient(w, c.partial[chunk*size:(chunk+1)*size], call.gradOut, call.in, chunk*call.n/call.chunks, (chunk+1)*call.n/call.chunks, part)
+}
+
+// foldPanel folds the gradients of a panel of filters.
+func (c *Conv) foldPanel(w *worker, p int) {
+	c.foldGradient(w, c.call.gradWeight, c.call.gradBias, p*panel, c.call.chunks)
 }
 
 // foldGradient adds the partial sums of a panel of filters, in the order of the
@@ -274,87 +309,89 @@ func (c *Conv) partialGradient(w *worker, out, gradOut, in []float32, first, las
 	w.product(rows, s.Filters)
 }
 
-// wide returns the output gradient with its filters padded to whole panels.
-func (c *Conv) wide(n int, gradOut []float32) []float32 {
+// wide pads the filters of the output gradient to whole panels.
+func (c *Conv) wide(n int) {
 	s := c.shape
 	if s.Filters%panel == 0 {
-		return gradOut
+		return
 	}
-	pixels := c.outHeight * c.outWidth
 	if c.wideGradient == nil {
-		c.wideGradient = make([]float32, s.Batch*pixels*panels(s.Filters))
+		c.wideGradient = make([]float32, s.Batch*c.outHeight*c.outWidth*panels(s.Filters))
 	}
-	parallel(n, func(_ *worker, i int) {
-		widen(c.wideGradient[i*pixels*panels(s.Filters):], gradOut[i*pixels*s.Filters:], pixels, s.Filters)
-	})
-	return c.wideGradient
+	parallel(n, c.pieces.wide)
+	c.call.gradOut = c.wideGradient
+}
+
+// widenImage is wide for one image.
+func (c *Conv) widenImage(_ *worker, i int) {
+	filters, pixels := c.shape.Filters, c.outHeight*c.outWidth
+	widen(c.wideGradient[i*pixels*panels(filters):], c.call.gradOut[i*pixels*filters:], pixels, filters)
 }
 
 // InputGradient computes gradIn, the gradient of the input, from the gradient of
 // the output: a convolution with the rotated kernel, for each phase of columns on
 // its own. The Conv must have been made with room for it.
 func (c *Conv) InputGradient(n int, gradIn, gradOut, weight []float32) {
-	s := c.shape
-	c.rotate(weight)
-	source := gradOut
+	c.call = convCall{n: n, out: gradIn, gradOut: gradOut, weight: weight}
+	parallel(panels(c.shape.Channels)/panel, c.pieces.rotate)
+	parallel(n, c.pieces.input)
+}
+
+// inputImage computes the gradient of one image.
+func (c *Conv) inputImage(w *worker, i int) {
+	s, source, gradIn := c.shape, c.call.gradOut, c.call.out
 	if c.bordered != nil {
+		c.border(source, i)
 		source = c.bordered
 	}
 	width := c.borderedWidth()
-	parallel(n, func(w *worker, i int) {
-		if c.bordered != nil {
-			c.border(gradOut, i)
-		}
-		for h := range s.Height {
-			for r, p := range c.phases {
-				segments := w.segmentSpace(s.KernelHeight)
-				for kh := range s.KernelHeight {
-					from := h + s.Padding - kh
-					if oh := from / s.Stride; p.taps > 0 && from >= 0 && from%s.Stride == 0 && oh < c.outHeight {
-						segments = append(segments, segment{
-							((i*c.outHeight+oh)*width + c.left + p.from) * s.Filters,
-							(kh*s.KernelWidth + p.before) * s.Filters * panel,
-						})
-					}
+	for h := range s.Height {
+		for r, p := range c.phases {
+			segments := w.segmentSpace(s.KernelHeight)
+			for kh := range s.KernelHeight {
+				from := h + s.Padding - kh
+				if oh := from / s.Stride; p.taps > 0 && from >= 0 && from%s.Stride == 0 && oh < c.outHeight {
+					segments = append(segments, segment{
+						((i*c.outHeight+oh)*width + c.left + p.from) * s.Filters,
+						(kh*s.KernelWidth + p.before) * s.Filters * panel,
+					})
 				}
-				if p.columns == 0 {
-					continue
-				}
-				w.tile = tile{
-					a: source, b: c.rotated, c: gradIn[((i*s.Height+h)*s.Width+r)*s.Channels:], segments: segments,
-					aRow: s.Filters, aStep: 1, bStep: panel, bPanel: s.KernelHeight * s.KernelWidth * s.Filters * panel,
-					cRow: s.Stride * s.Channels, depth: p.taps * s.Filters,
-				}
-				w.product(p.columns, s.Channels)
 			}
+			if p.columns == 0 {
+				continue
+			}
+			w.tile = tile{
+				a: source, b: c.rotated, c: gradIn[((i*s.Height+h)*s.Width+r)*s.Channels:], segments: segments,
+				aRow: s.Filters, aStep: 1, bStep: panel, bPanel: s.KernelHeight * s.KernelWidth * s.Filters * panel,
+				cRow: s.Stride * s.Channels, depth: p.taps * s.Filters,
+			}
+			w.product(p.columns, s.Channels)
 		}
-	})
+	}
 }
 
-// rotate lays the weights out for the input gradient: panels of channels, the
-// columns of each phase reversed.
-func (c *Conv) rotate(weight []float32) {
-	s := c.shape
+// rotatePanel lays the weights of a panel of channels out for the input gradient:
+// the columns of each phase reversed.
+func (c *Conv) rotatePanel(_ *worker, panelOf int) {
+	s, weight := c.shape, c.call.weight
 	window := s.KernelHeight * s.KernelWidth
-	Parallel(panels(s.Channels)/panel, func(panelOf int) {
-		first := panelOf * panel
-		channels := min(panel, s.Channels-first)
-		for _, p := range c.phases {
-			for kh := range s.KernelHeight {
-				for tap := range p.taps {
-					place := panelOf*window + kh*s.KernelWidth + p.before + p.taps - 1 - tap
-					source := kh*s.KernelWidth + p.first + tap*s.Stride
-					for o := range s.Filters {
-						to := c.rotated[(place*s.Filters+o)*panel:][:channels]
-						from := weight[(o*s.Channels+first)*window+source:]
-						for ch := range to {
-							to[ch] = from[ch*window]
-						}
+	first := panelOf * panel
+	channels := min(panel, s.Channels-first)
+	for _, p := range c.phases {
+		for kh := range s.KernelHeight {
+			for tap := range p.taps {
+				place := panelOf*window + kh*s.KernelWidth + p.before + p.taps - 1 - tap
+				source := kh*s.KernelWidth + p.first + tap*s.Stride
+				for o := range s.Filters {
+					to := c.rotated[(place*s.Filters+o)*panel:][:channels]
+					from := weight[(o*s.Channels+first)*window+source:]
+					for ch := range to {
+						to[ch] = from[ch*window]
 					}
 				}
 			}
 		}
-	})
+	}
 }
 
 // border copies one image of the output gradient into rows with zeros beside them,

@@ -10,6 +10,13 @@ type Linear struct {
 	bias            []float32 // padded to whole panels
 	wideWeight      []float32 // weights and input with rows of whole panels;
 	wideInput       []float32 // empty when inputs already are whole panels
+
+	// What the operation under way works on, and its parallel parts. They are made
+	// once, because to make one is an allocation.
+	weight               []float32
+	whole                tile
+	rows, cols           int
+	packPiece, tilePiece func(w *worker, i int)
 }
 
 // NewLinear makes a layer from inputs to outputs for up to batch rows.
@@ -18,6 +25,7 @@ func NewLinear(batch, inputs, outputs int) (*Linear, error) {
 		return nil, fmt.Errorf("linear layer of %d rows, %d inputs, %d outputs: every size must be at least 1", batch, inputs, outputs)
 	}
 	l := &Linear{inputs: inputs, outputs: outputs}
+	l.packPiece, l.tilePiece = l.packPanel, l.tileRows
 	l.packed = make([]float32, inputs*panels(outputs))
 	l.bias = make([]float32, panels(outputs))
 	if inputs%panel != 0 {
@@ -30,19 +38,23 @@ func NewLinear(batch, inputs, outputs int) (*Linear, error) {
 // Forward computes out [n][outputs] = in [n][inputs] · weightᵀ + bias, with
 // weight [outputs][inputs].
 func (l *Linear) Forward(n int, out, in, weight, bias []float32) {
-	parallel(panels(l.outputs)/panel, func(_ *worker, p int) {
-		to := l.packed[p*l.inputs*panel:]
-		for o := p * panel; o < min(l.outputs, (p+1)*panel); o++ {
-			for i, v := range weight[o*l.inputs : (o+1)*l.inputs] {
-				to[i*panel+o%panel] = v
-			}
-		}
-	})
+	l.weight = weight
+	parallel(panels(l.outputs)/panel, l.packPiece)
 	copy(l.bias, bias)
 	l.product(n, l.outputs, tile{
 		a: in, b: l.packed, c: out, init: l.bias,
 		aRow: l.inputs, aStep: 1, bStep: panel, bPanel: l.inputs * panel, cRow: l.outputs, depth: l.inputs,
 	})
+}
+
+// packPanel lays the weights of a panel of outputs out.
+func (l *Linear) packPanel(_ *worker, p int) {
+	to := l.packed[p*l.inputs*panel:]
+	for o := p * panel; o < min(l.outputs, (p+1)*panel); o++ {
+		for i, v := range l.weight[o*l.inputs : (o+1)*l.inputs] {
+			to[i*panel+o%panel] = v
+		}
+	}
 }
 
 // InputGradient computes gradIn [n][inputs] = gradOut [n][outputs] · weight.
@@ -79,12 +91,18 @@ func (l *Linear) wide(buffer, rows []float32, n int) []float32 {
 
 // product computes one product, its rows shared out among the processors.
 func (l *Linear) product(rows, cols int, t tile) {
-	chunks := (rows + maxRows - 1) / maxRows
-	parallel(chunks, func(w *worker, i int) {
-		first, last := i*rows/chunks, (i+1)*rows/chunks
-		w.tile = t
-		w.tile.segments = append(w.segmentSpace(1), segment{})
-		w.tile.a, w.tile.c = t.a[first*t.aRow:], t.c[first*t.cRow:]
-		w.product(last-first, cols)
-	})
+	l.rows, l.cols, l.whole = rows, cols, t
+	parallel(l.chunks(), l.tilePiece)
+}
+
+// chunks is the number of parallel parts of a product.
+func (l *Linear) chunks() int { return (l.rows + maxRows - 1) / maxRows }
+
+// tileRows computes some rows of the product.
+func (l *Linear) tileRows(w *worker, i int) {
+	first, last := i*l.rows/l.chunks(), (i+1)*l.rows/l.chunks()
+	w.tile = l.whole
+	w.tile.segments = append(w.segmentSpace(1), segment{})
+	w.tile.a, w.tile.c = l.whole.a[first*l.whole.aRow:], l.whole.c[first*l.whole.cRow:]
+	w.product(last-first, l.cols)
 }

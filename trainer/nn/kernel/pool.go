@@ -33,7 +33,12 @@ func (s PoolShape) check() error {
 type MaxPool struct {
 	shape               PoolShape
 	outHeight, outWidth int
+	call                poolCall
+	forward, gradient   func(w *worker, i int) // the parallel parts, made once: to make one is an allocation
 }
+
+// poolCall is what the operation under way was given.
+type poolCall struct{ out, in, gradOut, gradIn []float32 }
 
 // NewMaxPool makes a pooling for up to shape.Batch images.
 func NewMaxPool(shape PoolShape) (*MaxPool, error) {
@@ -41,6 +46,7 @@ func NewMaxPool(shape PoolShape) (*MaxPool, error) {
 		return nil, err
 	}
 	p := &MaxPool{shape: shape}
+	p.forward, p.gradient = p.forwardImage, p.gradientImage
 	p.outHeight, p.outWidth = shape.Output()
 	return p, nil
 }
@@ -75,18 +81,22 @@ func (p *MaxPool) row(out, in, gradOut, gradIn []float32, i, oh int) poolRow {
 
 // Forward computes out [n][outHeight][outWidth][Channels].
 func (p *MaxPool) Forward(n int, out, in []float32) {
-	parallel(n, func(w *worker, i int) {
-		for oh := range p.outHeight {
-			if p.halves() {
-				w.pool = p.row(out, in, nil, nil, i, oh)
-				poolForward(&w.pool, p.shape.Channels)
-				continue
-			}
-			for ow := range p.outWidth {
-				p.maximum(out, in, i, oh, ow)
-			}
+	p.call = poolCall{out: out, in: in}
+	parallel(n, p.forward)
+}
+
+// forwardImage computes one image of the result.
+func (p *MaxPool) forwardImage(w *worker, i int) {
+	for oh := range p.outHeight {
+		if p.halves() {
+			w.pool = p.row(p.call.out, p.call.in, nil, nil, i, oh)
+			poolForward(&w.pool, p.shape.Channels)
+			continue
 		}
-	})
+		for ow := range p.outWidth {
+			p.maximum(p.call.out, p.call.in, i, oh, ow)
+		}
+	}
 }
 
 // window returns the rows and columns of the input that a window covers.
@@ -121,24 +131,27 @@ func larger(v, m float32) float32 {
 // Gradient computes gradIn from gradOut and from the input and output of the last
 // Forward.
 func (p *MaxPool) Gradient(n int, gradIn, gradOut, out, in []float32) {
-	s := p.shape
-	size := s.Height * s.Width * s.Channels
-	exact := p.halves() && s.Height%2 == 0 && s.Width%2 == 0
-	parallel(n, func(w *worker, i int) {
-		if !exact {
-			clear(gradIn[i*size : (i+1)*size])
+	p.call = poolCall{out, in, gradOut, gradIn}
+	parallel(n, p.gradient)
+}
+
+// gradientImage computes the gradient of one image.
+func (p *MaxPool) gradientImage(w *worker, i int) {
+	s, call := p.shape, p.call
+	if exact := p.halves() && s.Height%2 == 0 && s.Width%2 == 0; !exact {
+		size := s.Height * s.Width * s.Channels
+		clear(call.gradIn[i*size : (i+1)*size])
+	}
+	for oh := range p.outHeight {
+		if p.halves() {
+			w.pool = p.row(call.out, call.in, call.gradOut, call.gradIn, i, oh)
+			poolBackward(&w.pool, s.Channels)
+			continue
 		}
-		for oh := range p.outHeight {
-			if p.halves() {
-				w.pool = p.row(out, in, gradOut, gradIn, i, oh)
-				poolBackward(&w.pool, s.Channels)
-				continue
-			}
-			for ow := range p.outWidth {
-				p.route(gradIn, gradOut, out, in, i, oh, ow)
-			}
+		for ow := range p.outWidth {
+			p.route(call.gradIn, call.gradOut, call.out, call.in, i, oh, ow)
 		}
-	})
+	}
 }
 
 // route adds the gradient of one position to the input that was its maximum: the

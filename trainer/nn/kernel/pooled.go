@@ -9,6 +9,11 @@ import "fmt"
 type PooledBatchNorm struct {
 	norm  *BatchNorm
 	width int // of the images
+
+	// What the operation under way was given, and the parallel parts, made once: to
+	// make one is an allocation.
+	call                 poolCall
+	forward, sums, input func(w *worker, i int)
 }
 
 // pooledRow is the argument of the kernels: one row of windows. The assembly knows
@@ -33,7 +38,8 @@ func NewPooledBatchNorm(batch, height, width, channels int, relu bool) (*PooledB
 	if err != nil {
 		return nil, err
 	}
-	p := &PooledBatchNorm{norm, width}
+	p := &PooledBatchNorm{norm: norm, width: width}
+	p.forward, p.sums, p.input = p.forwardChunk, p.sumChunk, p.inputChunk
 	rows := batch * height / 2
 	norm.partial = make([]float32, (rows+p.chunkRows()-1)/p.chunkRows()*2*channels)
 	return p, nil
@@ -53,28 +59,38 @@ func (p *PooledBatchNorm) Apply(out, in, gamma, beta, runningMean, runningVar []
 
 func (p *PooledBatchNorm) apply(out, in, gamma, beta []float32) {
 	p.norm.prepare(gamma, beta)
-	parallel(p.chunks(in), func(w *worker, i int) {
-		p.rows(w, i, out, in, nil, nil, pooledForward)
-	})
+	p.call = poolCall{out: out, in: in}
+	parallel(p.chunks(in), p.forward)
 }
+
+func (p *PooledBatchNorm) forwardChunk(w *worker, i int) { p.rows(w, i, pooledForward) }
 
 // Gradient computes the gradients of input, gamma and beta from the gradient of
 // the output and the input of the last Train or Apply.
 func (p *PooledBatchNorm) Gradient(gradIn, gradGamma, gradBeta, gradOut, in, gamma []float32) {
 	b := p.norm
 	chunks := p.chunks(in)
-	parallel(chunks, func(w *worker, i int) {
-		part := b.partial[i*2*b.channels : (i+1)*2*b.channels]
-		clear(part)
-		w.pooled.first, w.pooled.second = part[:b.channels], part[b.channels:]
-		p.rows(w, i, nil, in, nil, gradOut, pooledSums)
-	})
+	p.call = poolCall{in: in, gradOut: gradOut, gradIn: gradIn}
+	parallel(chunks, p.sums)
 	b.fold(chunks)
 	b.slopes(len(in)/b.channels, gradGamma, gradBeta, gamma)
-	parallel(chunks, func(w *worker, i int) {
-		w.pooled.first, w.pooled.second, w.pooled.third = b.factors[0], b.factors[1], b.factors[2]
-		p.rows(w, i, nil, in, gradIn, gradOut, pooledInput)
-	})
+	parallel(chunks, p.input)
+}
+
+// sumChunk adds up one chunk of rows.
+func (p *PooledBatchNorm) sumChunk(w *worker, i int) {
+	b := p.norm
+	part := b.partial[i*2*b.channels : (i+1)*2*b.channels]
+	clear(part)
+	w.pooled.first, w.pooled.second = part[:b.channels], part[b.channels:]
+	p.rows(w, i, pooledSums)
+}
+
+// inputChunk computes the gradient of one chunk of rows.
+func (p *PooledBatchNorm) inputChunk(w *worker, i int) {
+	f := &p.norm.factors
+	w.pooled.first, w.pooled.second, w.pooled.third = f[0], f[1], f[2]
+	p.rows(w, i, pooledInput)
 }
 
 // chunkRows is the number of rows of windows in a chunk: about as many positions as
@@ -91,15 +107,15 @@ func (p *PooledBatchNorm) chunks(in []float32) int {
 }
 
 // rows runs a kernel on each row of windows of a chunk.
-func (p *PooledBatchNorm) rows(w *worker, chunk int, out, in, gradIn, gradOut []float32, kernel func(*pooledRow, int)) {
-	b, r := p.norm, &w.pooled
+func (p *PooledBatchNorm) rows(w *worker, chunk int, kernel func(*pooledRow, int)) {
+	b, r, c := p.norm, &w.pooled, &p.call
 	r.scale, r.offset, r.center, r.floor = b.scale, b.offset, b.center, b.floor
 	r.pixels, r.stride = p.width/2, b.channels
 	row := p.width * b.channels
-	for i := chunk * p.chunkRows(); i < min((chunk+1)*p.chunkRows(), p.windowRows(in)); i++ {
-		r.top, r.bottom = in[2*i*row:], in[(2*i+1)*row:]
-		r.out, r.dOut = from(out, i*row/2), from(gradOut, i*row/2)
-		r.dTop, r.dBottom = from(gradIn, 2*i*row), from(gradIn, (2*i+1)*row)
+	for i := chunk * p.chunkRows(); i < min((chunk+1)*p.chunkRows(), p.windowRows(c.in)); i++ {
+		r.top, r.bottom = c.in[2*i*row:], c.in[(2*i+1)*row:]
+		r.out, r.dOut = from(c.out, i*row/2), from(c.gradOut, i*row/2)
+		r.dTop, r.dBottom = from(c.gradIn, 2*i*row), from(c.gradIn, (2*i+1)*row)
 		kernel(r, b.channels)
 	}
 }

@@ -112,8 +112,8 @@ func (f *FrozenConv) forwardWinograd(n int, out, in []float32) {
 		})
 		return
 	}
-	owner := workers.Get().(*worker)
-	defer workers.Put(owner)
+	owner := workers.get()
+	defer workers.put(owner)
 	blocks := (tiles + v.block - 1) / v.block
 	for i := range blocks {
 		first, last := i*tiles/blocks, (i+1)*tiles/blocks
