@@ -14,14 +14,15 @@ import (
 func (b *book) huPage() string {
 	var p strings.Builder
 	s := b.federated(1)
-	fmt.Fprintf(&p, "# Hu et al., FL-HMChain: Tables 3 and 4\n\nSetting: %d clients of which %s %% train a round, %d rounds (paper: 50) of %d epochs, plain SGD, learning rate %s and batch %d where a table does not say otherwise; %d masters score. ",
+	b.heading(&p, "Hu et al., FL-HMChain: Tables 3 and 4")
+	fmt.Fprintf(&p, "Setting: %d clients of which %s %% train a round, %d rounds (paper: 50) of %d epochs, plain SGD, learning rate %s and batch %d where a table does not say otherwise; %d masters score. ",
 		s.Clients, micro(100*s.Participation), s.Rounds, s.Epochs, micro(s.LearningRate), s.BatchSize, s.Masters)
 	p.WriteString("Every number of ours is of the model after the last round or epoch, on the test split, touched once a run: mean ± standard deviation (number of seeds). AUC and ACC go from 0 to 1.\n\n")
 	p.WriteString("The paper's Table 2 gives the learning rate 0.01, its text and Table 4 give 0.1 for the numbers of Table 3; so 0.1 here. The paper gives one number a cell, without a spread.\n\n## Table 3\n\n")
 	table(&p, []string{"data", "model", "AUC, paper (Table 3)", "AUC, ours", "ACC, paper (Table 3)", "ACC, ours", "beside the number"}, b.table3Rows())
 	b.images(&p, "Table 3 on %s", "hu-table3-%s.svg")
-	fmt.Fprintf(&p, "## The paper's setting over %d seeds\n\nFL-CNN-HMChain with %d clients, %s %% a round, %d rounds, %d epochs, batch %d; below it what is reached by the additions that are listed under the table.\n\n",
-		b.options.paperSeeds, s.Clients, micro(100*s.Participation), s.Rounds, s.Epochs, s.BatchSize)
+	fmt.Fprintf(&p, "## The paper's setting over %s\n\nFL-CNN-HMChain with %d clients, %s %% a round, %d rounds, %d epochs, batch %d; below it what is reached by the additions that are listed under the table.\n\n",
+		seedsOf(b.options.paperSeeds), s.Clients, micro(100*s.Participation), s.Rounds, s.Epochs, s.BatchSize)
 	table(&p, []string{"data", "model", "AUC", "AUC, least to greatest", "ACC", "ACC, least to greatest", "seeds", "beside the number"}, b.seedsRows())
 	b.additionsList(&p)
 	b.images(&p, "the paper's setting on %s, by round", "hu-rounds-%s.svg")
@@ -52,7 +53,7 @@ func (b *book) huSources(p *strings.Builder) {
 		}
 		fmt.Fprintf(p, "- %s: SHA-256 %s. A client has at most %d examples.\n", set.name, set.data.SHA256, set.mine(b.federated(1)))
 	}
-	p.WriteString("\n## Commands\n\nAll: `make reproduce`. By themselves, with any seed and set; the command of every run is in [runs.json](runs.json):\n\n")
+	p.WriteString("\n## Commands\n\nAll: `make reproduce`. By themselves, with any set and seed (`reproduce` does again what it has kept only with `-work` and another folder); the command of every run is in [runs.json](runs.json):\n\n")
 	s := b.federated(1)
 	rate, size := s, s
 	rate.LearningRate, size.BatchSize = learningRates[1], batchSizes[1]

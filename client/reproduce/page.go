@@ -45,7 +45,7 @@ func (b *book) indexPage(lines []runLine) string {
 	var p strings.Builder
 	p.WriteString("# Results\n\nThe experiments of the two papers, run by `make reproduce`")
 	if b.options.quick {
-		p.WriteString(" with `QUICK=1`: **a few rounds on little data, to show that everything runs. The numbers mean nothing.**")
+		p.WriteString(" with `QUICK=1`: " + quickNote)
 	}
 	p.WriteString(".\n\n- [Hu et al., FL-HMChain: Tables 3 and 4, and the paper's setting over several seeds](hu.md)\n- [Salim & Park: Table II, Figs. 3 and 4](salim-park.md)\n")
 	p.WriteString("- [runs.json](runs.json): every run, one a line, with its settings, data checksum, seed, result, confusion matrix, curve by round, digest of the final model, command, commit, date and seconds\n\n")
@@ -64,6 +64,25 @@ func (b *book) indexPage(lines []runLine) string {
 		fmt.Fprintf(&p, "\n%s.\n", note)
 	}
 	return p.String()
+}
+
+// quickNote is on every page of a quick run.
+const quickNote = "**a few rounds on little data, to show that everything runs. The numbers mean nothing.**"
+
+// heading begins a page.
+func (b *book) heading(p *strings.Builder, title string) {
+	p.WriteString("# " + title + "\n\n")
+	if b.options.quick {
+		p.WriteString("`QUICK=1`: " + quickNote + "\n\n")
+	}
+}
+
+// seedsOf is a number of seeds in words.
+func seedsOf(n int) string {
+	if n == 1 {
+		return "1 seed"
+	}
+	return strconv.Itoa(n) + " seeds"
 }
 
 // outcomes are those of the finished runs of a setting, in the order of its seeds.

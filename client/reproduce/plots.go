@@ -31,8 +31,8 @@ func (b *book) plots(files map[string][]byte) error {
 	}
 	for i, name := range figures {
 		lines := append(curveLines(b.headOutcomes(name, true), "federated ", false), curveLines(b.headOutcomes(name, false), "centralised ", true)...)
-		title := fmt.Sprintf("Salim & Park, Fig. %d: %s, seed 1; %s", 3+i, name, b.xray.backbones[name].origin)
-		if err := b.draw(files, "salim-park-"+name+".svg", title, "round of federated, epoch of centralised training", "share of the test split", lines, nil); err != nil {
+		title := fmt.Sprintf("Salim & Park, Fig. %d: %s, %s", 3+i, name, b.xray.backbones[name].origin)
+		if err := b.draw(files, "salim-park-"+name+".svg", title, "round of federated, epoch of centralised training", "rate on the test split, seed 1", lines, nil); err != nil {
 			return err
 		}
 	}
@@ -154,7 +154,7 @@ func (c *choices) bars(p *plot.Plot) error {
 		{"AUC, paper", color.RGBA{0xae, 0xc7, 0xe8, 0xff}, func(i int) float64 { return c.papers[i].auc }},
 		{"AUC, ours", color.RGBA{0x1f, 0x77, 0xb4, 0xff}, func(i int) float64 { m, _ := statistics(values(c.ours[i], auc)); return m }},
 		{"accuracy, paper", color.RGBA{0xff, 0x98, 0x96, 0xff}, func(i int) float64 { return c.papers[i].accuracy }},
-		{"accuracy, ours (no bar: not yet run)", color.RGBA{0xd6, 0x27, 0x28, 0xff}, func(i int) float64 { m, _ := statistics(values(c.ours[i], accuracy)); return m }},
+		{"accuracy, ours", color.RGBA{0xd6, 0x27, 0x28, 0xff}, func(i int) float64 { m, _ := statistics(values(c.ours[i], accuracy)); return m }},
 	}
 	for i, bar := range bars {
 		var heights plotter.Values
@@ -170,9 +170,6 @@ func (c *choices) bars(p *plot.Plot) error {
 		p.Legend.Add(bar.name, chart)
 	}
 	c.ticks(p)
-	p.Y.Min, p.Y.Max = 0, 1.35 // room for the legend
-	p.Y.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 0.25}, {Value: 0.5, Label: "0.5"}, {Value: 0.75}, {Value: 1, Label: "1"}}
-	p.Legend.Top = true
 	return nil
 }
 
@@ -180,12 +177,12 @@ func (c *choices) bars(p *plot.Plot) error {
 func (b *book) drawRounds(set *huSet, files map[string][]byte) error {
 	plain := b.outcomes(b.options.paperSeeds, func(seed int64) cell { return b.paperCell(set, seed) })
 	lines := []simulate.Line{{Name: "AUC", Points: meanCurve(plain, auc)}, {Name: "accuracy", Points: meanCurve(plain, accuracy)}}
-	title := fmt.Sprintf("FL-CNN-HMChain on %s, mean of %d seeds", set.name, len(plain))
+	title := fmt.Sprintf("The paper's setting on %s: mean of %s", set.name, seedsOf(len(plain)))
 	if additions[set.name] != nil {
 		more := b.outcomes(b.options.paperSeeds, func(seed int64) cell { return b.additionsCell(set, seed) })
 		if len(more) > 0 {
 			lines = append(lines, simulate.Line{Name: "AUC, with additions", Points: meanCurve(more, auc), Dashed: true}, simulate.Line{Name: "accuracy, with additions", Points: meanCurve(more, accuracy), Dashed: true})
-			title += fmt.Sprintf(", with additions of %d", len(more))
+			title += ", with additions of " + seedsOf(len(more))
 		}
 	}
 	return b.draw(files, "hu-rounds-"+set.name+".svg", title, "round", "AUC and accuracy on the validation split", lines, nil)

@@ -11,7 +11,7 @@ import (
 // salimPage is Table II and Figs. 3 and 4 of Salim & Park.
 func (b *book) salimPage() string {
 	var p strings.Builder
-	p.WriteString("# Salim & Park: Table II, Figs. 3 and 4\n\n")
+	b.heading(&p, "Salim & Park: Table II, Figs. 3 and 4")
 	x := b.xray
 	if x == nil {
 		p.WriteString("Not run: there was no folder of X-rays.\n")

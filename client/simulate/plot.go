@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
@@ -30,7 +31,8 @@ func curves() []curve {
 	}
 }
 
-// Line is one line of a plot.
+// Line is one line of a plot. The first dashed line has the colour of the first solid
+// one, and so on.
 type Line struct {
 	Name   string
 	Points plotter.XYs
@@ -42,14 +44,30 @@ var colours = []color.RGBA{
 	{0x1f, 0x77, 0xb4, 0xff}, {0xd6, 0x27, 0x28, 0xff}, {0x2c, 0xa0, 0x2c, 0xff}, {0x94, 0x67, 0xbd, 0xff}, {0xff, 0x7f, 0x0e, 0xff}, {0x8c, 0x56, 0x4b, 0xff},
 }
 
-// Plot draws lines of values from 0 to 1 as an SVG document. Lines without points
-// are left out. arrange, if not nil, may change the axes.
+// Of a plot: its size with the legend, the legend's width, and the margin around.
+const (
+	plotWidth   = 26 * vg.Centimeter
+	plotHeight  = 12 * vg.Centimeter
+	legendWidth = 6 * vg.Centimeter
+	plotMargin  = 0.3 * vg.Centimeter
+)
+
+// Plot draws lines of values from 0 to 1 as an SVG document, the legend at their
+// right. Lines without points are left out. arrange, if not nil, may change the axes
+// and add to the plot.
 func Plot(title, x, y string, lines []Line, arrange func(*plot.Plot)) ([]byte, error) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
 	p.Y.Min, p.Y.Max = 0, 1
 	p.Add(plotter.NewGrid())
-	for i, l := range lines {
+	solid, dashed := 0, 0
+	for _, l := range lines {
+		i := solid
+		if l.Dashed {
+			i, dashed = dashed, dashed+1
+		} else {
+			solid++
+		}
 		if len(l.Points) == 0 {
 			continue
 		}
@@ -67,16 +85,32 @@ func Plot(title, x, y string, lines []Line, arrange func(*plot.Plot)) ([]byte, e
 	if arrange != nil {
 		arrange(p)
 	}
-	var b bytes.Buffer
-	drawn, err := p.WriterTo(20*vg.Centimeter, 12*vg.Centimeter, "svg")
-	if err == nil {
-		_, err = drawn.WriteTo(&b)
-	}
+	return svg(p)
+}
+
+// svg draws a plot with its legend beside it.
+func svg(p *plot.Plot) ([]byte, error) {
+	canvas, err := draw.NewFormattedCanvas(plotWidth, plotHeight, "svg")
 	if err != nil {
 		return nil, notPlotted(err)
 	}
-	return b.Bytes(), nil
+	whole := draw.New(canvas)
+	whole.FillPolygon(color.White, []vg.Point{whole.Min, {X: whole.Max.X, Y: whole.Min.Y}, whole.Max, {X: whole.Min.X, Y: whole.Max.Y}})
+	area := draw.Crop(whole, plotMargin, -legendWidth, plotMargin, -plotMargin)
+	inside := p.DataCanvas(area)
+	p.Legend.Padding = vg.Points(3)
+	p.Legend.Top, p.Legend.Left, p.Legend.XOffs = true, true, inside.Max.X-inside.Min.X+plotMargin
+	p.Draw(area)
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
+		return nil, notPlotted(err)
+	}
+	return bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Serif;"), []byte(fonts)), nil
 }
+
+// fonts are as wide as the one that the plot was laid out for, where one of them is
+// installed.
+const fonts = "font-family:'Liberation Serif','Times New Roman',Times,serif;"
 
 // SVG plots what the curve's split measured of every global model, by round, as
 // an SVG document.
