@@ -26,7 +26,7 @@ func CheckTerms(t Terms) error {
 // CheckNumbers is CheckTerms without the references that only a task on a ledger
 // has: its first model and its coordinator's recipient.
 func CheckNumbers(t Terms) error {
-	for _, check := range []func(Terms) error{checkNames, checkShape, checkTraining, checkScoring, checkFaults, checkRounds, checkDeadlines, checkPrivacy} {
+	for _, check := range []func(Terms) error{checkNames, checkShape, checkTraining, checkScoring, checkFaults, checkRounds, checkDeadlines, checkPrivacy, checkBackbone} {
 		if err := check(t); err != nil {
 			return err
 		}
@@ -131,6 +131,20 @@ func checkDeadlines(t Terms) error {
 		bounds{"deadlines.revealing", t.Deadlines.Revealing, 1, MaxDeadline},
 		bounds{"deadlines.aggregating", t.Deadlines.Aggregating, 1, MaxDeadline},
 	)
+}
+
+// checkBackbone refuses a backbone that nodes can't compare theirs with. Which models
+// have one the trainer knows.
+func checkBackbone(t Terms) error {
+	switch b := t.Backbone; {
+	case b == Backbone{}:
+		return nil
+	case !IsHex32(b.Digest):
+		return codes.Errorf("MF-TERMS-INVALID", "the backbone's digest is not 64 lower-case hexadecimal digits; send the SHA-256 of its canonical weights")
+	case !b.Random && b.Seed != 0:
+		return codes.Errorf("MF-TERMS-INVALID", "the backbone is not random and has a seed; leave the seed out")
+	}
+	return nil
 }
 
 // bounds is a field and the values it may have.

@@ -35,6 +35,9 @@ func privacy() fl.Privacy {
 	return fl.Privacy{NoiseMultiplier: 1_100_000, ClippingNorm: fl.One, InverseDelta: 100_000, Epsilon: 8 * fl.One}
 }
 
+// digest is that of some backbone.
+const digest = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
 func TestValidTermsPass(t *testing.T) {
 	terms := validTerms()
 	if err := fl.CheckTerms(terms); err != nil {
@@ -43,6 +46,12 @@ func TestValidTermsPass(t *testing.T) {
 	terms.Privacy = privacy()
 	if err := fl.CheckTerms(terms); err != nil {
 		t.Error(err)
+	}
+	for _, b := range []fl.Backbone{{Digest: digest}, {Digest: digest, Random: true, Seed: -1}, {Digest: digest, Random: true}} {
+		terms.Backbone = b
+		if err := fl.CheckTerms(terms); err != nil {
+			t.Errorf("%+v: %v", b, err)
+		}
 	}
 }
 
@@ -103,6 +112,9 @@ func TestTermsOutOfBoundsAreRefused(t *testing.T) {
 		{"clipping norm", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Privacy = privacy(); t.Privacy.ClippingNorm = 0 }},
 		{"delta of one", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Privacy = privacy(); t.Privacy.InverseDelta = 1 }},
 		{"delta below", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Privacy = privacy(); t.Privacy.InverseDelta = -1 }},
+		{"backbone without digest", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Backbone = fl.Backbone{Random: true, Seed: 1} }},
+		{"backbone's digest", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Backbone.Digest = strings.ToUpper(digest) }},
+		{"seed of a pre-trained backbone", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Backbone = fl.Backbone{Digest: digest, Seed: 1} }},
 		{"epsilon", "MF-TERMS-INVALID", func(t *fl.Terms) { t.Privacy = privacy(); t.Privacy.Epsilon = 0 }},
 	} {
 		terms := validTerms()

@@ -100,7 +100,7 @@ type Terms struct {
 	Task          string        `json:"task"`       // identifier: 1 to 64 of a-z 0-9 -
 	Model         string        `json:"model"`      // architecture, by the trainer's name for it
 	Data          string        `json:"data"`       // data label, for instance pneumoniamnist
-	Channels      int           `json:"channels"`   // of an input image
+	Channels      int           `json:"channels"`   // of an image as the model takes it
 	ImageSize     int           `json:"image_size"` // height and width in pixels
 	Classes       int           `json:"classes"`    // of the output
 	Training      Training      `json:"training"`   //
@@ -117,9 +117,18 @@ type Terms struct {
 	Rounds        int           `json:"rounds"`        // R: rounds to close
 	MaxFailed     int           `json:"max_failed"`    // rounds that may fail in a row before the task fails
 	Deadlines     Deadlines     `json:"deadlines"`
-	Initial       ModelRef      `json:"initial"`                               // the first global model
-	Recipient     string        `json:"recipient"`                             // coordinator's age X25519 recipient
-	Privacy       Privacy       `json:"privacy,omitzero" metadata:",optional"` // of the local training; left out for none
+	Initial       ModelRef      `json:"initial"`                                // the first global model
+	Recipient     string        `json:"recipient"`                              // coordinator's age X25519 recipient
+	Privacy       Privacy       `json:"privacy,omitzero" metadata:",optional"`  // of the local training; left out for none
+	Backbone      Backbone      `json:"backbone,omitzero" metadata:",optional"` // in front of what is trained; left out for none
+}
+
+// Backbone fixes the frozen layers in front of what a task trains, so that all its
+// nodes make the same features of an image.
+type Backbone struct {
+	Digest string `json:"digest"` // SHA-256 of the plain canonical weights, 64 lower-case hexadecimal digits
+	Random bool   `json:"random"` // drawn by the trainer from Seed, not pre-trained
+	Seed   int64  `json:"seed"`   // of random weights, else 0
 }
 
 // Task is a federated job on the ledger.

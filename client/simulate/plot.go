@@ -139,6 +139,9 @@ func (r *Report) title() string {
 	if r.Synthetic {
 		data += " (synthetic data)"
 	}
+	if r.Settings.Backbone.Random {
+		data += fmt.Sprintf(" (%s by a random backbone, seed %d)", r.Settings.Model, r.Settings.Backbone.Seed)
+	}
 	return fmt.Sprintf("%s, %s: %d clients, %s, seed %d", data, r.Settings.Strategy, r.Settings.Clients, r.Settings.Split, r.Settings.Seed)
 }
 

@@ -51,7 +51,8 @@ type Settings struct {
 	BaseWeight    fl.Micro         `json:"base_weight"`
 	MaxFailed     int              `json:"max_failed"` // rounds that may fail in a row
 	Poison        Poison           `json:"poison"`
-	Privacy       fl.Privacy       `json:"privacy,omitzero"` // of the local training; left out for none
+	Privacy       fl.Privacy       `json:"privacy,omitzero"`  // of the local training; left out for none
+	Backbone      fl.Backbone      `json:"backbone,omitzero"` // whose features the data are; left out for images
 	Seed          int64            `json:"seed"`
 	Curve         string           `json:"curve"`              // split that every round's global model is measured on
 	Untested      bool             `json:"untested,omitempty"` // the test split is left alone, as whoever chooses settings must
@@ -142,7 +143,7 @@ func (s Settings) terms(data *dataset.Data) fl.Terms {
 		},
 		Strategy: s.Strategy, Metric: s.Metric, ThresholdKind: s.ThresholdKind, Threshold: s.Threshold,
 		F: s.F, Masters: s.Masters, Participation: s.Participation, MinUpdates: 1, MaxExamples: fl.MaxExamples,
-		BaseWeight: s.BaseWeight, Rounds: s.Rounds, MaxFailed: s.MaxFailed, Privacy: s.Privacy,
+		BaseWeight: s.BaseWeight, Rounds: s.Rounds, MaxFailed: s.MaxFailed, Privacy: s.Privacy, Backbone: s.Backbone,
 		Deadlines: fl.Deadlines{Starting: 1, Training: 1, Committing: 1, Revealing: 1, Aggregating: 1},
 	}
 }

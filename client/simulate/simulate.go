@@ -71,6 +71,9 @@ func New(settings Settings, data *dataset.Data) (*Simulation, error) {
 	}
 	s := &Simulation{settings: settings, data: data, terms: settings.terms(data), standings: []fl.Standing{}, rounds: []Round{}}
 	s.spec = model.Spec{Name: settings.Model, Channels: data.Channels, Size: data.Size, Classes: data.Classes}
+	if s.spec.CheckFrozen() == nil && settings.Backbone.Digest == "" {
+		return nil, codes.Errorf("MF-SIMULATE-SETTINGS", "the data for %s are its backbone's features, and the settings do not name the backbone; name it", settings.Model)
+	}
 	var err error
 	if s.strategy, err = fed.Parse(settings.Strategy); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package simulate
 import (
 	"bytes"
 	"encoding/csv"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -10,12 +11,15 @@ import (
 	"github.com/medfed/medfed/chaincode/fl"
 )
 
-// columns of the table; of private training one more.
+// columns of the table; of private training one more, and one behind a backbone.
 func (r *Report) columns() []string {
 	columns := []string{"round", "phase", "trainers", "accepted", "poisoned", "poisoned_accepted", "previous_median",
 		"accuracy", "auc", "sensitivity", "specificity", "loss", "digest"}
 	if r.Settings.Privacy.On() {
 		columns = append(columns, "epsilon")
+	}
+	if r.Settings.Backbone.Digest != "" {
+		columns = append(columns, "backbone")
 	}
 	return columns
 }
@@ -62,6 +66,12 @@ func (r *Report) row(round Round) []string {
 	}
 	if r.Settings.Privacy.On() {
 		row = append(row, decimal(float64(round.Epsilon)/float64(fl.One)))
+	}
+	switch b := r.Settings.Backbone; {
+	case b.Random:
+		row = append(row, fmt.Sprintf("random, seed %d", b.Seed))
+	case b.Digest != "":
+		row = append(row, "pre-trained "+b.Digest)
 	}
 	return row
 }

@@ -46,6 +46,15 @@ type Backbone struct {
 // DefaultLimit is room for the features of 100 000 images by ResNet50.
 const DefaultLimit = 1 << 30
 
+// DefaultFolder is medfed/features in the user's cache folder.
+func DefaultFolder() (string, error) {
+	folder, err := os.UserCacheDir()
+	if err != nil {
+		return "", unusable(err)
+	}
+	return filepath.Join(folder, "medfed", "features"), nil
+}
+
 // Cache is a folder of features.
 type Cache struct {
 	folder string

@@ -17,7 +17,7 @@ import (
 // in Initial. Features of such a backbone are random projections; whoever uses it
 // must say so. The same spec and seed give the same bytes everywhere.
 func InitialBackbone(spec Spec, seed int64) (*weights.Weights, error) {
-	if err := spec.checkFrozen(); err != nil {
+	if err := spec.CheckFrozen(); err != nil {
 		return nil, err
 	}
 	slots, _ := spec.backbone()
@@ -29,7 +29,9 @@ func InitialBackbone(spec Spec, seed int64) (*weights.Weights, error) {
 	}), nil
 }
 
-func (s Spec) checkFrozen() error {
+// CheckFrozen refuses an impossible spec, and a model without a frozen backbone; the
+// error is coded.
+func (s Spec) CheckFrozen() error {
 	if err := s.Validate(); err != nil {
 		return err
 	}
@@ -71,7 +73,7 @@ func NewBackbone(spec Spec, w *weights.Weights, batch int) (*Backbone, error) {
 
 // newBackbone is NewBackbone with or without the short cut.
 func newBackbone(spec Spec, w *weights.Weights, batch int, fast bool) (*Backbone, error) {
-	if err := spec.checkFrozen(); err != nil {
+	if err := spec.CheckFrozen(); err != nil {
 		return nil, err
 	}
 	slots, out := spec.backbone()

@@ -1,17 +1,24 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/model"
 )
 
 // dataFlags choose a set and a participant's share of it.
 type dataFlags struct {
 	name      string
+	images    string // folder of image files, instead of a set by name
+	size      int    // height and width they are brought to; 0 for 28
+	channels  int    // of them; 0 for 1
 	folder    string
 	offline   bool
 	shard     shard
@@ -23,6 +30,7 @@ func (d *dataFlags) bind(flags *pflag.FlagSet) {
 	d.shard = shard{1, 1}
 	d.partition = partition{dataset.Partition{Kind: dataset.IID}}
 	flags.StringVar(&d.name, "data", "", `data set: a MedMNIST 2D set, or "synthetic"`)
+	bindImages(flags, &d.images)
 	flags.StringVar(&d.folder, "data-folder", dataFolder(), "folder of .npz files (or "+dataset.FolderVariable+")")
 	flags.Lookup("data-folder").DefValue = ""
 	flags.BoolVar(&d.offline, "offline", false, "do not download a set that is not on this machine")
@@ -31,13 +39,20 @@ func (d *dataFlags) bind(flags *pflag.FlagSet) {
 	flags.Int64Var(&d.seed, "seed", 1, "of the split; all participants of a task use the same")
 }
 
+func bindImages(flags *pflag.FlagSet, folder *string) {
+	flags.StringVar(folder, "images", "", "instead of a data set: folder of PNG and JPEG images, with a folder for each class or a manifest.csv")
+}
+
 // dataFolder is the default of --data-folder.
 func dataFolder() string { return os.Getenv(dataset.FolderVariable) }
 
 // load brings the named set, with a progress bar while it is downloaded.
 func (d *dataFlags) load(ctx context.Context, a *app) (*dataset.Data, error) {
+	if d.images != "" {
+		return d.loadImages(ctx, a)
+	}
 	if d.name == "" {
-		return nil, usage("no data set is named; use --data with a MedMNIST 2D set or synthetic")
+		return nil, usage("no data set is named; use --data with a MedMNIST 2D set or synthetic, or --images with a folder")
 	}
 	shown := a.newBars()
 	defer shown.Close()
@@ -48,8 +63,42 @@ func (d *dataFlags) load(ctx context.Context, a *app) (*dataset.Data, error) {
 	})
 }
 
-// share is this participant's part of a split.
+// loadImages reads the folder of image files, with a progress bar.
+func (d *dataFlags) loadImages(ctx context.Context, a *app) (*dataset.Data, error) {
+	shown := a.newBars()
+	defer shown.Close()
+	folder, err := dataset.LoadFolder(ctx, d.images, dataset.FolderOptions{
+		Name: labelOf(d.images), Size: cmp.Or(d.size, 28), Channels: cmp.Or(d.channels, 1),
+		Progress: func(done, total int) { shown.Step("reading images", done, total) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return folder.Data, nil
+}
+
+// labelOf makes a data label of a folder's name.
+func labelOf(folder string) string {
+	if whole, err := filepath.Abs(folder); err == nil {
+		folder = whole
+	}
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-._", r) {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(filepath.Base(folder)))
+}
+
+// shapedFor lets image files be brought to the shape that a model takes.
+func (d *dataFlags) shapedFor(spec model.Spec) { d.size, d.channels = spec.Size, spec.Channels }
+
+// share is this participant's part of a split; of one that a folder of images does
+// not have, nothing.
 func (d *dataFlags) share(s dataset.Split) (dataset.Split, error) {
+	if s.Len() == 0 {
+		return s, nil
+	}
 	shares, err := d.partition.Shards(s.Labels, d.shard.n, d.seed)
 	if err != nil {
 		return dataset.Split{}, err

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"os"
 	"os/exec"
@@ -46,7 +48,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Deadline:            time.Now().Add(2 * time.Minute),
 		Setup:               setUp,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sealed": sealed, "cut": cut},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sealed": sealed, "cut": cut, "pictures": pictures, "backbone": backbone},
 		Condition: func(name string) (bool, error) {
 			if name == "root" {
 				return os.Geteuid() == 0, nil
@@ -121,6 +123,44 @@ func cut(ts *testscript.TestScript, neg bool, args []string) {
 	content, err := os.ReadFile(ts.MkAbs(args[1]))
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), content[:n], 0o600))
+}
+
+// pictures makes a folder of images, two small ones in each of so many classes:
+// pictures CLASSES FOLDER.
+func pictures(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: pictures CLASSES FOLDER")
+	}
+	classes, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for class := range classes {
+		folder := filepath.Join(ts.MkAbs(args[1]), fmt.Sprintf("class%d", class))
+		ts.Check(os.MkdirAll(folder, 0o700))
+		for i := range 2 {
+			picture := image.NewGray(image.Rect(0, 0, 8, 8))
+			for p := range picture.Pix {
+				picture.Pix[p] = byte(90*i + 100*class*(p%2))
+			}
+			f, err := os.Create(filepath.Join(folder, fmt.Sprintf("%d.png", i)))
+			ts.Check(err)
+			ts.Check(png.Encode(f, picture))
+			ts.Check(f.Close())
+		}
+	}
+}
+
+// backbone writes weights for VGG16 that a seed draws, as a file of another origin
+// would hold them, and sets a variable to their digest: backbone SEED FILE NAME.
+func backbone(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: backbone SEED FILE NAME")
+	}
+	seed, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	w, err := model.InitialBackbone(model.Spec{Name: model.VGG16, Channels: 3, Size: 224, Classes: 2}, seed)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), w.Bytes(), 0o600))
+	ts.Setenv(args[2], w.Digest())
 }
 
 // fakeLedger is a folder of answers: the one to round:GetRound for round 3 is

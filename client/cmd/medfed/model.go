@@ -16,6 +16,7 @@ import (
 	"github.com/medfed/medfed/client/node"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
+	"github.com/medfed/medfed/trainer/frozen"
 	"github.com/medfed/medfed/trainer/metrics"
 	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/weights"
@@ -179,6 +180,7 @@ type evaluation struct {
 	Synthetic bool           `json:"synthetic"`
 	Split     string         `json:"split"`
 	Shard     string         `json:"shard"`
+	Backbone  *fl.Backbone   `json:"backbone,omitempty"` // of a head: whose features it was measured on
 	Metrics   metrics.Result `json:"metrics"`
 }
 
@@ -189,6 +191,9 @@ type evaluateFlags struct {
 	model string
 	split choice
 	data  dataFlags
+
+	backbone backboneFlags
+	terms    fl.Terms // of the task
 }
 
 func newModelEvaluate(a *app) *cobra.Command {
@@ -211,6 +216,7 @@ func newModelEvaluate(a *app) *cobra.Command {
 	flags.Lookup("round").DefValue = "0"
 	flags.StringVar(&f.model, "model", model.HMChainCNN, "with a file: "+modelUsage())
 	flags.Var(&f.split, "split", "part of the data set")
+	f.backbone.bind(flags)
 	f.data.bind(flags)
 	return c
 }
@@ -231,6 +237,7 @@ func (f *evaluateFlags) evaluate(ctx context.Context, a *app, args []string) (ev
 	if err != nil {
 		return result, err
 	}
+	f.data.shapedFor(frozen.SpecFor(result.Model, 0, 0, 2))
 	data, err := f.data.load(ctx, a)
 	if err != nil {
 		return result, err
@@ -239,7 +246,10 @@ func (f *evaluateFlags) evaluate(ctx context.Context, a *app, args []string) (ev
 	if err != nil {
 		return result, err
 	}
-	spec := model.Spec{Name: result.Model, Channels: data.Channels, Size: data.Size, Classes: data.Classes}
+	spec := frozen.SpecFor(result.Model, data.Channels, data.Size, data.Classes)
+	if split, err = f.features(ctx, a, spec, data, split, &result); err != nil {
+		return result, err
+	}
 	result.Metrics, err = model.Evaluate(ctx, spec, fed.Model(w), split)
 	result.Digest = w.Digest()
 	result.Data, result.SHA256, result.Synthetic = data.Name, data.SHA256, data.Synthetic
@@ -257,7 +267,26 @@ func (f *evaluateFlags) fetch(ctx context.Context, a *app, result *evaluation) (
 		f.data.name = m.terms.Data
 	}
 	result.Task, result.Round, result.Model = m.Task, &m.Round, m.terms.Model
+	f.terms = m.terms
 	return m.weights, nil
+}
+
+// features replaces the images of a split by the features of a head's backbone: of a
+// task's model the one that its terms name.
+func (f *evaluateFlags) features(ctx context.Context, a *app, spec model.Spec, data *dataset.Data, split dataset.Split, result *evaluation) (dataset.Split, error) {
+	backbone, which, err := (*frozen.Backbone)(nil), f.terms.Backbone, error(nil)
+	if f.task != "" {
+		backbone, err = agreedBackbone(f.terms, f.backbone.File)
+	} else {
+		backbone, which, err = f.backbone.open(spec)
+	}
+	if err != nil || backbone == nil {
+		return split, err
+	}
+	result.Backbone = &which
+	own := dataset.Data{Channels: data.Channels, Size: data.Size, Test: split}
+	own, err = a.ownFeatures(ctx, backbone, own, f.terms.Privacy)
+	return own.Test, err
 }
 
 func (f *evaluateFlags) part(data *dataset.Data) dataset.Split {
@@ -291,6 +320,9 @@ func printEvaluation(w io.Writer, e evaluation) {
 	m := e.Metrics
 	fmt.Fprintf(w, "model\t%s, %s\ndigest\t%s\n", of, e.Model, e.Digest)
 	fmt.Fprintf(w, "data\t%s, %s split, shard %s, %d examples\nSHA-256\t%s\n", data, e.Split, e.Shard, m.NumExamples, e.SHA256)
+	if e.Backbone != nil {
+		fmt.Fprintf(w, "backbone\t%s\n", backboneInWords(*e.Backbone))
+	}
 	fmt.Fprintf(w, "accuracy\t%s\nAUC\t%s\nsensitivity\t%s\nspecificity\t%s\nloss\t%s\n",
 		rate(m.Accuracy), rate(m.AUC), rate(m.Sensitivity), rate(m.Specificity), rate(m.Loss))
 	fmt.Fprintf(w, "confusion\t%s\n", confusionInWords(m.Confusion))

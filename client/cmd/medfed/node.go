@@ -24,7 +24,9 @@ type nodeFlags struct {
 	verbose bool
 	seeded  bool // --seed was given
 	budget  decimal
-	data    dataFlags
+	// backbone is the file of the task's pre-trained backbone.
+	backbone string
+	data     dataFlags
 }
 
 func newNode(a *app) *cobra.Command {
@@ -52,6 +54,7 @@ and seed of the split are the task's unless flags name others.`,
 	flags.StringVar(&f.journal, "journal", "", "file to append a line of JSON to for everything that took time")
 	flags.BoolVar(&f.verbose, "verbose", false, "log every step")
 	flags.Var(&f.budget, "dp-budget", "most ε that all private tasks together may spend of this node's data set; 0 for no limit but the tasks' own")
+	bindBackboneFile(flags, &f.backbone, "; of the digest that the task's terms name")
 	f.data.bind(flags)
 	return c
 }
@@ -80,7 +83,7 @@ func runNode(ctx context.Context, a *app, f *nodeFlags, task string) error {
 	if config.Store, err = a.privateIPFS(); err != nil {
 		return err
 	}
-	if !config.Coordinator || f.data.name != "" {
+	if !config.Coordinator || f.data.name != "" || f.data.images != "" {
 		if err := f.load(ctx, a, &config); err != nil {
 			return err
 		}
@@ -137,31 +140,47 @@ func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error
 	if !f.seeded {
 		f.data.seed = terms.Training.Seed
 	}
+	backbone, err := agreedBackbone(terms, f.backbone)
+	if err != nil {
+		return err
+	}
+	f.data.shapedFor(node.Spec(terms))
 	data, err := f.data.load(ctx, a)
 	if err != nil {
 		return err
 	}
-	if err := checkShape(data, terms); err != nil {
+	if err := checkShape(data, terms, backbone != nil); err != nil {
 		return err
 	}
 	if data.Synthetic {
 		fmt.Fprintln(a.stderr, "medfed: SYNTHETIC DATA: generated examples; no figure says anything of a patient")
 	}
+	own := *data
 	if config.Coordinator {
-		config.Test = data.Test
-		return nil
+		own.Train, own.Validation = dataset.Split{}, dataset.Split{}
+	} else {
+		own.Test = dataset.Split{}
+		if own.Train, err = f.data.share(data.Train); err != nil {
+			return err
+		}
+		if own.Validation, err = f.data.share(data.Validation); err != nil {
+			return err
+		}
+		config.Dataset = data.Name
 	}
-	config.Dataset = data.Name
-	if config.Train, err = f.data.share(data.Train); err != nil {
-		return err
+	if backbone != nil {
+		if own, err = a.ownFeatures(ctx, backbone, own, terms.Privacy); err != nil {
+			return err
+		}
 	}
-	config.Validation, err = f.data.share(data.Validation)
-	return err
+	config.Train, config.Validation, config.Test = own.Train, own.Validation, own.Test
+	return nil
 }
 
-// checkShape refuses data that the task's model can't take.
-func checkShape(d *dataset.Data, t fl.Terms) error {
-	if d.Channels == t.Channels && d.Size == t.ImageSize && d.Classes == t.Classes {
+// checkShape refuses data that the task's model can't take. A frozen backbone takes
+// images of any shape.
+func checkShape(d *dataset.Data, t fl.Terms, anyShape bool) error {
+	if (anyShape || d.Channels == t.Channels && d.Size == t.ImageSize) && d.Classes == t.Classes {
 		return nil
 	}
 	return codes.Errorf("MF-DATA-TASK", "%s has images of %d×%d×%d in %d classes, but task %s is for %d×%d×%d in %d; use --data %s", d.Name,

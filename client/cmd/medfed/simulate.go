@@ -15,6 +15,7 @@ import (
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/simulate"
 	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/frozen"
 )
 
 // simulateFlags are those of "simulate": the settings in the words of a person,
@@ -30,6 +31,7 @@ type simulateFlags struct {
 	poison        string
 	privacy       privacy
 	refinements   refinements
+	backbone      backboneFlags
 	metric        choice
 	thresholdKind choice
 	curve         choice
@@ -72,6 +74,7 @@ func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	f.partition = partition{dataset.Partition{Kind: dataset.IID}}
 	f.privacy = defaultPrivacy()
 	flags.StringVar(&f.data.name, "data", "pneumoniamnist", `data set: a MedMNIST 2D set, or "synthetic"`)
+	bindImages(flags, &f.data.images)
 	flags.StringVar(&f.data.folder, "data-folder", dataFolder(), "folder of .npz files (or "+dataset.FolderVariable+")")
 	flags.Lookup("data-folder").DefValue = ""
 	flags.BoolVar(&f.data.offline, "offline", false, "do not download a set that is not on this machine")
@@ -96,6 +99,7 @@ func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	flags.Var(&f.poisonShare, "poison-share", "share of the clients that are dishonest")
 	f.privacy.bind(flags)
 	f.refinements.bind(flags)
+	f.backbone.bind(flags)
 	flags.Int64Var(&s.Seed, "seed", s.Seed, "of the first model, the split, the beacons, the shuffles and the dishonest clients")
 	flags.Var(&f.curve, "curve", "split that every round's global model is measured on")
 	flags.BoolVar(&s.Untested, "no-test", false, "leave the test split alone, as when settings are chosen: judge them by the validation split")
@@ -136,7 +140,7 @@ func runSimulate(ctx context.Context, a *app, f *simulateFlags) error {
 	if err != nil {
 		return err
 	}
-	data, err := f.data.load(ctx, a)
+	data, err := f.load(ctx, a, &settings)
 	if err != nil {
 		return err
 	}
@@ -152,6 +156,23 @@ func runSimulate(ctx context.Context, a *app, f *simulateFlags) error {
 		return err
 	}
 	return a.print(report, func(w io.Writer) { printSimulation(w, report) })
+}
+
+// load brings the data; for a model with a frozen backbone as features, which the
+// settings then tell the origin of.
+func (f *simulateFlags) load(ctx context.Context, a *app, settings *simulate.Settings) (*dataset.Data, error) {
+	f.data.shapedFor(frozen.SpecFor(settings.Model, 0, 0, 2))
+	data, err := f.data.load(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	var backbone *frozen.Backbone
+	backbone, settings.Backbone, err = f.backbone.open(frozen.SpecFor(settings.Model, data.Channels, data.Size, data.Classes))
+	if err != nil || backbone == nil {
+		return data, err
+	}
+	own, err := a.ownFeatures(ctx, backbone, *data, settings.Privacy)
+	return &own, err
 }
 
 // begin starts a simulation, or goes on from the checkpoint where there is one.
@@ -221,6 +242,9 @@ func printSimulation(w io.Writer, r *simulate.Report) {
 		synthetic = " (synthetic: made by a program, not measured)"
 	}
 	fmt.Fprintf(w, "\ntask\t%s\ndata\t%s%s\nmodel\t%s\n", r.Phase, r.Data, synthetic, r.Digest)
+	if r.Settings.Backbone.Digest != "" {
+		fmt.Fprintf(w, "backbone\t%s\n", backboneInWords(r.Settings.Backbone))
+	}
 	if r.Test != nil {
 		fmt.Fprintf(w, "test AUC\t%s\ntest accuracy\t%s\n", rate(r.Test.AUC), rate(r.Test.Accuracy))
 	}

@@ -64,6 +64,9 @@ func createTask(ctx context.Context, a *app, name string, form terms) (fl.TaskSt
 	if err != nil {
 		return none, err
 	}
+	if _, t.Backbone, err = form.Backbone.open(node.Spec(t)); err != nil {
+		return none, err
+	}
 	l, err := a.ledger()
 	if err != nil {
 		return none, err
@@ -237,6 +240,9 @@ func printTask(w io.Writer, s fl.TaskState) {
 	fmt.Fprintf(w, "task\t%s, %s\n", t.Task, t.Phase)
 	fmt.Fprintf(w, "created\t%s by %s\n", moment(t.CreatedAt), t.Creator)
 	fmt.Fprintf(w, "model\t%s on %s (%d×%d×%d, %d classes)\n", t.Model, t.Data, t.ImageSize, t.ImageSize, t.Channels, t.Classes)
+	if t.Backbone.Digest != "" {
+		fmt.Fprintf(w, "backbone\t%s\n", backboneInWords(t.Backbone))
+	}
 	fmt.Fprintf(w, "training\t%s\n", trainingInWords(t.Training))
 	if t.Privacy.On() {
 		fmt.Fprintf(w, "privacy\t%s\n", privacyInWords(t.Privacy))

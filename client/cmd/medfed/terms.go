@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
+	"github.com/medfed/medfed/trainer/frozen"
 	"github.com/medfed/medfed/trainer/model"
 )
 
@@ -51,7 +53,13 @@ type terms struct {
 	Aggregating   int64   `yaml:"aggregating_seconds"`
 	Privacy       privacy `yaml:",inline"`
 
-	Refinements refinements `yaml:",inline"`
+	Refinements refinements   `yaml:",inline"`
+	Backbone    backboneFlags `yaml:",inline"`
+
+	// Shape and classes of images that are no MedMNIST set's; 0 for the set's own.
+	ImageSize int `yaml:"image_size"`
+	Channels  int `yaml:"channels"`
+	Classes   int `yaml:"classes"`
 }
 
 // defaultTerms holds f = 1 with 4 masters, and suits the default network's 9
@@ -71,7 +79,7 @@ func defaultTerms() terms {
 // bind makes a flag of every term. The present values become the defaults.
 func (t *terms) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&t.Model, "model", t.Model, modelUsage())
-	flags.StringVar(&t.Data, "data", t.Data, `data label: a MedMNIST 2D set, or "synthetic"`)
+	flags.StringVar(&t.Data, "data", t.Data, `data label: a MedMNIST 2D set, "synthetic", or with --classes one of your own for node run --images`)
 	flags.Int64Var(&t.Seed, "seed", t.Seed, "of the first model and of the trainers' shuffles")
 	flags.IntVar(&t.Epochs, "epochs", t.Epochs, "passes over the local data in a round (E)")
 	flags.IntVar(&t.BatchSize, "batch-size", t.BatchSize, "examples a training step (b)")
@@ -96,6 +104,10 @@ func (t *terms) bind(flags *pflag.FlagSet) {
 	flags.Int64Var(&t.Aggregating, "aggregating-seconds", t.Aggregating, "time to aggregate and attest")
 	t.Privacy.bind(flags)
 	t.Refinements.bind(flags)
+	t.Backbone.bind(flags)
+	flags.IntVar(&t.Classes, "classes", t.Classes, "with a data label of your own: number of classes")
+	flags.IntVar(&t.ImageSize, "image-size", t.ImageSize, "with a data label of your own: height and width of the images (default 28)")
+	flags.IntVar(&t.Channels, "channels", t.Channels, "with a data label of your own: 1 for grey images, 3 for colour (default 1)")
 }
 
 // modelUsage explains --model.
@@ -139,16 +151,17 @@ func (t *terms) readFile(file string) error {
 	return nil
 }
 
-// forTask gives the ledger's form of the terms. The images' shape comes from the
-// data label.
+// forTask gives the ledger's form of the terms, without the backbone. The images'
+// shape comes from the data label.
 func (t terms) forTask(task string) (fl.Terms, error) {
-	info, err := dataset.Lookup(t.Data)
+	info, err := t.images()
 	if err != nil {
 		return fl.Terms{}, err
 	}
+	spec := frozen.SpecFor(t.Model, info.Channels, info.Size, info.Classes)
 	return fl.Terms{
 		Task: task, Model: t.Model, Data: t.Data,
-		Channels: info.Channels, ImageSize: info.Size, Classes: info.Classes,
+		Channels: spec.Channels, ImageSize: spec.Size, Classes: spec.Classes,
 		Training: fl.Training{Epochs: t.Epochs, BatchSize: t.BatchSize,
 			LearningRate: int64(t.LearningRate), Momentum: int64(t.Momentum), Seed: t.Seed,
 			Decay: int64(t.Refinements.Decay), BalanceClasses: t.Refinements.Balance, Augmentation: fl.Augmentation(t.Refinements.Augment)},
@@ -160,6 +173,18 @@ func (t terms) forTask(task string) (fl.Terms, error) {
 			Revealing: t.Revealing, Aggregating: t.Aggregating},
 		Privacy: t.Privacy.onLedger(),
 	}, nil
+}
+
+// images is what is known of the images: of a MedMNIST set everything, of others what
+// the flags say.
+func (t terms) images() (dataset.Info, error) {
+	if t.Classes == 0 && t.ImageSize == 0 && t.Channels == 0 {
+		return dataset.Lookup(t.Data)
+	}
+	if _, err := dataset.Lookup(t.Data); err == nil {
+		return dataset.Info{}, usage("--classes, --image-size and --channels are for images of your own, and %s is a set with its own; leave them out, or name other images with --data", t.Data)
+	}
+	return dataset.Info{Name: t.Data, Channels: cmp.Or(t.Channels, 1), Size: cmp.Or(t.ImageSize, 28), Classes: t.Classes}, nil
 }
 
 // decimal is a flag and YAML value: a decimal number of at most six places, held

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/features"
+	"github.com/medfed/medfed/trainer/frozen"
+	"github.com/medfed/medfed/trainer/model"
+)
+
+// backboneFlags choose the weights of a model's frozen backbone. They are keys of a
+// --terms file, too.
+type backboneFlags struct {
+	File string `yaml:"backbone"`
+	Seed int64  `yaml:"backbone_seed"`
+}
+
+// bind makes a flag of each.
+func (f *backboneFlags) bind(flags *pflag.FlagSet) {
+	if f.Seed == 0 {
+		f.Seed = 1
+	}
+	bindBackboneFile(flags, &f.File, "; without them the backbone is random, and every output says so")
+	flags.Int64Var(&f.Seed, "backbone-seed", f.Seed, "of a random backbone")
+}
+
+func bindBackboneFile(flags *pflag.FlagSet, file *string, more string) {
+	flags.StringVar(file, "backbone", *file, "pre-trained weights of the frozen backbone of "+model.VGG16+" or "+model.ResNet50+", torchvision's .safetensors, .pt or .pth"+more)
+}
+
+// open loads or draws the backbone of a model, and gives its place in a task's
+// terms; nil for a model without one.
+func (f backboneFlags) open(spec model.Spec) (*frozen.Backbone, fl.Backbone, error) {
+	if err := spec.Validate(); err != nil {
+		return nil, fl.Backbone{}, err
+	}
+	if f.File != "" {
+		b, err := frozen.Load(spec, f.File)
+		if err != nil {
+			return nil, fl.Backbone{}, err
+		}
+		return b, fl.Backbone{Digest: b.Digest}, nil
+	}
+	if !spec.Frozen() {
+		return nil, fl.Backbone{}, nil
+	}
+	b, err := frozen.Random(spec, f.Seed)
+	if err != nil {
+		return nil, fl.Backbone{}, err
+	}
+	return b, fl.Backbone{Digest: b.Digest, Random: true, Seed: f.Seed}, nil
+}
+
+// agreedBackbone loads or draws the backbone that a task's terms name, and refuses
+// any other; nil for a model without one.
+func agreedBackbone(t fl.Terms, file string) (*frozen.Backbone, error) {
+	spec := node.Spec(t)
+	// A model that this version does not know is refused where it is trained.
+	isFrozen := spec.Validate() == nil && spec.Frozen()
+	switch {
+	case !isFrozen && file != "":
+		return nil, spec.CheckFrozen()
+	case !isFrozen:
+		return nil, nil
+	case t.Backbone == fl.Backbone{}:
+		return nil, codes.Errorf("MF-BACKBONE-ABSENT", "task %s does not say which backbone is in front of its head; have it created anew with this version of medfed", t.Task)
+	case !t.Backbone.Random && file == "":
+		return nil, codes.Errorf("MF-BACKBONE-FILE", "task %s trains behind pre-trained weights of %s with the digest %s; name their file with --backbone", t.Task, t.Model, t.Backbone.Digest)
+	}
+	b, _, err := backboneFlags{File: file, Seed: t.Backbone.Seed}.open(spec)
+	if err != nil {
+		return nil, err
+	}
+	return b, b.Check(t.Backbone.Digest)
+}
+
+// backboneInWords is what every output that rests on a backbone says.
+func backboneInWords(b fl.Backbone) string {
+	if b.Random {
+		return frozen.RandomOrigin(b.Seed) + ", digest " + b.Digest
+	}
+	return "pre-trained weights, digest " + b.Digest
+}
+
+// ownFeatures are the features of a participant's own examples, standardised by those
+// that it trains on, or else by those that it measures on. Each hospital's images are
+// brought to one scale so, and no number of them leaves it. Private training does
+// without: what one example has a part in for all others no noise would cover.
+func (a *app) ownFeatures(ctx context.Context, b *frozen.Backbone, own dataset.Data, p fl.Privacy) (dataset.Data, error) {
+	computed, err := a.featuresOf(ctx, b, &own)
+	if err != nil {
+		return own, err
+	}
+	if p.On() {
+		return *computed, nil
+	}
+	by := computed.Train
+	if by.Len() == 0 {
+		by = computed.Test
+	}
+	frozen.Standardise(by, computed.Train, computed.Validation, computed.Test)
+	return *computed, nil
+}
+
+// featuresOf replaces the images of all parts of a set by their features, with a
+// progress bar.
+func (a *app) featuresOf(ctx context.Context, b *frozen.Backbone, data *dataset.Data) (*dataset.Data, error) {
+	folder, err := features.DefaultFolder()
+	if err != nil {
+		return nil, err
+	}
+	cache, err := features.Open(folder, features.DefaultLimit)
+	if err != nil {
+		return nil, err
+	}
+	if b.Random {
+		fmt.Fprintf(a.stderr, "medfed: %s: %s; its features are random projections\n", b.Spec.Name, b.Origin)
+	}
+	shown := a.newBars()
+	defer shown.Close()
+	return b.Data(ctx, cache, data, func(done, total int) { shown.Step("features by "+b.Spec.Name, done, total) })
+}

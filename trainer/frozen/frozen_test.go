@@ -1,0 +1,165 @@
+package frozen
+
+import (
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/features"
+	"github.com/medfed/medfed/trainer/model"
+	"github.com/medfed/medfed/trainer/weights"
+)
+
+var spec = model.Spec{Name: model.VGG16, Channels: 3, Size: 224, Classes: 2}
+
+func coded(t *testing.T, err error, code string) {
+	t.Helper()
+	if err == nil || !strings.HasPrefix(err.Error(), code+": ") {
+		t.Errorf("got %v, want %s", err, code)
+	}
+}
+
+func random(t *testing.T, seed int64) *Backbone {
+	t.Helper()
+	b, err := Random(spec, seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestSpecFor: only a model with a frozen backbone takes images of any shape.
+func TestSpecFor(t *testing.T) {
+	for name, want := range map[string]int{model.VGG16: 224, model.ResNet50: 224, model.HMChainCNN: 28, model.ResNet18: 28, "other": 28} {
+		if got := SpecFor(name, 1, 28, 2).Size; got != want {
+			t.Errorf("%s takes images of %d pixels, want %d", name, got, want)
+		}
+	}
+}
+
+// TestLoad: the weights are found by name in a file of another order with other
+// tensors, and have the digest of the same weights drawn; a file of another model is
+// refused with a list.
+func TestLoad(t *testing.T) {
+	drawn := random(t, 7)
+	w, err := model.InitialBackbone(spec, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(w.Tensors)
+	w.Tensors = append(w.Tensors, weights.Tensor{Name: "classifier.6.bias", Shape: []int{3}, Data: []float32{1, 2, 3}})
+	file := filepath.Join(t.TempDir(), "vgg16.safetensors")
+	if err := os.WriteFile(file, w.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b, err := Load(spec, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Digest != drawn.Digest || b.Random || !drawn.Random || b.Origin != "pre-trained weights from vgg16.safetensors" || !strings.Contains(drawn.Origin, "seed 7: NOT pre-trained") {
+		t.Errorf("loaded %+v, drawn %+v", b, drawn)
+	}
+	if err := b.Check(drawn.Digest); err != nil {
+		t.Error(err)
+	}
+	coded(t, b.Check(random(t, 8).Digest), "MF-BACKBONE-DIGEST")
+	w.Tensors[0].Name, w.Tensors[1].Shape = "other", []int{512, 512, 9, 1}
+	if err := os.WriteFile(file, w.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Load(spec, file)
+	coded(t, err, "MF-MODEL-LOAD")
+	for _, want := range []string{"missing: features.28.bias", "misshapen: features.28.weight [512 512 9 1] instead of [512 512 3 3]"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %q", err, want)
+		}
+	}
+	_, err = Load(spec, file+".pt")
+	coded(t, err, "MF-PRETRAINED-FILE")
+	_, err = Load(model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 28, Classes: 2}, file)
+	coded(t, err, "MF-MODEL-NAME")
+}
+
+// TestEnlarge: bytes come back as they were, grey in all colours, constant images
+// stay constant, and colours keep their order.
+func TestEnlarge(t *testing.T) {
+	b := &Backbone{Spec: spec}
+	for v := range 256 {
+		value := float32(v)/127.5 - 1
+		for c, got := range b.enlarge([]float32{value}, 1, 1)[3*1000 : 3*1001] {
+			if want := (float64(v)/255 - dataset.ImageNet.Mean[c]) / dataset.ImageNet.Std[c]; math.Abs(float64(got)-want) > 1e-6 {
+				t.Fatalf("byte %d in channel %d became %v, want %v", v, c, got, want)
+			}
+		}
+	}
+	// Left half red, right half blue, of the backbone's own size: nothing is resized.
+	pixels := make([]float32, 224*224*3)
+	for p := range 224 * 224 {
+		red := p%224 < 112
+		for c, on := range []bool{red, false, !red} {
+			pixels[3*p+c] = -1
+			if on {
+				pixels[3*p+c] = 1
+			}
+		}
+	}
+	for i, got := range b.enlarge(pixels, 224, 3) {
+		c := i % 3
+		if want := (float64(pixels[i]+1)/2 - dataset.ImageNet.Mean[c]) / dataset.ImageNet.Std[c]; math.Abs(float64(got)-want) > 1e-6 {
+			t.Fatalf("value %d is %v, want %v", i, got, want)
+		}
+	}
+}
+
+// TestData: every part's images become their features, whose number and shape the
+// model takes; a second time they come from the cache.
+func TestData(t *testing.T) {
+	all, err := dataset.Load(context.Background(), dataset.Synthetic, dataset.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := *all
+	data.Train, data.Validation, data.Test = all.Train.Select([]int{0, 1, 2}), all.Train.Select([]int{2}), dataset.Split{}
+	cache, err := features.Open(t.TempDir(), features.DefaultLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := random(t, 1)
+	var heard []int
+	out, err := b.Data(context.Background(), cache, &data, func(done, total int) { heard = append(heard, done, total) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	width := spec.Inputs()
+	if out.Size != 224 || out.Channels != 3 || len(out.Train.Images) != 3*width || out.Test.Len() != 0 || !slices.Equal(heard, []int{3, 4, 4, 4}) {
+		t.Errorf("%d values of shape %d×%d, progress %v", len(out.Train.Images), out.Size, out.Channels, heard)
+	}
+	if !slices.Equal(out.Train.Images[2*width:], out.Validation.Images) || slices.Equal(out.Train.Images[:width], out.Validation.Images) {
+		t.Error("the features of one image differ, or those of two do not")
+	}
+	cached := random(t, 1)
+	cached.build = func() (*model.Backbone, error) { t.Error("the features are not taken from the cache"); return nil, nil }
+	again, err := cached.Data(context.Background(), cache, &data, nil)
+	if err != nil || !slices.Equal(again.Train.Images, out.Train.Images) {
+		t.Errorf("again they are others: %v", err)
+	}
+}
+
+// TestStandardise holds it against the definition on small numbers.
+func TestStandardise(t *testing.T) {
+	train := dataset.Split{Images: []float32{1, 5, 10, 3, 5, 30}, Labels: []int{0, 1}} // features 1, 3 and 5, 5 and 10, 30
+	test := dataset.Split{Images: []float32{4, 7, 20}, Labels: []int{0}}
+	Standardise(train, train, test)
+	if want := []float32{-1, 0, -1, 1, 0, 1}; !slices.Equal(train.Images, want) {
+		t.Errorf("training features are %v, want %v", train.Images, want)
+	}
+	if want := []float32{2, 0, 0}; !slices.Equal(test.Images, want) {
+		t.Errorf("test features are %v, want %v", test.Images, want)
+	}
+	Standardise(dataset.Split{}, test)
+}
