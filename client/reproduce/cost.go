@@ -11,8 +11,10 @@ import (
 const (
 	passCost = 0.6e-3 // an example forward and backward through the CNN; a third of it forward only
 	stepCost = 2e-3   // a step or an evaluation besides its examples
-	headCost = 3e-3   // a step of a head behind a backbone
 )
+
+// headCost is what a step of the head behind a backbone costs.
+var headCost = map[string]float64{model.VGG16: 3e-3, model.ResNet50: 12e-3}
 
 // modelCost is how many times longer than the CNN's an example takes.
 var modelCost = map[string]float64{model.HMChainCNN: 1, model.ResNet18: 12}
@@ -31,8 +33,8 @@ func federatedCost(s simulate.Settings, train, validation, test int) float64 {
 }
 
 // headCosts is that of a head's epochs at several places of n examples in all.
-func headCosts(epochs, places, n, batch int) float64 {
-	return float64(epochs*places*batches(n/places, batch)) * headCost
+func headCosts(backbone string, epochs, places, n, batch int) float64 {
+	return float64(epochs*places*batches(n/places, batch)) * headCost[backbone]
 }
 
 // batches is how many steps n examples take.

@@ -282,7 +282,7 @@ func (b *book) centralCell(set *huSet, epochs int, seed int64) cell {
 func (b *book) backboneCell(set *huSet, seed int64) cell {
 	s := b.federated(seed)
 	c := b.fit("hu vgg16, features standardised", set, set.backbone.spec, set.backbone.digest, s.Epochs, seed, set.features)
-	c.guess = headCosts(s.Epochs, 1, set.data.Train.Len(), s.BatchSize)
+	c.guess = headCosts(model.VGG16, s.Epochs, 1, set.data.Train.Len(), s.BatchSize)
 	if seed == 1 {
 		c.guess += imageCost[model.VGG16] * float64(set.enlarged)
 	}

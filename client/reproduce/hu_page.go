@@ -78,54 +78,63 @@ func (b *book) huSources(p *strings.Builder) {
 func code(text string) string { return "`" + strings.ReplaceAll(text, "|", `\|`) + "`" }
 
 // pair is a row's four numbers.
-func pair(paper published, ours []outcome) []string {
-	return []string{fmt.Sprintf("%.3f", paper.auc), mean(ours, auc, 1, 3), fmt.Sprintf("%.3f", paper.accuracy), mean(ours, accuracy, 1, 3)}
-}
-
-// withoutData is a row's four numbers where there are no data.
-func withoutData(paper published) []string {
-	return []string{fmt.Sprintf("%.3f", paper.auc), "no data", fmt.Sprintf("%.3f", paper.accuracy), "no data"}
+func (set *huSet) pair(paper published, ours []outcome) []string {
+	row := []string{fmt.Sprintf("%.3f", paper.auc), "no data", fmt.Sprintf("%.3f", paper.accuracy), "no data"}
+	if set.data != nil {
+		row[1], row[3] = mean(ours, auc, 1, 3), mean(ours, accuracy, 1, 3)
+	}
+	return row
 }
 
 func (b *book) table3Rows() [][]string {
 	var rows [][]string
 	epochs := b.centralEpochs()
 	for _, set := range b.sets {
-		add := func(name, paper string, numbers func(published) []string, beside string) {
-			rows = append(rows, append(append([]string{set.name, name}, numbers(table3[paper][set.name])...), beside))
+		add := func(name, paper, beside string, ours []outcome) {
+			p := table3[paper][set.name]
+			rows = append(rows, append(append([]string{set.name, name}, set.pair(p, ours)...), set.beside(p, ours, beside)))
 		}
 		if set.data == nil {
 			for _, name := range []string{"VGG16", "CNN", "FL-CNN-HMChain"} {
-				add(name, name, withoutData, "the data are not on this machine")
+				add(name, name, "", nil)
 			}
 			continue
 		}
-		ours := func(seeds int, setting func(seed int64) cell) func(published) []string {
-			return func(paper published) []string { return pair(paper, b.outcomes(seeds, setting)) }
-		}
 		if set.backbone == nil {
-			add("VGG16, frozen", "VGG16", func(paper published) []string { return pair(paper, nil) }, set.backboneNote)
+			add("VGG16, frozen", "VGG16", set.backboneNote, nil)
 		} else {
-			add("VGG16, frozen", "VGG16", ours(b.options.seeds, func(seed int64) cell { return b.backboneCell(set, seed) }), set.besideVGG16())
+			add("VGG16, frozen", "VGG16", set.backbone.origin+"; images enlarged from 28 to 224 pixels", b.outcomes(b.options.seeds, func(seed int64) cell { return b.backboneCell(set, seed) }))
 		}
-		for i, n := range epochs {
-			if i > 0 && n == epochs[0] {
-				continue
-			}
-			beside := []string{"centralised, the federated run's epochs, as the paper says", "centralised; every example is seen as often as in the federated run"}[i]
-			add(fmt.Sprintf("CNN, %d epochs", n), "CNN", ours(b.options.seeds, func(seed int64) cell { return b.centralCell(set, n, seed) }), beside)
+		for i, n := range slices.Compact(epochs) {
+			beside := []string{"centralised, the federated run's epochs, as the paper says", "centralised, every example is seen as often as in the federated run"}[i]
+			add(fmt.Sprintf("CNN, %d epochs", n), "CNN", beside, b.outcomes(b.options.seeds, func(seed int64) cell { return b.centralCell(set, n, seed) }))
 		}
-		add("FL-CNN-HMChain", "FL-CNN-HMChain", ours(b.options.paperSeeds, func(seed int64) cell { return b.paperCell(set, seed) }), "federated")
+		add("FL-CNN-HMChain", "FL-CNN-HMChain", "federated", b.outcomes(b.options.paperSeeds, func(seed int64) cell { return b.paperCell(set, seed) }))
 	}
 	return rows
 }
 
-// besideVGG16 says what the paper's number for VGG16 is, and what ours can't be.
-func (set *huSet) besideVGG16() string {
-	text := set.backbone.origin + "; images enlarged from 28 to 224 pixels"
+// beside is what is said beside a row's numbers: what is known of the run, and which
+// accuracies are no better than an answer that does not look at the image.
+func (set *huSet) beside(paper published, ours []outcome, known string) string {
+	if set.data == nil {
+		return "the data are not on this machine"
+	}
 	most, n := commonest(set.data.Test.Labels)
-	if share := float64(most) / float64(n); fmt.Sprintf("%.3f", share) == fmt.Sprintf("%.3f", table3["VGG16"][set.name].accuracy) {
-		text += fmt.Sprintf(". The paper's ACC is that of always answering the commoner class (%d of %d)", most, n)
+	share := float64(most) / float64(n)
+	var whose []string
+	if fmt.Sprintf("%.3f", share) == fmt.Sprintf("%.3f", paper.accuracy) {
+		whose = append(whose, "the paper's")
+	}
+	if len(ours) > 0 && !slices.ContainsFunc(ours, func(o outcome) bool { return o.Test.Accuracy != share }) {
+		whose = append(whose, "our")
+	}
+	if whose == nil {
+		return known
+	}
+	text := fmt.Sprintf("%s ACC is that of always answering the commoner class (%d of %d)", strings.Join(whose, " and "), most, n)
+	if known != "" {
+		text = known + "; " + text
 	}
 	return text
 }
@@ -182,13 +191,11 @@ func (b *book) table4Rows() [][]string {
 	s := b.federated(1)
 	for _, set := range b.sets {
 		add := func(rate, size, beside string, paper published, setting func(seed int64) cell) {
-			row := []string{set.name, rate, size}
-			if set.data == nil {
-				row = append(append(row, withoutData(paper)...), "the data are not on this machine")
-			} else {
-				row = append(append(row, pair(paper, b.outcomes(b.options.seeds, setting))...), beside)
+			var ours []outcome
+			if set.data != nil {
+				ours = b.outcomes(b.options.seeds, setting)
 			}
-			rows = append(rows, row)
+			rows = append(rows, append(append([]string{set.name, rate, size}, set.pair(paper, ours)...), set.beside(paper, ours, beside)))
 		}
 		for _, rate := range learningRates {
 			add(micro(rate), strconv.Itoa(s.BatchSize), "", table4Rates[set.name][rate], func(seed int64) cell { return b.rateCell(set, rate, seed) })

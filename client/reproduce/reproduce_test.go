@@ -40,7 +40,9 @@ func newBook(t *testing.T) *book {
 	split := func(n int) dataset.Split {
 		s := dataset.Split{Labels: make([]int, n)}
 		for i := range n {
-			s.Labels[i] = min(1, i%4) // the commoner class has 3 of 4
+			if i*156 >= n*42 { // 114 of BreastMNIST's 156 test images are of class 1
+				s.Labels[i] = 1
+			}
 		}
 		return s
 	}
@@ -242,6 +244,7 @@ func TestPages(t *testing.T) {
 	set, origin := b.sets[0], "NOT pre-trained: random weights of seed 1"
 	finish(t, b, b.centralCell(set, 3, 1), measured(0.8, 0.7))
 	finish(t, b, b.backboneCell(set, 1), measured(0.6, 0.7))
+	finish(t, b, b.rateCell(set, fl.One/1000, 1), measured(0.6, 114.0/156))
 	finish(t, b, b.paperCell(set, 1), measured(0.88, 0.80))
 	finish(t, b, b.paperCell(set, 2), measured(0.90, 0.82))
 	b.xray = testXRays(origin)
@@ -257,7 +260,8 @@ func TestPages(t *testing.T) {
 		"hu.md": {
 			"| breastmnist | FL-CNN-HMChain | 0.875 | 0.890 ± 0.014 (2) | 0.795 | 0.810 ± 0.014 (2) | federated |",
 			"| breastmnist | CNN, 3 epochs | 0.776 | 0.800 (1 seed) | 0.731 | 0.700 (1 seed) |",
-			"| breastmnist | VGG16, frozen | 0.500 | 0.600 (1 seed) | 0.731 | 0.700 (1 seed) | NOT pre-trained: random weights of seed 1; images enlarged from 28 to 224 pixels |",
+			"| breastmnist | VGG16, frozen | 0.500 | 0.600 (1 seed) | 0.731 | 0.700 (1 seed) | NOT pre-trained: random weights of seed 1; images enlarged from 28 to 224 pixels; the paper's ACC is that of always answering the commoner class (114 of 156) |",
+			"| breastmnist | 0.001 | 128 | 0.737 | 0.600 (1 seed) | 0.731 | 0.731 (1 seed) | the paper's and our ACC is that of always answering the commoner class (114 of 156) |",
 			"| breastmnist | 0.0001 | 128 | 0.594 | not yet run | 0.731 | not yet run |",
 			"| breastmnist | 0.1 | 64 | 0.820 | 0.890 ± 0.014 (2) | 0.769 | 0.810 ± 0.014 (2) | a client has at most 6 examples, one batch: the same run as with 128 |",
 			"| breastmnist | FL-CNN-HMChain, ours, plain | 0.890 ± 0.014 | 0.880 to 0.900 | 0.810 ± 0.014 | 0.800 to 0.820 | 2 |",
@@ -271,7 +275,7 @@ func TestPages(t *testing.T) {
 			"| DL-VGG16 | 93.18 | 90.00 (1 seed) | 94.86 | 75.00 (1 seed) | 92.89 | 50.00 (1 seed) | NOT pre-trained",
 			"| CL-RESNET50 | 94.48 | not yet run |", "no evidence of diagnostic value", "in round 2 (paper: about 38)", "3 X-rays of 2 patients", "digest def", "(salim-park-vgg16.svg)",
 		},
-		"README.md": {"make reproduce", "6 of 23 runs"},
+		"README.md": {"make reproduce", "7 of 23 runs"},
 	} {
 		text, err := os.ReadFile(filepath.Join(b.options.out, name))
 		if err != nil {

@@ -153,7 +153,7 @@ func (b *book) xrayCell(backbone string, federated bool, seed int64) cell {
 		key.Hospitals = hospitals
 	}
 	c := cell{name: fmt.Sprintf("X-rays, %s %s, seed %d", backbone, way, seed), key: key, when: when{passOf(seed), seed, onXRays}}
-	c.guess = headCosts(key.Rounds, places, train, key.Batch)
+	c.guess = headCosts(backbone, key.Rounds, places, train, key.Batch)
 	if seed == 1 && !federated {
 		c.guess += imageCost[backbone] * float64(train+test)
 	}
