@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 BIN   := .run/bin
 DATA  ?= pneumoniamnist
+MODULES := chaincode/ledgertest/oracle trainer/nn/kernel/asm # of their own, which ./... leaves out
 GO_TOOL := go tool -modfile=.ci/tools/go.mod
 export GOFLAGS ?= -buildvcs=false
 
@@ -18,11 +19,14 @@ test: tools build ## unit, property and end-to-end tests; the last bring the net
 	go -C chaincode/ledgertest/oracle test ./...
 	MEDFED_BIN=$(CURDIR)/$(BIN) go test -race -count=1 -p 1 -timeout 40m ./client/ipfs ./network ./test-network
 
-lint: ## gofmt, go vet, staticcheck, govulncheck where its database can be reached
+lint: ## gofmt, go vet, staticcheck, the generated kernels, govulncheck where its database can be reached
 	@test -z "$$(gofmt -l chaincode client trainer network collections test-network)" || \
 		{ echo "run gofmt -w on:"; gofmt -l chaincode client trainer network collections test-network; exit 1; }
 	go vet ./...
 	$(GO_TOOL) staticcheck ./...
+	@for module in $(MODULES); do \
+		go -C $$module vet ./... && go -C $$module tool -modfile=$(CURDIR)/.ci/tools/go.mod staticcheck ./... || exit 1; done
+	@.ci/generated
 	go run ./chaincode/determinism/cmd/determinism -test=false ./chaincode/codes ./chaincode/fl ./chaincode/consent ./chaincode/ledger ./chaincode/contract
 	@.ci/vulncheck
 
