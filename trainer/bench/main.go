@@ -158,7 +158,7 @@ func (r *result) print() {
 	fmt.Fprintln(w)
 	row("speed-up over stock Gorgonia", r.SpeedupVsStock, "≥ 20")
 	row("peak memory of training, MB", r.PeakMB, "≤ 300")
-	fmt.Fprintln(w, "\nshare of one core's FMA peak")
+	fmt.Fprintln(w, "\nshare of one core's FMA peak; above 1 where a quarter of the operations is enough")
 	for _, l := range layers() {
 		if share, ok := r.FMAShare[l.name]; ok {
 			fmt.Fprintf(w, "%s\t%.3f\t\n", l.name, share)

@@ -55,7 +55,7 @@ func (g *Graph) Conv2D(x, weight, bias *gorgonia.Node, stride, padding int) (*go
 		Batch: in[0], Height: in[1], Width: in[2], Channels: in[3],
 		Filters: w[0], KernelHeight: w[2], KernelWidth: w[3], Stride: stride, Padding: padding,
 	}
-	conv, err := kernel.NewConv(shape, g.needsGradient(x))
+	conv, err := kernel.NewConv(shape)
 	if err != nil {
 		return nil, err
 	}

@@ -40,15 +40,17 @@ type Conv struct {
 	shape                     ConvShape
 	outHeight, outWidth       int
 	paddedWidth, paddedHeight int
-	padded                    []float32 // zero-padded input; empty without padding
-	packed                    []float32 // weights as [panel of filters][kh][kw][channel][16]
-	bias                      []float32 // padded to whole panels
-	phases                    []phase   // for the input gradient
-	rotated                   []float32 // weights for the input gradient, [panel of channels][kh][phase][kw, reversed][filter][16]
-	left, right               int       // zeros that the input gradient needs beside a row of the output gradient
-	bordered                  []float32 // output gradient with them; empty when there are none
-	wideGradient              []float32 // output gradient with filters padded to whole panels; empty when not needed
-	partial                   []float32 // weight and bias gradient of each chunk
+	padded                    []float32     // zero-padded input; empty without padding
+	packed                    []float32     // weights as [panel of filters][kh][kw][channel][16]
+	bias                      []float32     // padded to whole panels
+	phases                    []phase       // for the input gradient
+	rotated                   []float32     // weights for the input gradient, [panel of channels][kh][phase][kw, reversed][filter][16]
+	left, right               int           // zeros that the input gradient needs beside a row of the output gradient
+	bordered                  []float32     // output gradient with them; empty when there are none
+	wideGradient              []float32     // output gradient with filters padded to whole panels; empty when not needed
+	partial                   []float32     // weight gradient of each chunk
+	partialBias               []float32     // bias gradient of each chunk
+	winograd                  *convWinograd // nil where it does not serve
 	call                      convCall
 	pieces                    convPieces
 }
@@ -58,40 +60,36 @@ type convCall struct {
 	n                   int
 	out, in, weight     []float32
 	gradWeight, gradOut []float32
-	gradBias            []float32
-	chunks, parts       int
+	only                []bool // images to compute; nil for all
+	chunks              int
 }
 
 // convPieces are the parallel parts of the operations, on the call under way. They
 // are made once, because to make one is an allocation.
 type convPieces struct {
-	forward, pad, pack, partial, fold, wide, input, rotate func(w *worker, i int)
+	forward, pad, pack, partial, fold, bias, wide, input, rotate func(w *worker, i int)
 }
 
-// NewConv makes a convolution for up to shape.Batch images. withInputGradient
-// reserves what InputGradient needs.
-func NewConv(shape ConvShape, withInputGradient bool) (*Conv, error) {
+// NewConv makes a convolution for up to shape.Batch images. A buffer is made when
+// an operation first needs it.
+func NewConv(shape ConvShape) (*Conv, error) {
 	if err := shape.check(); err != nil {
 		return nil, err
 	}
-	c := &Conv{shape: shape}
-	c.pieces = convPieces{c.forwardImage, c.padImage, c.packPanel, c.partialPart, c.foldPanel, c.widenImage, c.inputImage, c.rotatePanel}
+	c := &Conv{shape: shape, bias: make([]float32, panels(shape.Filters)), winograd: newConvWinograd(shape)}
+	c.pieces = convPieces{c.forwardImage, c.padImage, c.packPanel, c.partialPart, c.foldPanel, c.biasPart, c.widenImage, c.inputImage, c.rotatePanel}
 	c.outHeight, c.outWidth = shape.Output()
 	c.paddedHeight, c.paddedWidth = shape.Height+2*shape.Padding, shape.Width+2*shape.Padding
-	if shape.Padding > 0 {
-		c.padded = make([]float32, shape.Batch*c.paddedHeight*c.paddedWidth*shape.Channels)
-	}
-	window := shape.KernelHeight * shape.KernelWidth
-	c.packed = make([]float32, window*shape.Channels*panels(shape.Filters))
-	c.bias = make([]float32, panels(shape.Filters))
-	if withInputGradient {
-		c.rotated = make([]float32, window*shape.Filters*panels(shape.Channels))
-		c.divide()
-		if c.left+c.right > 0 {
-			c.bordered = make([]float32, shape.Batch*c.outHeight*c.borderedWidth()*shape.Filters)
-		}
-	}
+	c.divide()
 	return c, nil
+}
+
+// once makes a buffer the first time that it is needed.
+func once(buffer *[]float32, n int) []float32 {
+	if *buffer == nil {
+		*buffer = make([]float32, n)
+	}
+	return *buffer
 }
 
 // phase is the columns of the input that have one remainder by the stride: those
@@ -127,18 +125,28 @@ func (c *Conv) borderedWidth() int { return c.left + c.outWidth + c.right }
 // Forward computes out [n][outHeight][outWidth][Filters] from in
 // [n][Height][Width][Channels], weight and bias [Filters].
 func (c *Conv) Forward(n int, out, in, weight, bias []float32) {
-	c.call = convCall{n: n, out: out, in: in, weight: weight}
-	if c.padded != nil {
-		parallel(n, c.pieces.pad)
-		c.call.in = c.padded
-	}
-	parallel(panels(c.shape.Filters)/panel, c.pieces.pack)
 	copy(c.bias, bias)
+	c.call = convCall{n: n, out: out, in: in, weight: weight}
+	if c.winograd != nil {
+		c.call.only = c.winograd.forward(n, out, in, weight, c.bias)
+		if c.call.only == nil {
+			return
+		}
+	}
+	c.pad()
+	once(&c.packed, c.shape.KernelHeight*c.shape.KernelWidth*c.shape.Channels*panels(c.shape.Filters))
+	parallel(panels(c.shape.Filters)/panel, c.pieces.pack)
 	parallel(n, c.pieces.forward)
 }
 
+// skips tells whether the image is not to be computed.
+func (c *convCall) skips(image int) bool { return c.only != nil && !c.only[image] }
+
 // forwardImage computes one image of the result.
 func (c *Conv) forwardImage(w *worker, i int) {
+	if c.call.skips(i) {
+		return
+	}
 	s, in, out := c.shape, c.call.in, c.call.out
 	depth := s.KernelWidth * s.Channels
 	image := c.paddedHeight * c.paddedWidth * s.Channels
@@ -159,6 +167,15 @@ func (c *Conv) forwardImage(w *worker, i int) {
 			w.fill(c.outWidth, col, width, s.Filters)
 		}
 		col += width
+	}
+}
+
+// pad gives the input its zero border.
+func (c *Conv) pad() {
+	if c.shape.Padding > 0 {
+		once(&c.padded, c.shape.Batch*c.paddedHeight*c.paddedWidth*c.shape.Channels)
+		parallel(c.call.n, c.pieces.pad)
+		c.call.in = c.padded
 	}
 }
 
@@ -207,50 +224,77 @@ func (c *Conv) chunks(n int) int {
 	return min(gradientChunks, n)
 }
 
-// partialSize is the number of values of a partial sum: the weight and bias
-// gradients.
+// partialSize is the number of values of a partial sum of the weight gradient.
 func (c *Conv) partialSize() int {
 	s := c.shape
-	return (s.KernelHeight*s.KernelWidth*s.Channels + 1) * s.Filters
+	return s.KernelHeight * s.KernelWidth * s.Channels * s.Filters
 }
 
 // WeightGradient computes gradWeight and gradBias (in the layout of weight and
 // bias; nil for no bias) from the gradient of the output and the input of the last
 // Forward.
 func (c *Conv) WeightGradient(n int, gradWeight, gradBias, gradOut, in []float32) {
-	s := c.shape
-	if c.padded != nil {
-		in = c.padded
-	}
-	size, chunks := c.partialSize(), c.chunks(n)
-	if c.partial == nil {
-		c.partial = make([]float32, c.chunks(s.Batch)*size)
-	}
-	parts := s.KernelHeight
+	c.call = convCall{n: n, in: in, gradWeight: gradWeight, gradOut: gradOut, chunks: c.chunks(n)}
+	c.wide()
 	if gradBias != nil {
-		parts++
+		c.biasGradient(gradBias)
 	}
-	c.call = convCall{n: n, in: in, gradWeight: gradWeight, gradBias: gradBias, gradOut: gradOut, chunks: chunks, parts: parts}
-	c.wide(n)
-	parallel(chunks*parts, c.pieces.partial)
-	parallel(panels(s.Filters)/panel, c.pieces.fold)
+	if c.winograd != nil {
+		if c.winograd.weightGradient(n, gradWeight, gradOut, in) {
+			return
+		}
+		c.pad() // the last Forward may not have done it
+	} else if c.padded != nil {
+		c.call.in = c.padded
+	}
+	once(&c.partial, c.chunks(c.shape.Batch)*c.partialSize())
+	parallel(c.call.chunks*c.shape.KernelHeight, c.pieces.partial)
+	parallel(panels(c.shape.Filters)/panel, c.pieces.fold)
 }
 
-// partialPart computes a part of a chunk's partial sum.
+// biasGradient sums the output gradient over all pixels.
+func (c *Conv) biasGradient(gradBias []float32) {
+	filters := c.shape.Filters
+	once(&c.partialBias, gradientChunks*filters)
+	parallel(c.call.chunks, c.pieces.bias)
+	copy(gradBias, c.partialBias[:filters])
+	for i := 1; i < c.call.chunks; i++ {
+		addRow(gradBias[:filters], c.partialBias[i*filters:])
+	}
+}
+
+// chunk returns the images of a partial sum.
+func (c *convCall) chunk(i int) (first, last int) {
+	return i * c.n / c.chunks, (i + 1) * c.n / c.chunks
+}
+
+// biasPart sums a chunk for the bias gradient.
+func (c *Conv) biasPart(w *worker, i int) {
+	first, last := c.call.chunk(i)
+	filters, pixels := c.shape.Filters, c.outHeight*c.outWidth
+	w.tile = tile{
+		a: one, b: c.call.gradOut[first*pixels*panels(filters):], c: c.partialBias[i*filters:],
+		segments: append(w.segmentSpace(1), segment{}),
+		bStep:    panels(filters), bPanel: panel, cRow: filters, depth: (last - first) * pixels,
+	}
+	w.product(1, filters)
+}
+
+// partialPart computes a chunk's partial sum for a row of the kernel.
 func (c *Conv) partialPart(w *worker, i int) {
-	call, size := &c.call, c.partialSize()
-	chunk, part := i/call.parts, i%call.parts
-	c.partialGradient(w, c.partial[chunk*size:(chunk+1)*size], call.gradOut, call.in, chunk*call.n/call.chunks, (chunk+1)*call.n/call.chunks, part)
+	size, chunk := c.partialSize(), i/c.shape.KernelHeight
+	first, last := c.call.chunk(chunk)
+	c.partialGradient(w, c.partial[chunk*size:(chunk+1)*size], c.call.gradOut, c.call.in, first, last, i%c.shape.KernelHeight)
 }
 
 // foldPanel folds the gradients of a panel of filters.
 func (c *Conv) foldPanel(w *worker, p int) {
-	c.foldGradient(w, c.call.gradWeight, c.call.gradBias, p*panel, c.call.chunks)
+	c.foldGradient(w, c.call.gradWeight, p*panel, c.call.chunks)
 }
 
 // foldGradient adds the partial sums of a panel of filters, in the order of the
 // chunks.
-func (c *Conv) foldGradient(w *worker, gradWeight, gradBias []float32, first, chunks int) {
+func (c *Conv) foldGradient(w *worker, gradWeight []float32, first, chunks int) {
 	s := c.shape
 	window := s.KernelHeight * s.KernelWidth
 	filters := min(panel, s.Filters-first)
@@ -270,55 +314,43 @@ func (c *Conv) foldGradient(w *worker, gradWeight, gradBias []float32, first, ch
 			}
 		}
 	}
-	if gradBias != nil {
-		copy(gradBias[first:], sum(window*s.Channels))
-	}
 }
 
 // one is the left operand of a sum over rows.
 var one = []float32{1}
 
-// partialGradient computes a part of the gradient over the images first .. last-1,
-// which is [kh][kw][channel][filter], followed by the bias gradient: that of a row
-// kh of the kernel or, with the part after the last row, that of the bias.
-func (c *Conv) partialGradient(w *worker, out, gradOut, in []float32, first, last, part int) {
+// partialGradient computes row kh of the kernel of the gradient over the images
+// first .. last-1, which is [kh][kw][channel][filter].
+func (c *Conv) partialGradient(w *worker, out, gradOut, in []float32, first, last, kh int) {
 	s := c.shape
 	wide := panels(s.Filters)
-	bias := part == s.KernelHeight
 	segments := w.segmentSpace((last - first) * c.outHeight)
 	for n := first; n < last; n++ {
 		for oh := range c.outHeight {
-			row := segment{b: (n*c.outHeight + oh) * c.outWidth * wide}
-			if !bias {
-				row.a = (n*c.paddedHeight + oh*s.Stride + part) * c.paddedWidth * s.Channels
-			}
-			segments = append(segments, row)
+			segments = append(segments, segment{
+				a: (n*c.paddedHeight + oh*s.Stride + kh) * c.paddedWidth * s.Channels,
+				b: (n*c.outHeight + oh) * c.outWidth * wide,
+			})
 		}
 	}
 	w.segments = segments
 	rows := s.KernelWidth * s.Channels
 	w.tile = tile{
-		a: in, b: gradOut, c: out[part*rows*s.Filters:], segments: segments,
+		a: in, b: gradOut, c: out[kh*rows*s.Filters:], segments: segments,
 		aRow: 1, aStep: s.Stride * s.Channels, bStep: wide,
 		bPanel: panel, cRow: s.Filters, depth: c.outWidth,
-	}
-	if bias {
-		rows = 1
-		w.tile.a, w.tile.aRow, w.tile.aStep = one, 0, 0
 	}
 	w.product(rows, s.Filters)
 }
 
 // wide pads the filters of the output gradient to whole panels.
-func (c *Conv) wide(n int) {
+func (c *Conv) wide() {
 	s := c.shape
 	if s.Filters%panel == 0 {
 		return
 	}
-	if c.wideGradient == nil {
-		c.wideGradient = make([]float32, s.Batch*c.outHeight*c.outWidth*panels(s.Filters))
-	}
-	parallel(n, c.pieces.wide)
+	once(&c.wideGradient, s.Batch*c.outHeight*c.outWidth*panels(s.Filters))
+	parallel(c.call.n, c.pieces.wide)
 	c.call.gradOut = c.wideGradient
 }
 
@@ -329,16 +361,30 @@ func (c *Conv) widenImage(_ *worker, i int) {
 }
 
 // InputGradient computes gradIn, the gradient of the input, from the gradient of
-// the output: a convolution with the rotated kernel, for each phase of columns on
-// its own. The Conv must have been made with room for it.
+// the output. The direct method is a convolution with the rotated kernel, for each
+// phase of columns on its own.
 func (c *Conv) InputGradient(n int, gradIn, gradOut, weight []float32) {
 	c.call = convCall{n: n, out: gradIn, gradOut: gradOut, weight: weight}
-	parallel(panels(c.shape.Channels)/panel, c.pieces.rotate)
+	if c.winograd != nil {
+		c.call.only = c.winograd.inputGradient(n, gradIn, gradOut, weight)
+		if c.call.only == nil {
+			return
+		}
+	}
+	s := c.shape
+	once(&c.rotated, s.KernelHeight*s.KernelWidth*s.Filters*panels(s.Channels))
+	if c.left+c.right > 0 {
+		once(&c.bordered, s.Batch*c.outHeight*c.borderedWidth()*s.Filters)
+	}
+	parallel(panels(s.Channels)/panel, c.pieces.rotate)
 	parallel(n, c.pieces.input)
 }
 
 // inputImage computes the gradient of one image.
 func (c *Conv) inputImage(w *worker, i int) {
+	if c.call.skips(i) {
+		return
+	}
 	s, source, gradIn := c.shape, c.call.gradOut, c.call.out
 	if c.bordered != nil {
 		c.border(source, i)

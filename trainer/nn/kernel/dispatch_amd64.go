@@ -90,3 +90,19 @@ func winogradInput(t *winogradTile, channels int) {
 func winogradOutput(t *winogradTile, channels int) {
 	cover(t, channels, winogradOutput512, winogradOutput256, winogradOutputPlain)
 }
+
+func winogradOutputGradient(t *winogradTile, channels int) {
+	cover(t, channels, winogradOutputGradient512, winogradOutputGradient256, winogradOutputGradientPlain)
+}
+
+func winogradInputGradient(t *winogradTile, channels int) {
+	cover(t, channels, winogradInputGradient512, winogradInputGradient256, winogradInputGradientPlain)
+}
+
+func winogradWeight(t *winogradTile, channels int) {
+	cover(t, channels, winogradWeight512, winogradWeight256, winogradWeightPlain)
+}
+
+func winogradWeightGradient(t *winogradTile, channels int) {
+	cover(t, channels, winogradWeightGradient512, winogradWeightGradient256, winogradWeightGradientPlain)
+}

@@ -16,3 +16,17 @@ func pooledInput(r *pooledRow, channels int)   { pooledInputPlain(r, 0, channels
 
 func winogradInput(t *winogradTile, channels int)  { winogradInputPlain(t, 0, channels) }
 func winogradOutput(t *winogradTile, channels int) { winogradOutputPlain(t, 0, channels) }
+
+func winogradOutputGradient(t *winogradTile, channels int) {
+	winogradOutputGradientPlain(t, 0, channels)
+}
+
+func winogradInputGradient(t *winogradTile, channels int) {
+	winogradInputGradientPlain(t, 0, channels)
+}
+
+func winogradWeight(t *winogradTile, channels int) { winogradWeightPlain(t, 0, channels) }
+
+func winogradWeightGradient(t *winogradTile, channels int) {
+	winogradWeightGradientPlain(t, 0, channels)
+}

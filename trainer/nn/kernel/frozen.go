@@ -14,7 +14,7 @@ type FrozenConv struct {
 	relu                      bool
 	group                     int // images, or rows of a 1×1 convolution, in a piece of work
 	flat                      bool
-	winograd                  *winograd // instead of packed; nil where it does not serve
+	winograd                  *frozenWinograd // instead of packed; nil where it does not serve
 }
 
 // NewFrozenConv makes a convolution for up to shape.Batch images with the given
@@ -34,7 +34,7 @@ func NewFrozenConv(shape ConvShape, weight, bias []float32, relu, fast bool) (*F
 	copy(f.bias, bias)
 	const many = 32 // channels from which on the transforms pay
 	if fast && shape.KernelHeight == 3 && shape.KernelWidth == 3 && shape.Stride == 1 && min(shape.Channels, shape.Filters) >= many {
-		f.winograd = newWinograd(shape, weight, relu)
+		f.winograd = newFrozenWinograd(shape, weight, relu)
 		return f, nil
 	}
 	f.packed = make([]float32, shape.KernelHeight*shape.KernelWidth*shape.Channels*panels(shape.Filters))

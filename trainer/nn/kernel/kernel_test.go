@@ -142,7 +142,7 @@ func drawConv(t *rapid.T) ConvShape {
 // convResults runs a convolution and its gradients with n images in use; dirt
 // fills the outputs before.
 func convResults(t testing.TB, s ConvShape, n int, x, w, b, dy []float32) (y, dx, dw, db []float32) {
-	c, err := NewConv(s, true)
+	c, err := NewConv(s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestImpossibleShapes(t *testing.T) {
 	} {
 		s := ok
 		change(&s)
-		if _, err := NewConv(s, false); err == nil {
+		if _, err := NewConv(s); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -553,7 +553,7 @@ func TestProcessors(t *testing.T) {
 func TestNoBuffersPerCall(t *testing.T) {
 	s := ConvShape{Batch: 4, Height: 9, Width: 9, Channels: 5, Filters: 17, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: 1}
 	x, w, b, dy := randomConv(s, 7)
-	c, err := NewConv(s, true)
+	c, err := NewConv(s)
 	if err != nil {
 		t.Fatal(err)
 	}

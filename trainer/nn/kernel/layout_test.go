@@ -32,9 +32,12 @@ func TestLayout(t *testing.T) {
 		"pooledRow.scale": {unsafe.Offsetof(q.scale), 144}, "pooledRow.offset": {unsafe.Offsetof(q.offset), 168}, "pooledRow.center": {unsafe.Offsetof(q.center), 192},
 		"pooledRow.first": {unsafe.Offsetof(q.first), 216}, "pooledRow.second": {unsafe.Offsetof(q.second), 240}, "pooledRow.third": {unsafe.Offsetof(q.third), 264},
 		"pooledRow.pixels": {unsafe.Offsetof(q.pixels), 288}, "pooledRow.stride": {unsafe.Offsetof(q.stride), 296}, "pooledRow.floor": {unsafe.Offsetof(q.floor), 304},
-		"winogradTile.in": {unsafe.Offsetof(w.in), 0}, "winogradTile.out": {unsafe.Offsetof(w.out), 24}, "winogradTile.bias": {unsafe.Offsetof(w.bias), 48},
-		"winogradTile.row": {unsafe.Offsetof(w.row), 72}, "winogradTile.step": {unsafe.Offsetof(w.step), 80}, "winogradTile.plane": {unsafe.Offsetof(w.plane), 88},
-		"winogradTile.floor": {unsafe.Offsetof(w.floor), 96}, "winogradTile.between": {unsafe.Offsetof(w.between), 100},
+		"winogradTile.in": {unsafe.Offsetof(w.in), 0}, "winogradTile.out": {unsafe.Offsetof(w.out), 24},
+		"winogradTile.bias": {unsafe.Offsetof(w.bias), 48}, "winogradTile.between": {unsafe.Offsetof(w.between), 72},
+		"winogradTile.row": {unsafe.Offsetof(w.row), 96}, "winogradTile.step": {unsafe.Offsetof(w.step), 104},
+		"winogradTile.plane": {unsafe.Offsetof(w.plane), 112}, "winogradTile.parts": {unsafe.Offsetof(w.parts), 120},
+		"winogradTile.floor": {unsafe.Offsetof(w.floor), 128}, "winogradTile.spoilt": {unsafe.Offsetof(w.spoilt), 132},
+		"winogradTile.zero": {unsafe.Offsetof(w.zero), 196},
 	} {
 		if unsafe.Sizeof(uintptr(0)) == 8 && c[0] != c[1] {
 			t.Errorf("%s is at %d, the assembly has %d", name, c[0], c[1])

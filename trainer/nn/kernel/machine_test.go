@@ -27,8 +27,12 @@ func TestBitsOfEveryMachine(t *testing.T) {
 	}
 	s := ConvShape{Batch: 3, Height: 9, Width: 10, Channels: 33, Filters: 40, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: 1}
 	x, w, b, dy := numbers(3*90*33), numbers(40*33*9), numbers(40), numbers(3*90*40)
+	winograd := s
+	winograd.Channels, winograd.Filters = 32, 48
+	wx, ww, wb, wdy := numbers(3*90*32), numbers(48*32*9), numbers(48), numbers(3*90*48)
 	levels(t, func(t *testing.T, _ Level) {
 		y, dx, dw, db := convResults(t, s, s.Batch, x, w, b, dy)
+		wy, wdx, wdw, wdb := convResults(t, winograd, s.Batch, wx, ww, wb, wdy)
 		frozen, err := NewFrozenConv(s, w, b, true, true)
 		if err != nil {
 			t.Fatal(err)
@@ -36,9 +40,11 @@ func TestBitsOfEveryMachine(t *testing.T) {
 		fast := make([]float32, len(y))
 		frozen.Forward(s.Batch, fast, x, nil)
 		results := append([][]float32{y, dx, dw, db, fast}, normResults(t, 3*90, 40, true, y, b, b, dy)...)
+		results = append(results, wy, wdx, wdw, wdb)
 		recorded := strings.Fields(`
 			96fc4a564305 e77f7b5c61a8 4c1e0e59b75c 877540b87c8c 8b8d1f9282f3 d77869a09b92 cd7decd4638d 4e906c0702b4
-			2a6cf5fbf9eb 712161a22383 9ec14c1dc86c 8f7fae45ec77 38bf8e888974 bf037d148b74 aecce95840d3`)
+			2a6cf5fbf9eb 712161a22383 9ec14c1dc86c 8f7fae45ec77 38bf8e888974 bf037d148b74 aecce95840d3
+			8e204243f07b 90cb62076909 076fc8c935e0 6e36ed535a56`)
 		for i, v := range results {
 			if got := digest(v); got != recorded[i] {
 				t.Errorf("result %d has digest %s, recorded is %s", i, got, recorded[i])

@@ -14,8 +14,9 @@ type worker struct {
 	pool     poolRow
 	pooled   pooledRow
 	segments []segment
-	padded   []float32 // of a frozen convolution
-	planes   []float32 // of a frozen convolution by Winograd's method
+	padded   []float32 // of a frozen convolution, or a tile at the edge
+	planes   []float32 // of a convolution by Winograd's method
+	image    []float32 // of its input gradient, with all of its tiles
 	winograd winogradTile
 	edge     [maxRows * 2 * panel]float32 // a tile that sticks out of the result
 }

@@ -113,6 +113,18 @@ func winogradInput512(t *winogradTile, channel int)
 //go:noescape
 func winogradOutput512(t *winogradTile, channel int)
 
+//go:noescape
+func winogradOutputGradient512(t *winogradTile, channel int)
+
+//go:noescape
+func winogradInputGradient512(t *winogradTile, channel int)
+
+//go:noescape
+func winogradWeight512(t *winogradTile, channel int)
+
+//go:noescape
+func winogradWeightGradient512(t *winogradTile, channel int)
+
 // tiles256 are the tile kernels by panels and rows.
 var tiles256 = [3][7]func(t *tile){
 	1: {1: tile1x1x256, 2: tile2x1x256, 3: tile3x1x256, 4: tile4x1x256, 5: tile5x1x256, 6: tile6x1x256},
@@ -168,3 +180,15 @@ func winogradInput256(t *winogradTile, channel int)
 
 //go:noescape
 func winogradOutput256(t *winogradTile, channel int)
+
+//go:noescape
+func winogradOutputGradient256(t *winogradTile, channel int)
+
+//go:noescape
+func winogradInputGradient256(t *winogradTile, channel int)
+
+//go:noescape
+func winogradWeight256(t *winogradTile, channel int)
+
+//go:noescape
+func winogradWeightGradient256(t *winogradTile, channel int)

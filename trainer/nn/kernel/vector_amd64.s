@@ -3903,12 +3903,12 @@ TEXT ·winogradInput512(SB), NOSPLIT, $0-16
 	LEAQ         (AX)(R12*4), AX
 	MOVQ         24(DI), BX
 	LEAQ         (BX)(R12*4), BX
-	LEAQ         100(DI), CX
-	MOVQ         72(DI), R8
+	MOVQ         72(DI), CX
+	MOVQ         96(DI), R8
 	SHLQ         $0x02, R8
-	MOVQ         80(DI), R9
+	MOVQ         104(DI), R9
 	SHLQ         $0x02, R9
-	MOVQ         88(DI), R10
+	MOVQ         112(DI), R10
 	SHLQ         $0x02, R10
 	MOVL         $0x40800000, DX
 	VMOVD        DX, X15
@@ -4321,12 +4321,12 @@ TEXT ·winogradOutput512(SB), NOSPLIT, $0-16
 	LEAQ         (AX)(R12*4), AX
 	MOVQ         24(DI), BX
 	LEAQ         (BX)(R12*4), BX
-	LEAQ         100(DI), CX
-	MOVQ         72(DI), R8
+	MOVQ         72(DI), CX
+	MOVQ         96(DI), R8
 	SHLQ         $0x02, R8
-	MOVQ         80(DI), R9
+	MOVQ         104(DI), R9
 	SHLQ         $0x02, R9
-	MOVQ         88(DI), R10
+	MOVQ         112(DI), R10
 	SHLQ         $0x02, R10
 	MOVL         $0x40000000, DX
 	VMOVD        DX, X15
@@ -4339,7 +4339,8 @@ TEXT ·winogradOutput512(SB), NOSPLIT, $0-16
 	VBROADCASTSS X15, Z14
 	MOVQ         48(DI), DX
 	VMOVUPS      (DX)(R12*4), Z10
-	VBROADCASTSS 96(DI), Z11
+	VBROADCASTSS 128(DI), Z11
+	VMOVUPS      132(DI), Z15
 	LEAQ         (R10)(R10*2), R11
 	ADDQ         R11, R11
 	LEAQ         (AX)(R11*2), R13
@@ -4505,18 +4506,22 @@ TEXT ·winogradOutput512(SB), NOSPLIT, $0-16
 	VFMADD231PS  Z9, Z14, Z7
 	VADDPS       Z5, Z7, Z7
 	VADDPS       Z10, Z0, Z0
+	VFMADD231PS  196(DI), Z0, Z15
 	VMAXPS       Z0, Z11, Z0
 	VMOVUPS      Z0, (R13)
 	ADDQ         R9, R13
 	VADDPS       Z10, Z1, Z1
+	VFMADD231PS  196(DI), Z1, Z15
 	VMAXPS       Z1, Z11, Z1
 	VMOVUPS      Z1, (R13)
 	ADDQ         R9, R13
 	VADDPS       Z10, Z6, Z6
+	VFMADD231PS  196(DI), Z6, Z15
 	VMAXPS       Z6, Z11, Z6
 	VMOVUPS      Z6, (R13)
 	ADDQ         R9, R13
 	VADDPS       Z10, Z7, Z7
+	VFMADD231PS  196(DI), Z7, Z15
 	VMAXPS       Z7, Z11, Z7
 	VMOVUPS      Z7, (R13)
 	ADDQ         R9, R13
@@ -4540,18 +4545,22 @@ TEXT ·winogradOutput512(SB), NOSPLIT, $0-16
 	VFMADD231PS  Z9, Z14, Z7
 	VADDPS       Z5, Z7, Z7
 	VADDPS       Z10, Z0, Z0
+	VFMADD231PS  196(DI), Z0, Z15
 	VMAXPS       Z0, Z11, Z0
 	VMOVUPS      Z0, (R13)
 	ADDQ         R9, R13
 	VADDPS       Z10, Z1, Z1
+	VFMADD231PS  196(DI), Z1, Z15
 	VMAXPS       Z1, Z11, Z1
 	VMOVUPS      Z1, (R13)
 	ADDQ         R9, R13
 	VADDPS       Z10, Z6, Z6
+	VFMADD231PS  196(DI), Z6, Z15
 	VMAXPS       Z6, Z11, Z6
 	VMOVUPS      Z6, (R13)
 	ADDQ         R9, R13
 	VADDPS       Z10, Z7, Z7
+	VFMADD231PS  196(DI), Z7, Z15
 	VMAXPS       Z7, Z11, Z7
 	VMOVUPS      Z7, (R13)
 	ADDQ         R9, R13
@@ -4575,18 +4584,22 @@ TEXT ·winogradOutput512(SB), NOSPLIT, $0-16
 	VFMADD231PS  Z9, Z14, Z7
 	VADDPS       Z5, Z7, Z7
 	VADDPS       Z10, Z0, Z0
+	VFMADD231PS  196(DI), Z0, Z15
 	VMAXPS       Z0, Z11, Z0
 	VMOVUPS      Z0, (R13)
 	ADDQ         R9, R13
 	VADDPS       Z10, Z1, Z1
+	VFMADD231PS  196(DI), Z1, Z15
 	VMAXPS       Z1, Z11, Z1
 	VMOVUPS      Z1, (R13)
 	ADDQ         R9, R13
 	VADDPS       Z10, Z6, Z6
+	VFMADD231PS  196(DI), Z6, Z15
 	VMAXPS       Z6, Z11, Z6
 	VMOVUPS      Z6, (R13)
 	ADDQ         R9, R13
 	VADDPS       Z10, Z7, Z7
+	VFMADD231PS  196(DI), Z7, Z15
 	VMAXPS       Z7, Z11, Z7
 	VMOVUPS      Z7, (R13)
 	ADDQ         R9, R13
@@ -4610,22 +4623,1307 @@ TEXT ·winogradOutput512(SB), NOSPLIT, $0-16
 	VFMADD231PS  Z9, Z14, Z7
 	VADDPS       Z5, Z7, Z7
 	VADDPS       Z10, Z0, Z0
+	VFMADD231PS  196(DI), Z0, Z15
 	VMAXPS       Z0, Z11, Z0
 	VMOVUPS      Z0, (R13)
 	ADDQ         R9, R13
 	VADDPS       Z10, Z1, Z1
+	VFMADD231PS  196(DI), Z1, Z15
 	VMAXPS       Z1, Z11, Z1
 	VMOVUPS      Z1, (R13)
 	ADDQ         R9, R13
 	VADDPS       Z10, Z6, Z6
+	VFMADD231PS  196(DI), Z6, Z15
 	VMAXPS       Z6, Z11, Z6
 	VMOVUPS      Z6, (R13)
 	ADDQ         R9, R13
 	VADDPS       Z10, Z7, Z7
+	VFMADD231PS  196(DI), Z7, Z15
 	VMAXPS       Z7, Z11, Z7
 	VMOVUPS      Z7, (R13)
 	ADDQ         R9, R13
 	ADDQ         R8, BX
+	VMOVUPS      Z15, 132(DI)
+	VZEROUPPER
+	RET
+
+// func winogradOutputGradient512(t *byte, channel int)
+// Requires: AVX, AVX512F
+TEXT ·winogradOutputGradient512(SB), NOSPLIT, $0-16
+	MOVQ         t+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         72(DI), CX
+	MOVQ         96(DI), R8
+	SHLQ         $0x02, R8
+	MOVQ         104(DI), R9
+	SHLQ         $0x02, R9
+	MOVQ         112(DI), R10
+	SHLQ         $0x02, R10
+	MOVL         $0x40000000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Z12
+	MOVL         $0x40800000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Z13
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (AX)(R8*1), Z1
+	VMOVUPS      (R13), Z2
+	VMOVUPS      (R13)(R8*1), Z3
+	ADDQ         R9, AX
+	VADDPS       Z2, Z0, Z4
+	VADDPS       Z3, Z1, Z5
+	VADDPS       Z5, Z4, Z6
+	VSUBPS       Z5, Z4, Z7
+	VFMADD213PS  Z0, Z13, Z2
+	VFMADD231PS  Z3, Z13, Z1
+	VMOVAPS      Z2, Z8
+	VFMADD231PS  Z1, Z12, Z8
+	VFNMADD231PS Z1, Z12, Z2
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z6, 384(CX)
+	VMOVUPS      Z7, 768(CX)
+	VMOVUPS      Z8, 1152(CX)
+	VMOVUPS      Z2, 1536(CX)
+	VMOVUPS      Z3, 1920(CX)
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (AX)(R8*1), Z1
+	VMOVUPS      (R13), Z2
+	VMOVUPS      (R13)(R8*1), Z3
+	ADDQ         R9, AX
+	VADDPS       Z2, Z0, Z4
+	VADDPS       Z3, Z1, Z5
+	VADDPS       Z5, Z4, Z6
+	VSUBPS       Z5, Z4, Z7
+	VFMADD213PS  Z0, Z13, Z2
+	VFMADD231PS  Z3, Z13, Z1
+	VMOVAPS      Z2, Z8
+	VFMADD231PS  Z1, Z12, Z8
+	VFNMADD231PS Z1, Z12, Z2
+	VMOVUPS      Z0, 64(CX)
+	VMOVUPS      Z6, 448(CX)
+	VMOVUPS      Z7, 832(CX)
+	VMOVUPS      Z8, 1216(CX)
+	VMOVUPS      Z2, 1600(CX)
+	VMOVUPS      Z3, 1984(CX)
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (AX)(R8*1), Z1
+	VMOVUPS      (R13), Z2
+	VMOVUPS      (R13)(R8*1), Z3
+	ADDQ         R9, AX
+	VADDPS       Z2, Z0, Z4
+	VADDPS       Z3, Z1, Z5
+	VADDPS       Z5, Z4, Z6
+	VSUBPS       Z5, Z4, Z7
+	VFMADD213PS  Z0, Z13, Z2
+	VFMADD231PS  Z3, Z13, Z1
+	VMOVAPS      Z2, Z8
+	VFMADD231PS  Z1, Z12, Z8
+	VFNMADD231PS Z1, Z12, Z2
+	VMOVUPS      Z0, 128(CX)
+	VMOVUPS      Z6, 512(CX)
+	VMOVUPS      Z7, 896(CX)
+	VMOVUPS      Z8, 1280(CX)
+	VMOVUPS      Z2, 1664(CX)
+	VMOVUPS      Z3, 2048(CX)
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (AX)(R8*1), Z1
+	VMOVUPS      (R13), Z2
+	VMOVUPS      (R13)(R8*1), Z3
+	ADDQ         R9, AX
+	VADDPS       Z2, Z0, Z4
+	VADDPS       Z3, Z1, Z5
+	VADDPS       Z5, Z4, Z6
+	VSUBPS       Z5, Z4, Z7
+	VFMADD213PS  Z0, Z13, Z2
+	VFMADD231PS  Z3, Z13, Z1
+	VMOVAPS      Z2, Z8
+	VFMADD231PS  Z1, Z12, Z8
+	VFNMADD231PS Z1, Z12, Z2
+	VMOVUPS      Z0, 192(CX)
+	VMOVUPS      Z6, 576(CX)
+	VMOVUPS      Z7, 960(CX)
+	VMOVUPS      Z8, 1344(CX)
+	VMOVUPS      Z2, 1728(CX)
+	VMOVUPS      Z3, 2112(CX)
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VMOVUPS      128(CX), Z2
+	VMOVUPS      192(CX), Z3
+	VADDPS       Z2, Z0, Z4
+	VADDPS       Z3, Z1, Z5
+	VADDPS       Z5, Z4, Z6
+	VSUBPS       Z5, Z4, Z7
+	VFMADD213PS  Z0, Z13, Z2
+	VFMADD231PS  Z3, Z13, Z1
+	VMOVAPS      Z2, Z8
+	VFMADD231PS  Z1, Z12, Z8
+	VFNMADD231PS Z1, Z12, Z2
+	VMOVUPS      Z0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z7, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z3, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      384(CX), Z0
+	VMOVUPS      448(CX), Z1
+	VMOVUPS      512(CX), Z2
+	VMOVUPS      576(CX), Z3
+	VADDPS       Z2, Z0, Z4
+	VADDPS       Z3, Z1, Z5
+	VADDPS       Z5, Z4, Z6
+	VSUBPS       Z5, Z4, Z7
+	VFMADD213PS  Z0, Z13, Z2
+	VFMADD231PS  Z3, Z13, Z1
+	VMOVAPS      Z2, Z8
+	VFMADD231PS  Z1, Z12, Z8
+	VFNMADD231PS Z1, Z12, Z2
+	VMOVUPS      Z0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z7, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z3, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      768(CX), Z0
+	VMOVUPS      832(CX), Z1
+	VMOVUPS      896(CX), Z2
+	VMOVUPS      960(CX), Z3
+	VADDPS       Z2, Z0, Z4
+	VADDPS       Z3, Z1, Z5
+	VADDPS       Z5, Z4, Z6
+	VSUBPS       Z5, Z4, Z7
+	VFMADD213PS  Z0, Z13, Z2
+	VFMADD231PS  Z3, Z13, Z1
+	VMOVAPS      Z2, Z8
+	VFMADD231PS  Z1, Z12, Z8
+	VFNMADD231PS Z1, Z12, Z2
+	VMOVUPS      Z0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z7, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z3, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      1152(CX), Z0
+	VMOVUPS      1216(CX), Z1
+	VMOVUPS      1280(CX), Z2
+	VMOVUPS      1344(CX), Z3
+	VADDPS       Z2, Z0, Z4
+	VADDPS       Z3, Z1, Z5
+	VADDPS       Z5, Z4, Z6
+	VSUBPS       Z5, Z4, Z7
+	VFMADD213PS  Z0, Z13, Z2
+	VFMADD231PS  Z3, Z13, Z1
+	VMOVAPS      Z2, Z8
+	VFMADD231PS  Z1, Z12, Z8
+	VFNMADD231PS Z1, Z12, Z2
+	VMOVUPS      Z0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z7, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z3, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      1536(CX), Z0
+	VMOVUPS      1600(CX), Z1
+	VMOVUPS      1664(CX), Z2
+	VMOVUPS      1728(CX), Z3
+	VADDPS       Z2, Z0, Z4
+	VADDPS       Z3, Z1, Z5
+	VADDPS       Z5, Z4, Z6
+	VSUBPS       Z5, Z4, Z7
+	VFMADD213PS  Z0, Z13, Z2
+	VFMADD231PS  Z3, Z13, Z1
+	VMOVAPS      Z2, Z8
+	VFMADD231PS  Z1, Z12, Z8
+	VFNMADD231PS Z1, Z12, Z2
+	VMOVUPS      Z0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z7, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z3, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      1920(CX), Z0
+	VMOVUPS      1984(CX), Z1
+	VMOVUPS      2048(CX), Z2
+	VMOVUPS      2112(CX), Z3
+	VADDPS       Z2, Z0, Z4
+	VADDPS       Z3, Z1, Z5
+	VADDPS       Z5, Z4, Z6
+	VSUBPS       Z5, Z4, Z7
+	VFMADD213PS  Z0, Z13, Z2
+	VFMADD231PS  Z3, Z13, Z1
+	VMOVAPS      Z2, Z8
+	VFMADD231PS  Z1, Z12, Z8
+	VFNMADD231PS Z1, Z12, Z2
+	VMOVUPS      Z0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z7, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z3, (BX)
+	ADDQ         R10, BX
+	VZEROUPPER
+	RET
+
+// func winogradInputGradient512(t *byte, channel int)
+// Requires: AVX, AVX512F
+TEXT ·winogradInputGradient512(SB), NOSPLIT, $0-16
+	MOVQ         t+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         72(DI), CX
+	MOVQ         96(DI), R8
+	SHLQ         $0x02, R8
+	MOVQ         104(DI), R9
+	SHLQ         $0x02, R9
+	MOVQ         112(DI), R10
+	SHLQ         $0x02, R10
+	MOVL         $0x40000000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Z12
+	MOVL         $0x40800000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Z13
+	MOVL         $0x40a00000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Z14
+	VMOVUPS      132(DI), Z15
+	LEAQ         (R10)(R10*2), R11
+	ADDQ         R11, R11
+	LEAQ         (AX)(R11*2), R13
+	LEAQ         (R13)(R11*2), R14
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (AX)(R11*1), Z1
+	VMOVUPS      (R13), Z2
+	VMOVUPS      (R13)(R11*1), Z3
+	VMOVUPS      (R14), Z4
+	VMOVUPS      (R14)(R11*1), Z5
+	ADDQ         R10, AX
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VSUBPS       Z7, Z5, Z1
+	VMULPS       Z1, Z13, Z1
+	VFNMADD231PS Z9, Z12, Z1
+	VMOVAPS      Z8, Z2
+	VFMADD231PS  Z6, Z13, Z2
+	VFNMSUB231PS Z0, Z14, Z2
+	VFMADD231PS  Z9, Z12, Z7
+	VFNMADD231PS Z5, Z14, Z7
+	VADDPS       Z6, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VMULPS       Z0, Z13, Z0
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 384(CX)
+	VMOVUPS      Z2, 768(CX)
+	VMOVUPS      Z7, 1152(CX)
+	VMOVUPS      Z6, 1536(CX)
+	VMOVUPS      Z5, 1920(CX)
+	LEAQ         (AX)(R11*2), R13
+	LEAQ         (R13)(R11*2), R14
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (AX)(R11*1), Z1
+	VMOVUPS      (R13), Z2
+	VMOVUPS      (R13)(R11*1), Z3
+	VMOVUPS      (R14), Z4
+	VMOVUPS      (R14)(R11*1), Z5
+	ADDQ         R10, AX
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VSUBPS       Z7, Z5, Z1
+	VMULPS       Z1, Z13, Z1
+	VFNMADD231PS Z9, Z12, Z1
+	VMOVAPS      Z8, Z2
+	VFMADD231PS  Z6, Z13, Z2
+	VFNMSUB231PS Z0, Z14, Z2
+	VFMADD231PS  Z9, Z12, Z7
+	VFNMADD231PS Z5, Z14, Z7
+	VADDPS       Z6, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VMULPS       Z0, Z13, Z0
+	VMOVUPS      Z0, 64(CX)
+	VMOVUPS      Z1, 448(CX)
+	VMOVUPS      Z2, 832(CX)
+	VMOVUPS      Z7, 1216(CX)
+	VMOVUPS      Z6, 1600(CX)
+	VMOVUPS      Z5, 1984(CX)
+	LEAQ         (AX)(R11*2), R13
+	LEAQ         (R13)(R11*2), R14
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (AX)(R11*1), Z1
+	VMOVUPS      (R13), Z2
+	VMOVUPS      (R13)(R11*1), Z3
+	VMOVUPS      (R14), Z4
+	VMOVUPS      (R14)(R11*1), Z5
+	ADDQ         R10, AX
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VSUBPS       Z7, Z5, Z1
+	VMULPS       Z1, Z13, Z1
+	VFNMADD231PS Z9, Z12, Z1
+	VMOVAPS      Z8, Z2
+	VFMADD231PS  Z6, Z13, Z2
+	VFNMSUB231PS Z0, Z14, Z2
+	VFMADD231PS  Z9, Z12, Z7
+	VFNMADD231PS Z5, Z14, Z7
+	VADDPS       Z6, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VMULPS       Z0, Z13, Z0
+	VMOVUPS      Z0, 128(CX)
+	VMOVUPS      Z1, 512(CX)
+	VMOVUPS      Z2, 896(CX)
+	VMOVUPS      Z7, 1280(CX)
+	VMOVUPS      Z6, 1664(CX)
+	VMOVUPS      Z5, 2048(CX)
+	LEAQ         (AX)(R11*2), R13
+	LEAQ         (R13)(R11*2), R14
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (AX)(R11*1), Z1
+	VMOVUPS      (R13), Z2
+	VMOVUPS      (R13)(R11*1), Z3
+	VMOVUPS      (R14), Z4
+	VMOVUPS      (R14)(R11*1), Z5
+	ADDQ         R10, AX
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VSUBPS       Z7, Z5, Z1
+	VMULPS       Z1, Z13, Z1
+	VFNMADD231PS Z9, Z12, Z1
+	VMOVAPS      Z8, Z2
+	VFMADD231PS  Z6, Z13, Z2
+	VFNMSUB231PS Z0, Z14, Z2
+	VFMADD231PS  Z9, Z12, Z7
+	VFNMADD231PS Z5, Z14, Z7
+	VADDPS       Z6, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VMULPS       Z0, Z13, Z0
+	VMOVUPS      Z0, 192(CX)
+	VMOVUPS      Z1, 576(CX)
+	VMOVUPS      Z2, 960(CX)
+	VMOVUPS      Z7, 1344(CX)
+	VMOVUPS      Z6, 1728(CX)
+	VMOVUPS      Z5, 2112(CX)
+	LEAQ         (AX)(R11*2), R13
+	LEAQ         (R13)(R11*2), R14
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (AX)(R11*1), Z1
+	VMOVUPS      (R13), Z2
+	VMOVUPS      (R13)(R11*1), Z3
+	VMOVUPS      (R14), Z4
+	VMOVUPS      (R14)(R11*1), Z5
+	ADDQ         R10, AX
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VSUBPS       Z7, Z5, Z1
+	VMULPS       Z1, Z13, Z1
+	VFNMADD231PS Z9, Z12, Z1
+	VMOVAPS      Z8, Z2
+	VFMADD231PS  Z6, Z13, Z2
+	VFNMSUB231PS Z0, Z14, Z2
+	VFMADD231PS  Z9, Z12, Z7
+	VFNMADD231PS Z5, Z14, Z7
+	VADDPS       Z6, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VMULPS       Z0, Z13, Z0
+	VMOVUPS      Z0, 256(CX)
+	VMOVUPS      Z1, 640(CX)
+	VMOVUPS      Z2, 1024(CX)
+	VMOVUPS      Z7, 1408(CX)
+	VMOVUPS      Z6, 1792(CX)
+	VMOVUPS      Z5, 2176(CX)
+	LEAQ         (AX)(R11*2), R13
+	LEAQ         (R13)(R11*2), R14
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (AX)(R11*1), Z1
+	VMOVUPS      (R13), Z2
+	VMOVUPS      (R13)(R11*1), Z3
+	VMOVUPS      (R14), Z4
+	VMOVUPS      (R14)(R11*1), Z5
+	ADDQ         R10, AX
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VSUBPS       Z7, Z5, Z1
+	VMULPS       Z1, Z13, Z1
+	VFNMADD231PS Z9, Z12, Z1
+	VMOVAPS      Z8, Z2
+	VFMADD231PS  Z6, Z13, Z2
+	VFNMSUB231PS Z0, Z14, Z2
+	VFMADD231PS  Z9, Z12, Z7
+	VFNMADD231PS Z5, Z14, Z7
+	VADDPS       Z6, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VMULPS       Z0, Z13, Z0
+	VMOVUPS      Z0, 320(CX)
+	VMOVUPS      Z1, 704(CX)
+	VMOVUPS      Z2, 1088(CX)
+	VMOVUPS      Z7, 1472(CX)
+	VMOVUPS      Z6, 1856(CX)
+	VMOVUPS      Z5, 2240(CX)
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VMOVUPS      128(CX), Z2
+	VMOVUPS      192(CX), Z3
+	VMOVUPS      256(CX), Z4
+	VMOVUPS      320(CX), Z5
+	MOVQ         BX, R13
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VSUBPS       Z7, Z5, Z1
+	VMULPS       Z1, Z13, Z1
+	VFNMADD231PS Z9, Z12, Z1
+	VMOVAPS      Z8, Z2
+	VFMADD231PS  Z6, Z13, Z2
+	VFNMSUB231PS Z0, Z14, Z2
+	VFMADD231PS  Z9, Z12, Z7
+	VFNMADD231PS Z5, Z14, Z7
+	VADDPS       Z6, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VMULPS       Z0, Z13, Z0
+	VADDPS       (R13), Z0, Z0
+	VFMADD231PS  196(DI), Z0, Z15
+	VMOVUPS      Z0, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z1, Z1
+	VFMADD231PS  196(DI), Z1, Z15
+	VMOVUPS      Z1, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z2, Z2
+	VFMADD231PS  196(DI), Z2, Z15
+	VMOVUPS      Z2, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z7, Z7
+	VFMADD231PS  196(DI), Z7, Z15
+	VMOVUPS      Z7, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z6, Z6
+	VFMADD231PS  196(DI), Z6, Z15
+	VMOVUPS      Z6, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z5, Z5
+	VFMADD231PS  196(DI), Z5, Z15
+	VMOVUPS      Z5, (R13)
+	ADDQ         R9, R13
+	ADDQ         R8, BX
+	VMOVUPS      384(CX), Z0
+	VMOVUPS      448(CX), Z1
+	VMOVUPS      512(CX), Z2
+	VMOVUPS      576(CX), Z3
+	VMOVUPS      640(CX), Z4
+	VMOVUPS      704(CX), Z5
+	MOVQ         BX, R13
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VSUBPS       Z7, Z5, Z1
+	VMULPS       Z1, Z13, Z1
+	VFNMADD231PS Z9, Z12, Z1
+	VMOVAPS      Z8, Z2
+	VFMADD231PS  Z6, Z13, Z2
+	VFNMSUB231PS Z0, Z14, Z2
+	VFMADD231PS  Z9, Z12, Z7
+	VFNMADD231PS Z5, Z14, Z7
+	VADDPS       Z6, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VMULPS       Z0, Z13, Z0
+	VADDPS       (R13), Z0, Z0
+	VFMADD231PS  196(DI), Z0, Z15
+	VMOVUPS      Z0, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z1, Z1
+	VFMADD231PS  196(DI), Z1, Z15
+	VMOVUPS      Z1, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z2, Z2
+	VFMADD231PS  196(DI), Z2, Z15
+	VMOVUPS      Z2, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z7, Z7
+	VFMADD231PS  196(DI), Z7, Z15
+	VMOVUPS      Z7, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z6, Z6
+	VFMADD231PS  196(DI), Z6, Z15
+	VMOVUPS      Z6, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z5, Z5
+	VFMADD231PS  196(DI), Z5, Z15
+	VMOVUPS      Z5, (R13)
+	ADDQ         R9, R13
+	ADDQ         R8, BX
+	VMOVUPS      768(CX), Z0
+	VMOVUPS      832(CX), Z1
+	VMOVUPS      896(CX), Z2
+	VMOVUPS      960(CX), Z3
+	VMOVUPS      1024(CX), Z4
+	VMOVUPS      1088(CX), Z5
+	MOVQ         BX, R13
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VSUBPS       Z7, Z5, Z1
+	VMULPS       Z1, Z13, Z1
+	VFNMADD231PS Z9, Z12, Z1
+	VMOVAPS      Z8, Z2
+	VFMADD231PS  Z6, Z13, Z2
+	VFNMSUB231PS Z0, Z14, Z2
+	VFMADD231PS  Z9, Z12, Z7
+	VFNMADD231PS Z5, Z14, Z7
+	VADDPS       Z6, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VMULPS       Z0, Z13, Z0
+	VADDPS       (R13), Z0, Z0
+	VFMADD231PS  196(DI), Z0, Z15
+	VMOVUPS      Z0, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z1, Z1
+	VFMADD231PS  196(DI), Z1, Z15
+	VMOVUPS      Z1, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z2, Z2
+	VFMADD231PS  196(DI), Z2, Z15
+	VMOVUPS      Z2, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z7, Z7
+	VFMADD231PS  196(DI), Z7, Z15
+	VMOVUPS      Z7, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z6, Z6
+	VFMADD231PS  196(DI), Z6, Z15
+	VMOVUPS      Z6, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z5, Z5
+	VFMADD231PS  196(DI), Z5, Z15
+	VMOVUPS      Z5, (R13)
+	ADDQ         R9, R13
+	ADDQ         R8, BX
+	VMOVUPS      1152(CX), Z0
+	VMOVUPS      1216(CX), Z1
+	VMOVUPS      1280(CX), Z2
+	VMOVUPS      1344(CX), Z3
+	VMOVUPS      1408(CX), Z4
+	VMOVUPS      1472(CX), Z5
+	MOVQ         BX, R13
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VSUBPS       Z7, Z5, Z1
+	VMULPS       Z1, Z13, Z1
+	VFNMADD231PS Z9, Z12, Z1
+	VMOVAPS      Z8, Z2
+	VFMADD231PS  Z6, Z13, Z2
+	VFNMSUB231PS Z0, Z14, Z2
+	VFMADD231PS  Z9, Z12, Z7
+	VFNMADD231PS Z5, Z14, Z7
+	VADDPS       Z6, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VMULPS       Z0, Z13, Z0
+	VADDPS       (R13), Z0, Z0
+	VFMADD231PS  196(DI), Z0, Z15
+	VMOVUPS      Z0, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z1, Z1
+	VFMADD231PS  196(DI), Z1, Z15
+	VMOVUPS      Z1, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z2, Z2
+	VFMADD231PS  196(DI), Z2, Z15
+	VMOVUPS      Z2, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z7, Z7
+	VFMADD231PS  196(DI), Z7, Z15
+	VMOVUPS      Z7, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z6, Z6
+	VFMADD231PS  196(DI), Z6, Z15
+	VMOVUPS      Z6, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z5, Z5
+	VFMADD231PS  196(DI), Z5, Z15
+	VMOVUPS      Z5, (R13)
+	ADDQ         R9, R13
+	ADDQ         R8, BX
+	VMOVUPS      1536(CX), Z0
+	VMOVUPS      1600(CX), Z1
+	VMOVUPS      1664(CX), Z2
+	VMOVUPS      1728(CX), Z3
+	VMOVUPS      1792(CX), Z4
+	VMOVUPS      1856(CX), Z5
+	MOVQ         BX, R13
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VSUBPS       Z7, Z5, Z1
+	VMULPS       Z1, Z13, Z1
+	VFNMADD231PS Z9, Z12, Z1
+	VMOVAPS      Z8, Z2
+	VFMADD231PS  Z6, Z13, Z2
+	VFNMSUB231PS Z0, Z14, Z2
+	VFMADD231PS  Z9, Z12, Z7
+	VFNMADD231PS Z5, Z14, Z7
+	VADDPS       Z6, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VMULPS       Z0, Z13, Z0
+	VADDPS       (R13), Z0, Z0
+	VFMADD231PS  196(DI), Z0, Z15
+	VMOVUPS      Z0, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z1, Z1
+	VFMADD231PS  196(DI), Z1, Z15
+	VMOVUPS      Z1, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z2, Z2
+	VFMADD231PS  196(DI), Z2, Z15
+	VMOVUPS      Z2, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z7, Z7
+	VFMADD231PS  196(DI), Z7, Z15
+	VMOVUPS      Z7, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z6, Z6
+	VFMADD231PS  196(DI), Z6, Z15
+	VMOVUPS      Z6, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z5, Z5
+	VFMADD231PS  196(DI), Z5, Z15
+	VMOVUPS      Z5, (R13)
+	ADDQ         R9, R13
+	ADDQ         R8, BX
+	VMOVUPS      1920(CX), Z0
+	VMOVUPS      1984(CX), Z1
+	VMOVUPS      2048(CX), Z2
+	VMOVUPS      2112(CX), Z3
+	VMOVUPS      2176(CX), Z4
+	VMOVUPS      2240(CX), Z5
+	MOVQ         BX, R13
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VSUBPS       Z7, Z5, Z1
+	VMULPS       Z1, Z13, Z1
+	VFNMADD231PS Z9, Z12, Z1
+	VMOVAPS      Z8, Z2
+	VFMADD231PS  Z6, Z13, Z2
+	VFNMSUB231PS Z0, Z14, Z2
+	VFMADD231PS  Z9, Z12, Z7
+	VFNMADD231PS Z5, Z14, Z7
+	VADDPS       Z6, Z0, Z6
+	VADDPS       Z8, Z6, Z6
+	VMULPS       Z0, Z13, Z0
+	VADDPS       (R13), Z0, Z0
+	VFMADD231PS  196(DI), Z0, Z15
+	VMOVUPS      Z0, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z1, Z1
+	VFMADD231PS  196(DI), Z1, Z15
+	VMOVUPS      Z1, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z2, Z2
+	VFMADD231PS  196(DI), Z2, Z15
+	VMOVUPS      Z2, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z7, Z7
+	VFMADD231PS  196(DI), Z7, Z15
+	VMOVUPS      Z7, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z6, Z6
+	VFMADD231PS  196(DI), Z6, Z15
+	VMOVUPS      Z6, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Z5, Z5
+	VFMADD231PS  196(DI), Z5, Z15
+	VMOVUPS      Z5, (R13)
+	ADDQ         R9, R13
+	ADDQ         R8, BX
+	VMOVUPS      Z15, 132(DI)
+	VZEROUPPER
+	RET
+
+// func winogradWeight512(t *byte, channel int)
+// Requires: AVX, AVX512F
+TEXT ·winogradWeight512(SB), NOSPLIT, $0-16
+	MOVQ         t+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         72(DI), CX
+	MOVQ         96(DI), R8
+	SHLQ         $0x02, R8
+	MOVQ         104(DI), R9
+	SHLQ         $0x02, R9
+	MOVQ         112(DI), R10
+	SHLQ         $0x02, R10
+	MOVL         $0x3e800000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Z12
+	MOVL         $0xbe2aaaab, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Z13
+	MOVL         $0x3d2aaaab, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Z14
+	LEAQ         (R9)(R9*2), R8
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (AX)(R8*1), Z1
+	VMOVUPS      (R13), Z2
+	ADDQ         R9, AX
+	VADDPS       Z2, Z0, Z3
+	VADDPS       Z1, Z3, Z4
+	VSUBPS       Z1, Z3, Z5
+	VMULPS       Z4, Z13, Z4
+	VMULPS       Z5, Z13, Z5
+	VMULPS       Z0, Z14, Z6
+	VFNMADD231PS Z2, Z13, Z6
+	VADDPS       Z1, Z1, Z7
+	VMULPS       Z7, Z14, Z7
+	VADDPS       Z7, Z6, Z8
+	VSUBPS       Z7, Z6, Z6
+	VMULPS       Z0, Z12, Z0
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z4, 384(CX)
+	VMOVUPS      Z5, 768(CX)
+	VMOVUPS      Z8, 1152(CX)
+	VMOVUPS      Z6, 1536(CX)
+	VMOVUPS      Z2, 1920(CX)
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (AX)(R8*1), Z1
+	VMOVUPS      (R13), Z2
+	ADDQ         R9, AX
+	VADDPS       Z2, Z0, Z3
+	VADDPS       Z1, Z3, Z4
+	VSUBPS       Z1, Z3, Z5
+	VMULPS       Z4, Z13, Z4
+	VMULPS       Z5, Z13, Z5
+	VMULPS       Z0, Z14, Z6
+	VFNMADD231PS Z2, Z13, Z6
+	VADDPS       Z1, Z1, Z7
+	VMULPS       Z7, Z14, Z7
+	VADDPS       Z7, Z6, Z8
+	VSUBPS       Z7, Z6, Z6
+	VMULPS       Z0, Z12, Z0
+	VMOVUPS      Z0, 64(CX)
+	VMOVUPS      Z4, 448(CX)
+	VMOVUPS      Z5, 832(CX)
+	VMOVUPS      Z8, 1216(CX)
+	VMOVUPS      Z6, 1600(CX)
+	VMOVUPS      Z2, 1984(CX)
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (AX)(R8*1), Z1
+	VMOVUPS      (R13), Z2
+	ADDQ         R9, AX
+	VADDPS       Z2, Z0, Z3
+	VADDPS       Z1, Z3, Z4
+	VSUBPS       Z1, Z3, Z5
+	VMULPS       Z4, Z13, Z4
+	VMULPS       Z5, Z13, Z5
+	VMULPS       Z0, Z14, Z6
+	VFNMADD231PS Z2, Z13, Z6
+	VADDPS       Z1, Z1, Z7
+	VMULPS       Z7, Z14, Z7
+	VADDPS       Z7, Z6, Z8
+	VSUBPS       Z7, Z6, Z6
+	VMULPS       Z0, Z12, Z0
+	VMOVUPS      Z0, 128(CX)
+	VMOVUPS      Z4, 512(CX)
+	VMOVUPS      Z5, 896(CX)
+	VMOVUPS      Z8, 1280(CX)
+	VMOVUPS      Z6, 1664(CX)
+	VMOVUPS      Z2, 2048(CX)
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VMOVUPS      128(CX), Z2
+	VADDPS       Z2, Z0, Z3
+	VADDPS       Z1, Z3, Z4
+	VSUBPS       Z1, Z3, Z5
+	VMULPS       Z4, Z13, Z4
+	VMULPS       Z5, Z13, Z5
+	VMULPS       Z0, Z14, Z6
+	VFNMADD231PS Z2, Z13, Z6
+	VADDPS       Z1, Z1, Z7
+	VMULPS       Z7, Z14, Z7
+	VADDPS       Z7, Z6, Z8
+	VSUBPS       Z7, Z6, Z6
+	VMULPS       Z0, Z12, Z0
+	VMOVUPS      Z0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z4, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z5, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      384(CX), Z0
+	VMOVUPS      448(CX), Z1
+	VMOVUPS      512(CX), Z2
+	VADDPS       Z2, Z0, Z3
+	VADDPS       Z1, Z3, Z4
+	VSUBPS       Z1, Z3, Z5
+	VMULPS       Z4, Z13, Z4
+	VMULPS       Z5, Z13, Z5
+	VMULPS       Z0, Z14, Z6
+	VFNMADD231PS Z2, Z13, Z6
+	VADDPS       Z1, Z1, Z7
+	VMULPS       Z7, Z14, Z7
+	VADDPS       Z7, Z6, Z8
+	VSUBPS       Z7, Z6, Z6
+	VMULPS       Z0, Z12, Z0
+	VMOVUPS      Z0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z4, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z5, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      768(CX), Z0
+	VMOVUPS      832(CX), Z1
+	VMOVUPS      896(CX), Z2
+	VADDPS       Z2, Z0, Z3
+	VADDPS       Z1, Z3, Z4
+	VSUBPS       Z1, Z3, Z5
+	VMULPS       Z4, Z13, Z4
+	VMULPS       Z5, Z13, Z5
+	VMULPS       Z0, Z14, Z6
+	VFNMADD231PS Z2, Z13, Z6
+	VADDPS       Z1, Z1, Z7
+	VMULPS       Z7, Z14, Z7
+	VADDPS       Z7, Z6, Z8
+	VSUBPS       Z7, Z6, Z6
+	VMULPS       Z0, Z12, Z0
+	VMOVUPS      Z0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z4, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z5, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      1152(CX), Z0
+	VMOVUPS      1216(CX), Z1
+	VMOVUPS      1280(CX), Z2
+	VADDPS       Z2, Z0, Z3
+	VADDPS       Z1, Z3, Z4
+	VSUBPS       Z1, Z3, Z5
+	VMULPS       Z4, Z13, Z4
+	VMULPS       Z5, Z13, Z5
+	VMULPS       Z0, Z14, Z6
+	VFNMADD231PS Z2, Z13, Z6
+	VADDPS       Z1, Z1, Z7
+	VMULPS       Z7, Z14, Z7
+	VADDPS       Z7, Z6, Z8
+	VSUBPS       Z7, Z6, Z6
+	VMULPS       Z0, Z12, Z0
+	VMOVUPS      Z0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z4, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z5, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      1536(CX), Z0
+	VMOVUPS      1600(CX), Z1
+	VMOVUPS      1664(CX), Z2
+	VADDPS       Z2, Z0, Z3
+	VADDPS       Z1, Z3, Z4
+	VSUBPS       Z1, Z3, Z5
+	VMULPS       Z4, Z13, Z4
+	VMULPS       Z5, Z13, Z5
+	VMULPS       Z0, Z14, Z6
+	VFNMADD231PS Z2, Z13, Z6
+	VADDPS       Z1, Z1, Z7
+	VMULPS       Z7, Z14, Z7
+	VADDPS       Z7, Z6, Z8
+	VSUBPS       Z7, Z6, Z6
+	VMULPS       Z0, Z12, Z0
+	VMOVUPS      Z0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z4, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z5, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      1920(CX), Z0
+	VMOVUPS      1984(CX), Z1
+	VMOVUPS      2048(CX), Z2
+	VADDPS       Z2, Z0, Z3
+	VADDPS       Z1, Z3, Z4
+	VSUBPS       Z1, Z3, Z5
+	VMULPS       Z4, Z13, Z4
+	VMULPS       Z5, Z13, Z5
+	VMULPS       Z0, Z14, Z6
+	VFNMADD231PS Z2, Z13, Z6
+	VADDPS       Z1, Z1, Z7
+	VMULPS       Z7, Z14, Z7
+	VADDPS       Z7, Z6, Z8
+	VSUBPS       Z7, Z6, Z6
+	VMULPS       Z0, Z12, Z0
+	VMOVUPS      Z0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z4, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z5, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Z2, (BX)
+	ADDQ         R10, BX
+	VZEROUPPER
+	RET
+
+// func winogradWeightGradient512(t *byte, channel int)
+// Requires: AVX, AVX512F
+TEXT ·winogradWeightGradient512(SB), NOSPLIT, $0-16
+	MOVQ         t+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         72(DI), CX
+	MOVQ         96(DI), R8
+	SHLQ         $0x02, R8
+	MOVQ         104(DI), R9
+	SHLQ         $0x02, R9
+	MOVQ         112(DI), R10
+	SHLQ         $0x02, R10
+	MOVL         $0x3e800000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Z12
+	MOVL         $0xbe2aaaab, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Z13
+	MOVL         $0x3d2aaaab, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Z14
+	VMOVUPS      132(DI), Z15
+	MOVQ         $0x00000024, R14
+
+plane:
+	MOVQ    AX, R13
+	VMOVUPS (R13), Z0
+	MOVQ    120(DI), DX
+
+part:
+	DECQ   DX
+	JZ     whole
+	ADDQ   R8, R13
+	VADDPS (R13), Z0, Z0
+	JMP    part
+
+whole:
+	VMOVUPS      Z0, (CX)
+	ADDQ         $0x40, CX
+	ADDQ         R10, AX
+	DECQ         R14
+	JNZ          plane
+	MOVQ         72(DI), CX
+	VMOVUPS      (CX), Z0
+	VMOVUPS      384(CX), Z1
+	VMOVUPS      768(CX), Z2
+	VMOVUPS      1152(CX), Z3
+	VMOVUPS      1536(CX), Z4
+	VMOVUPS      1920(CX), Z5
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VMULPS       Z6, Z13, Z6
+	VMOVAPS      Z6, Z1
+	VFMADD231PS  Z8, Z14, Z1
+	VFMADD231PS  Z0, Z12, Z1
+	VADDPS       Z9, Z9, Z9
+	VMULPS       Z7, Z13, Z7
+	VFMADD231PS  Z9, Z14, Z7
+	VFNMADD231PS Z8, Z13, Z6
+	VADDPS       Z5, Z6, Z6
+	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z7, 384(CX)
+	VMOVUPS      Z6, 768(CX)
+	VMOVUPS      64(CX), Z0
+	VMOVUPS      448(CX), Z1
+	VMOVUPS      832(CX), Z2
+	VMOVUPS      1216(CX), Z3
+	VMOVUPS      1600(CX), Z4
+	VMOVUPS      1984(CX), Z5
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VMULPS       Z6, Z13, Z6
+	VMOVAPS      Z6, Z1
+	VFMADD231PS  Z8, Z14, Z1
+	VFMADD231PS  Z0, Z12, Z1
+	VADDPS       Z9, Z9, Z9
+	VMULPS       Z7, Z13, Z7
+	VFMADD231PS  Z9, Z14, Z7
+	VFNMADD231PS Z8, Z13, Z6
+	VADDPS       Z5, Z6, Z6
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z7, 448(CX)
+	VMOVUPS      Z6, 832(CX)
+	VMOVUPS      128(CX), Z0
+	VMOVUPS      512(CX), Z1
+	VMOVUPS      896(CX), Z2
+	VMOVUPS      1280(CX), Z3
+	VMOVUPS      1664(CX), Z4
+	VMOVUPS      2048(CX), Z5
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VMULPS       Z6, Z13, Z6
+	VMOVAPS      Z6, Z1
+	VFMADD231PS  Z8, Z14, Z1
+	VFMADD231PS  Z0, Z12, Z1
+	VADDPS       Z9, Z9, Z9
+	VMULPS       Z7, Z13, Z7
+	VFMADD231PS  Z9, Z14, Z7
+	VFNMADD231PS Z8, Z13, Z6
+	VADDPS       Z5, Z6, Z6
+	VMOVUPS      Z1, 128(CX)
+	VMOVUPS      Z7, 512(CX)
+	VMOVUPS      Z6, 896(CX)
+	VMOVUPS      192(CX), Z0
+	VMOVUPS      576(CX), Z1
+	VMOVUPS      960(CX), Z2
+	VMOVUPS      1344(CX), Z3
+	VMOVUPS      1728(CX), Z4
+	VMOVUPS      2112(CX), Z5
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VMULPS       Z6, Z13, Z6
+	VMOVAPS      Z6, Z1
+	VFMADD231PS  Z8, Z14, Z1
+	VFMADD231PS  Z0, Z12, Z1
+	VADDPS       Z9, Z9, Z9
+	VMULPS       Z7, Z13, Z7
+	VFMADD231PS  Z9, Z14, Z7
+	VFNMADD231PS Z8, Z13, Z6
+	VADDPS       Z5, Z6, Z6
+	VMOVUPS      Z1, 192(CX)
+	VMOVUPS      Z7, 576(CX)
+	VMOVUPS      Z6, 960(CX)
+	VMOVUPS      256(CX), Z0
+	VMOVUPS      640(CX), Z1
+	VMOVUPS      1024(CX), Z2
+	VMOVUPS      1408(CX), Z3
+	VMOVUPS      1792(CX), Z4
+	VMOVUPS      2176(CX), Z5
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VMULPS       Z6, Z13, Z6
+	VMOVAPS      Z6, Z1
+	VFMADD231PS  Z8, Z14, Z1
+	VFMADD231PS  Z0, Z12, Z1
+	VADDPS       Z9, Z9, Z9
+	VMULPS       Z7, Z13, Z7
+	VFMADD231PS  Z9, Z14, Z7
+	VFNMADD231PS Z8, Z13, Z6
+	VADDPS       Z5, Z6, Z6
+	VMOVUPS      Z1, 256(CX)
+	VMOVUPS      Z7, 640(CX)
+	VMOVUPS      Z6, 1024(CX)
+	VMOVUPS      320(CX), Z0
+	VMOVUPS      704(CX), Z1
+	VMOVUPS      1088(CX), Z2
+	VMOVUPS      1472(CX), Z3
+	VMOVUPS      1856(CX), Z4
+	VMOVUPS      2240(CX), Z5
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VMULPS       Z6, Z13, Z6
+	VMOVAPS      Z6, Z1
+	VFMADD231PS  Z8, Z14, Z1
+	VFMADD231PS  Z0, Z12, Z1
+	VADDPS       Z9, Z9, Z9
+	VMULPS       Z7, Z13, Z7
+	VFMADD231PS  Z9, Z14, Z7
+	VFNMADD231PS Z8, Z13, Z6
+	VADDPS       Z5, Z6, Z6
+	VMOVUPS      Z1, 320(CX)
+	VMOVUPS      Z7, 704(CX)
+	VMOVUPS      Z6, 1088(CX)
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VMOVUPS      128(CX), Z2
+	VMOVUPS      192(CX), Z3
+	VMOVUPS      256(CX), Z4
+	VMOVUPS      320(CX), Z5
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VMULPS       Z6, Z13, Z6
+	VMOVAPS      Z6, Z1
+	VFMADD231PS  Z8, Z14, Z1
+	VFMADD231PS  Z0, Z12, Z1
+	VADDPS       Z9, Z9, Z9
+	VMULPS       Z7, Z13, Z7
+	VFMADD231PS  Z9, Z14, Z7
+	VFNMADD231PS Z8, Z13, Z6
+	VADDPS       Z5, Z6, Z6
+	VFMADD231PS  196(DI), Z1, Z15
+	VMOVUPS      Z1, (BX)
+	ADDQ         R9, BX
+	VFMADD231PS  196(DI), Z7, Z15
+	VMOVUPS      Z7, (BX)
+	ADDQ         R9, BX
+	VFMADD231PS  196(DI), Z6, Z15
+	VMOVUPS      Z6, (BX)
+	ADDQ         R9, BX
+	VMOVUPS      384(CX), Z0
+	VMOVUPS      448(CX), Z1
+	VMOVUPS      512(CX), Z2
+	VMOVUPS      576(CX), Z3
+	VMOVUPS      640(CX), Z4
+	VMOVUPS      704(CX), Z5
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VMULPS       Z6, Z13, Z6
+	VMOVAPS      Z6, Z1
+	VFMADD231PS  Z8, Z14, Z1
+	VFMADD231PS  Z0, Z12, Z1
+	VADDPS       Z9, Z9, Z9
+	VMULPS       Z7, Z13, Z7
+	VFMADD231PS  Z9, Z14, Z7
+	VFNMADD231PS Z8, Z13, Z6
+	VADDPS       Z5, Z6, Z6
+	VFMADD231PS  196(DI), Z1, Z15
+	VMOVUPS      Z1, (BX)
+	ADDQ         R9, BX
+	VFMADD231PS  196(DI), Z7, Z15
+	VMOVUPS      Z7, (BX)
+	ADDQ         R9, BX
+	VFMADD231PS  196(DI), Z6, Z15
+	VMOVUPS      Z6, (BX)
+	ADDQ         R9, BX
+	VMOVUPS      768(CX), Z0
+	VMOVUPS      832(CX), Z1
+	VMOVUPS      896(CX), Z2
+	VMOVUPS      960(CX), Z3
+	VMOVUPS      1024(CX), Z4
+	VMOVUPS      1088(CX), Z5
+	VADDPS       Z2, Z1, Z6
+	VSUBPS       Z2, Z1, Z7
+	VADDPS       Z4, Z3, Z8
+	VSUBPS       Z4, Z3, Z9
+	VMULPS       Z6, Z13, Z6
+	VMOVAPS      Z6, Z1
+	VFMADD231PS  Z8, Z14, Z1
+	VFMADD231PS  Z0, Z12, Z1
+	VADDPS       Z9, Z9, Z9
+	VMULPS       Z7, Z13, Z7
+	VFMADD231PS  Z9, Z14, Z7
+	VFNMADD231PS Z8, Z13, Z6
+	VADDPS       Z5, Z6, Z6
+	VFMADD231PS  196(DI), Z1, Z15
+	VMOVUPS      Z1, (BX)
+	ADDQ         R9, BX
+	VFMADD231PS  196(DI), Z7, Z15
+	VMOVUPS      Z7, (BX)
+	ADDQ         R9, BX
+	VFMADD231PS  196(DI), Z6, Z15
+	VMOVUPS      Z6, (BX)
+	ADDQ         R9, BX
+	VMOVUPS      Z15, 132(DI)
 	VZEROUPPER
 	RET
 
@@ -5837,12 +7135,12 @@ TEXT ·winogradInput256(SB), NOSPLIT, $0-16
 	LEAQ         (AX)(R12*4), AX
 	MOVQ         24(DI), BX
 	LEAQ         (BX)(R12*4), BX
-	LEAQ         100(DI), CX
-	MOVQ         72(DI), R8
+	MOVQ         72(DI), CX
+	MOVQ         96(DI), R8
 	SHLQ         $0x02, R8
-	MOVQ         80(DI), R9
+	MOVQ         104(DI), R9
 	SHLQ         $0x02, R9
-	MOVQ         88(DI), R10
+	MOVQ         112(DI), R10
 	SHLQ         $0x02, R10
 	MOVL         $0x40800000, DX
 	VMOVD        DX, X15
@@ -6255,12 +7553,12 @@ TEXT ·winogradOutput256(SB), NOSPLIT, $0-16
 	LEAQ         (AX)(R12*4), AX
 	MOVQ         24(DI), BX
 	LEAQ         (BX)(R12*4), BX
-	LEAQ         100(DI), CX
-	MOVQ         72(DI), R8
+	MOVQ         72(DI), CX
+	MOVQ         96(DI), R8
 	SHLQ         $0x02, R8
-	MOVQ         80(DI), R9
+	MOVQ         104(DI), R9
 	SHLQ         $0x02, R9
-	MOVQ         88(DI), R10
+	MOVQ         112(DI), R10
 	SHLQ         $0x02, R10
 	MOVL         $0x40000000, DX
 	VMOVD        DX, X15
@@ -6273,7 +7571,8 @@ TEXT ·winogradOutput256(SB), NOSPLIT, $0-16
 	VBROADCASTSS X15, Y14
 	MOVQ         48(DI), DX
 	VMOVUPS      (DX)(R12*4), Y10
-	VBROADCASTSS 96(DI), Y11
+	VBROADCASTSS 128(DI), Y11
+	VMOVUPS      132(DI), Y15
 	LEAQ         (R10)(R10*2), R11
 	ADDQ         R11, R11
 	LEAQ         (AX)(R11*2), R13
@@ -6439,18 +7738,22 @@ TEXT ·winogradOutput256(SB), NOSPLIT, $0-16
 	VFMADD231PS  Y9, Y14, Y7
 	VADDPS       Y5, Y7, Y7
 	VADDPS       Y10, Y0, Y0
+	VFMADD231PS  196(DI), Y0, Y15
 	VMAXPS       Y0, Y11, Y0
 	VMOVUPS      Y0, (R13)
 	ADDQ         R9, R13
 	VADDPS       Y10, Y1, Y1
+	VFMADD231PS  196(DI), Y1, Y15
 	VMAXPS       Y1, Y11, Y1
 	VMOVUPS      Y1, (R13)
 	ADDQ         R9, R13
 	VADDPS       Y10, Y6, Y6
+	VFMADD231PS  196(DI), Y6, Y15
 	VMAXPS       Y6, Y11, Y6
 	VMOVUPS      Y6, (R13)
 	ADDQ         R9, R13
 	VADDPS       Y10, Y7, Y7
+	VFMADD231PS  196(DI), Y7, Y15
 	VMAXPS       Y7, Y11, Y7
 	VMOVUPS      Y7, (R13)
 	ADDQ         R9, R13
@@ -6474,18 +7777,22 @@ TEXT ·winogradOutput256(SB), NOSPLIT, $0-16
 	VFMADD231PS  Y9, Y14, Y7
 	VADDPS       Y5, Y7, Y7
 	VADDPS       Y10, Y0, Y0
+	VFMADD231PS  196(DI), Y0, Y15
 	VMAXPS       Y0, Y11, Y0
 	VMOVUPS      Y0, (R13)
 	ADDQ         R9, R13
 	VADDPS       Y10, Y1, Y1
+	VFMADD231PS  196(DI), Y1, Y15
 	VMAXPS       Y1, Y11, Y1
 	VMOVUPS      Y1, (R13)
 	ADDQ         R9, R13
 	VADDPS       Y10, Y6, Y6
+	VFMADD231PS  196(DI), Y6, Y15
 	VMAXPS       Y6, Y11, Y6
 	VMOVUPS      Y6, (R13)
 	ADDQ         R9, R13
 	VADDPS       Y10, Y7, Y7
+	VFMADD231PS  196(DI), Y7, Y15
 	VMAXPS       Y7, Y11, Y7
 	VMOVUPS      Y7, (R13)
 	ADDQ         R9, R13
@@ -6509,18 +7816,22 @@ TEXT ·winogradOutput256(SB), NOSPLIT, $0-16
 	VFMADD231PS  Y9, Y14, Y7
 	VADDPS       Y5, Y7, Y7
 	VADDPS       Y10, Y0, Y0
+	VFMADD231PS  196(DI), Y0, Y15
 	VMAXPS       Y0, Y11, Y0
 	VMOVUPS      Y0, (R13)
 	ADDQ         R9, R13
 	VADDPS       Y10, Y1, Y1
+	VFMADD231PS  196(DI), Y1, Y15
 	VMAXPS       Y1, Y11, Y1
 	VMOVUPS      Y1, (R13)
 	ADDQ         R9, R13
 	VADDPS       Y10, Y6, Y6
+	VFMADD231PS  196(DI), Y6, Y15
 	VMAXPS       Y6, Y11, Y6
 	VMOVUPS      Y6, (R13)
 	ADDQ         R9, R13
 	VADDPS       Y10, Y7, Y7
+	VFMADD231PS  196(DI), Y7, Y15
 	VMAXPS       Y7, Y11, Y7
 	VMOVUPS      Y7, (R13)
 	ADDQ         R9, R13
@@ -6544,21 +7855,1306 @@ TEXT ·winogradOutput256(SB), NOSPLIT, $0-16
 	VFMADD231PS  Y9, Y14, Y7
 	VADDPS       Y5, Y7, Y7
 	VADDPS       Y10, Y0, Y0
+	VFMADD231PS  196(DI), Y0, Y15
 	VMAXPS       Y0, Y11, Y0
 	VMOVUPS      Y0, (R13)
 	ADDQ         R9, R13
 	VADDPS       Y10, Y1, Y1
+	VFMADD231PS  196(DI), Y1, Y15
 	VMAXPS       Y1, Y11, Y1
 	VMOVUPS      Y1, (R13)
 	ADDQ         R9, R13
 	VADDPS       Y10, Y6, Y6
+	VFMADD231PS  196(DI), Y6, Y15
 	VMAXPS       Y6, Y11, Y6
 	VMOVUPS      Y6, (R13)
 	ADDQ         R9, R13
 	VADDPS       Y10, Y7, Y7
+	VFMADD231PS  196(DI), Y7, Y15
 	VMAXPS       Y7, Y11, Y7
 	VMOVUPS      Y7, (R13)
 	ADDQ         R9, R13
 	ADDQ         R8, BX
+	VMOVUPS      Y15, 132(DI)
+	VZEROUPPER
+	RET
+
+// func winogradOutputGradient256(t *byte, channel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·winogradOutputGradient256(SB), NOSPLIT, $0-16
+	MOVQ         t+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         72(DI), CX
+	MOVQ         96(DI), R8
+	SHLQ         $0x02, R8
+	MOVQ         104(DI), R9
+	SHLQ         $0x02, R9
+	MOVQ         112(DI), R10
+	SHLQ         $0x02, R10
+	MOVL         $0x40000000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Y12
+	MOVL         $0x40800000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Y13
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(R8*1), Y1
+	VMOVUPS      (R13), Y2
+	VMOVUPS      (R13)(R8*1), Y3
+	ADDQ         R9, AX
+	VADDPS       Y2, Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VADDPS       Y5, Y4, Y6
+	VSUBPS       Y5, Y4, Y7
+	VFMADD213PS  Y0, Y13, Y2
+	VFMADD231PS  Y3, Y13, Y1
+	VMOVAPS      Y2, Y8
+	VFMADD231PS  Y1, Y12, Y8
+	VFNMADD231PS Y1, Y12, Y2
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y6, 192(CX)
+	VMOVUPS      Y7, 384(CX)
+	VMOVUPS      Y8, 576(CX)
+	VMOVUPS      Y2, 768(CX)
+	VMOVUPS      Y3, 960(CX)
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(R8*1), Y1
+	VMOVUPS      (R13), Y2
+	VMOVUPS      (R13)(R8*1), Y3
+	ADDQ         R9, AX
+	VADDPS       Y2, Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VADDPS       Y5, Y4, Y6
+	VSUBPS       Y5, Y4, Y7
+	VFMADD213PS  Y0, Y13, Y2
+	VFMADD231PS  Y3, Y13, Y1
+	VMOVAPS      Y2, Y8
+	VFMADD231PS  Y1, Y12, Y8
+	VFNMADD231PS Y1, Y12, Y2
+	VMOVUPS      Y0, 32(CX)
+	VMOVUPS      Y6, 224(CX)
+	VMOVUPS      Y7, 416(CX)
+	VMOVUPS      Y8, 608(CX)
+	VMOVUPS      Y2, 800(CX)
+	VMOVUPS      Y3, 992(CX)
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(R8*1), Y1
+	VMOVUPS      (R13), Y2
+	VMOVUPS      (R13)(R8*1), Y3
+	ADDQ         R9, AX
+	VADDPS       Y2, Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VADDPS       Y5, Y4, Y6
+	VSUBPS       Y5, Y4, Y7
+	VFMADD213PS  Y0, Y13, Y2
+	VFMADD231PS  Y3, Y13, Y1
+	VMOVAPS      Y2, Y8
+	VFMADD231PS  Y1, Y12, Y8
+	VFNMADD231PS Y1, Y12, Y2
+	VMOVUPS      Y0, 64(CX)
+	VMOVUPS      Y6, 256(CX)
+	VMOVUPS      Y7, 448(CX)
+	VMOVUPS      Y8, 640(CX)
+	VMOVUPS      Y2, 832(CX)
+	VMOVUPS      Y3, 1024(CX)
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(R8*1), Y1
+	VMOVUPS      (R13), Y2
+	VMOVUPS      (R13)(R8*1), Y3
+	ADDQ         R9, AX
+	VADDPS       Y2, Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VADDPS       Y5, Y4, Y6
+	VSUBPS       Y5, Y4, Y7
+	VFMADD213PS  Y0, Y13, Y2
+	VFMADD231PS  Y3, Y13, Y1
+	VMOVAPS      Y2, Y8
+	VFMADD231PS  Y1, Y12, Y8
+	VFNMADD231PS Y1, Y12, Y2
+	VMOVUPS      Y0, 96(CX)
+	VMOVUPS      Y6, 288(CX)
+	VMOVUPS      Y7, 480(CX)
+	VMOVUPS      Y8, 672(CX)
+	VMOVUPS      Y2, 864(CX)
+	VMOVUPS      Y3, 1056(CX)
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMOVUPS      64(CX), Y2
+	VMOVUPS      96(CX), Y3
+	VADDPS       Y2, Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VADDPS       Y5, Y4, Y6
+	VSUBPS       Y5, Y4, Y7
+	VFMADD213PS  Y0, Y13, Y2
+	VFMADD231PS  Y3, Y13, Y1
+	VMOVAPS      Y2, Y8
+	VFMADD231PS  Y1, Y12, Y8
+	VFNMADD231PS Y1, Y12, Y2
+	VMOVUPS      Y0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y7, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y3, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      192(CX), Y0
+	VMOVUPS      224(CX), Y1
+	VMOVUPS      256(CX), Y2
+	VMOVUPS      288(CX), Y3
+	VADDPS       Y2, Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VADDPS       Y5, Y4, Y6
+	VSUBPS       Y5, Y4, Y7
+	VFMADD213PS  Y0, Y13, Y2
+	VFMADD231PS  Y3, Y13, Y1
+	VMOVAPS      Y2, Y8
+	VFMADD231PS  Y1, Y12, Y8
+	VFNMADD231PS Y1, Y12, Y2
+	VMOVUPS      Y0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y7, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y3, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      384(CX), Y0
+	VMOVUPS      416(CX), Y1
+	VMOVUPS      448(CX), Y2
+	VMOVUPS      480(CX), Y3
+	VADDPS       Y2, Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VADDPS       Y5, Y4, Y6
+	VSUBPS       Y5, Y4, Y7
+	VFMADD213PS  Y0, Y13, Y2
+	VFMADD231PS  Y3, Y13, Y1
+	VMOVAPS      Y2, Y8
+	VFMADD231PS  Y1, Y12, Y8
+	VFNMADD231PS Y1, Y12, Y2
+	VMOVUPS      Y0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y7, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y3, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      576(CX), Y0
+	VMOVUPS      608(CX), Y1
+	VMOVUPS      640(CX), Y2
+	VMOVUPS      672(CX), Y3
+	VADDPS       Y2, Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VADDPS       Y5, Y4, Y6
+	VSUBPS       Y5, Y4, Y7
+	VFMADD213PS  Y0, Y13, Y2
+	VFMADD231PS  Y3, Y13, Y1
+	VMOVAPS      Y2, Y8
+	VFMADD231PS  Y1, Y12, Y8
+	VFNMADD231PS Y1, Y12, Y2
+	VMOVUPS      Y0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y7, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y3, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      768(CX), Y0
+	VMOVUPS      800(CX), Y1
+	VMOVUPS      832(CX), Y2
+	VMOVUPS      864(CX), Y3
+	VADDPS       Y2, Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VADDPS       Y5, Y4, Y6
+	VSUBPS       Y5, Y4, Y7
+	VFMADD213PS  Y0, Y13, Y2
+	VFMADD231PS  Y3, Y13, Y1
+	VMOVAPS      Y2, Y8
+	VFMADD231PS  Y1, Y12, Y8
+	VFNMADD231PS Y1, Y12, Y2
+	VMOVUPS      Y0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y7, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y3, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      960(CX), Y0
+	VMOVUPS      992(CX), Y1
+	VMOVUPS      1024(CX), Y2
+	VMOVUPS      1056(CX), Y3
+	VADDPS       Y2, Y0, Y4
+	VADDPS       Y3, Y1, Y5
+	VADDPS       Y5, Y4, Y6
+	VSUBPS       Y5, Y4, Y7
+	VFMADD213PS  Y0, Y13, Y2
+	VFMADD231PS  Y3, Y13, Y1
+	VMOVAPS      Y2, Y8
+	VFMADD231PS  Y1, Y12, Y8
+	VFNMADD231PS Y1, Y12, Y2
+	VMOVUPS      Y0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y7, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y3, (BX)
+	ADDQ         R10, BX
+	VZEROUPPER
+	RET
+
+// func winogradInputGradient256(t *byte, channel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·winogradInputGradient256(SB), NOSPLIT, $0-16
+	MOVQ         t+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         72(DI), CX
+	MOVQ         96(DI), R8
+	SHLQ         $0x02, R8
+	MOVQ         104(DI), R9
+	SHLQ         $0x02, R9
+	MOVQ         112(DI), R10
+	SHLQ         $0x02, R10
+	MOVL         $0x40000000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Y12
+	MOVL         $0x40800000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Y13
+	MOVL         $0x40a00000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Y14
+	VMOVUPS      132(DI), Y15
+	LEAQ         (R10)(R10*2), R11
+	ADDQ         R11, R11
+	LEAQ         (AX)(R11*2), R13
+	LEAQ         (R13)(R11*2), R14
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(R11*1), Y1
+	VMOVUPS      (R13), Y2
+	VMOVUPS      (R13)(R11*1), Y3
+	VMOVUPS      (R14), Y4
+	VMOVUPS      (R14)(R11*1), Y5
+	ADDQ         R10, AX
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VSUBPS       Y7, Y5, Y1
+	VMULPS       Y1, Y13, Y1
+	VFNMADD231PS Y9, Y12, Y1
+	VMOVAPS      Y8, Y2
+	VFMADD231PS  Y6, Y13, Y2
+	VFNMSUB231PS Y0, Y14, Y2
+	VFMADD231PS  Y9, Y12, Y7
+	VFNMADD231PS Y5, Y14, Y7
+	VADDPS       Y6, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y0, Y13, Y0
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 192(CX)
+	VMOVUPS      Y2, 384(CX)
+	VMOVUPS      Y7, 576(CX)
+	VMOVUPS      Y6, 768(CX)
+	VMOVUPS      Y5, 960(CX)
+	LEAQ         (AX)(R11*2), R13
+	LEAQ         (R13)(R11*2), R14
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(R11*1), Y1
+	VMOVUPS      (R13), Y2
+	VMOVUPS      (R13)(R11*1), Y3
+	VMOVUPS      (R14), Y4
+	VMOVUPS      (R14)(R11*1), Y5
+	ADDQ         R10, AX
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VSUBPS       Y7, Y5, Y1
+	VMULPS       Y1, Y13, Y1
+	VFNMADD231PS Y9, Y12, Y1
+	VMOVAPS      Y8, Y2
+	VFMADD231PS  Y6, Y13, Y2
+	VFNMSUB231PS Y0, Y14, Y2
+	VFMADD231PS  Y9, Y12, Y7
+	VFNMADD231PS Y5, Y14, Y7
+	VADDPS       Y6, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y0, Y13, Y0
+	VMOVUPS      Y0, 32(CX)
+	VMOVUPS      Y1, 224(CX)
+	VMOVUPS      Y2, 416(CX)
+	VMOVUPS      Y7, 608(CX)
+	VMOVUPS      Y6, 800(CX)
+	VMOVUPS      Y5, 992(CX)
+	LEAQ         (AX)(R11*2), R13
+	LEAQ         (R13)(R11*2), R14
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(R11*1), Y1
+	VMOVUPS      (R13), Y2
+	VMOVUPS      (R13)(R11*1), Y3
+	VMOVUPS      (R14), Y4
+	VMOVUPS      (R14)(R11*1), Y5
+	ADDQ         R10, AX
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VSUBPS       Y7, Y5, Y1
+	VMULPS       Y1, Y13, Y1
+	VFNMADD231PS Y9, Y12, Y1
+	VMOVAPS      Y8, Y2
+	VFMADD231PS  Y6, Y13, Y2
+	VFNMSUB231PS Y0, Y14, Y2
+	VFMADD231PS  Y9, Y12, Y7
+	VFNMADD231PS Y5, Y14, Y7
+	VADDPS       Y6, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y0, Y13, Y0
+	VMOVUPS      Y0, 64(CX)
+	VMOVUPS      Y1, 256(CX)
+	VMOVUPS      Y2, 448(CX)
+	VMOVUPS      Y7, 640(CX)
+	VMOVUPS      Y6, 832(CX)
+	VMOVUPS      Y5, 1024(CX)
+	LEAQ         (AX)(R11*2), R13
+	LEAQ         (R13)(R11*2), R14
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(R11*1), Y1
+	VMOVUPS      (R13), Y2
+	VMOVUPS      (R13)(R11*1), Y3
+	VMOVUPS      (R14), Y4
+	VMOVUPS      (R14)(R11*1), Y5
+	ADDQ         R10, AX
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VSUBPS       Y7, Y5, Y1
+	VMULPS       Y1, Y13, Y1
+	VFNMADD231PS Y9, Y12, Y1
+	VMOVAPS      Y8, Y2
+	VFMADD231PS  Y6, Y13, Y2
+	VFNMSUB231PS Y0, Y14, Y2
+	VFMADD231PS  Y9, Y12, Y7
+	VFNMADD231PS Y5, Y14, Y7
+	VADDPS       Y6, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y0, Y13, Y0
+	VMOVUPS      Y0, 96(CX)
+	VMOVUPS      Y1, 288(CX)
+	VMOVUPS      Y2, 480(CX)
+	VMOVUPS      Y7, 672(CX)
+	VMOVUPS      Y6, 864(CX)
+	VMOVUPS      Y5, 1056(CX)
+	LEAQ         (AX)(R11*2), R13
+	LEAQ         (R13)(R11*2), R14
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(R11*1), Y1
+	VMOVUPS      (R13), Y2
+	VMOVUPS      (R13)(R11*1), Y3
+	VMOVUPS      (R14), Y4
+	VMOVUPS      (R14)(R11*1), Y5
+	ADDQ         R10, AX
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VSUBPS       Y7, Y5, Y1
+	VMULPS       Y1, Y13, Y1
+	VFNMADD231PS Y9, Y12, Y1
+	VMOVAPS      Y8, Y2
+	VFMADD231PS  Y6, Y13, Y2
+	VFNMSUB231PS Y0, Y14, Y2
+	VFMADD231PS  Y9, Y12, Y7
+	VFNMADD231PS Y5, Y14, Y7
+	VADDPS       Y6, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y0, Y13, Y0
+	VMOVUPS      Y0, 128(CX)
+	VMOVUPS      Y1, 320(CX)
+	VMOVUPS      Y2, 512(CX)
+	VMOVUPS      Y7, 704(CX)
+	VMOVUPS      Y6, 896(CX)
+	VMOVUPS      Y5, 1088(CX)
+	LEAQ         (AX)(R11*2), R13
+	LEAQ         (R13)(R11*2), R14
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(R11*1), Y1
+	VMOVUPS      (R13), Y2
+	VMOVUPS      (R13)(R11*1), Y3
+	VMOVUPS      (R14), Y4
+	VMOVUPS      (R14)(R11*1), Y5
+	ADDQ         R10, AX
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VSUBPS       Y7, Y5, Y1
+	VMULPS       Y1, Y13, Y1
+	VFNMADD231PS Y9, Y12, Y1
+	VMOVAPS      Y8, Y2
+	VFMADD231PS  Y6, Y13, Y2
+	VFNMSUB231PS Y0, Y14, Y2
+	VFMADD231PS  Y9, Y12, Y7
+	VFNMADD231PS Y5, Y14, Y7
+	VADDPS       Y6, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y0, Y13, Y0
+	VMOVUPS      Y0, 160(CX)
+	VMOVUPS      Y1, 352(CX)
+	VMOVUPS      Y2, 544(CX)
+	VMOVUPS      Y7, 736(CX)
+	VMOVUPS      Y6, 928(CX)
+	VMOVUPS      Y5, 1120(CX)
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMOVUPS      64(CX), Y2
+	VMOVUPS      96(CX), Y3
+	VMOVUPS      128(CX), Y4
+	VMOVUPS      160(CX), Y5
+	MOVQ         BX, R13
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VSUBPS       Y7, Y5, Y1
+	VMULPS       Y1, Y13, Y1
+	VFNMADD231PS Y9, Y12, Y1
+	VMOVAPS      Y8, Y2
+	VFMADD231PS  Y6, Y13, Y2
+	VFNMSUB231PS Y0, Y14, Y2
+	VFMADD231PS  Y9, Y12, Y7
+	VFNMADD231PS Y5, Y14, Y7
+	VADDPS       Y6, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y0, Y13, Y0
+	VADDPS       (R13), Y0, Y0
+	VFMADD231PS  196(DI), Y0, Y15
+	VMOVUPS      Y0, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y1, Y1
+	VFMADD231PS  196(DI), Y1, Y15
+	VMOVUPS      Y1, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y2, Y2
+	VFMADD231PS  196(DI), Y2, Y15
+	VMOVUPS      Y2, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y7, Y7
+	VFMADD231PS  196(DI), Y7, Y15
+	VMOVUPS      Y7, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y6, Y6
+	VFMADD231PS  196(DI), Y6, Y15
+	VMOVUPS      Y6, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y5, Y5
+	VFMADD231PS  196(DI), Y5, Y15
+	VMOVUPS      Y5, (R13)
+	ADDQ         R9, R13
+	ADDQ         R8, BX
+	VMOVUPS      192(CX), Y0
+	VMOVUPS      224(CX), Y1
+	VMOVUPS      256(CX), Y2
+	VMOVUPS      288(CX), Y3
+	VMOVUPS      320(CX), Y4
+	VMOVUPS      352(CX), Y5
+	MOVQ         BX, R13
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VSUBPS       Y7, Y5, Y1
+	VMULPS       Y1, Y13, Y1
+	VFNMADD231PS Y9, Y12, Y1
+	VMOVAPS      Y8, Y2
+	VFMADD231PS  Y6, Y13, Y2
+	VFNMSUB231PS Y0, Y14, Y2
+	VFMADD231PS  Y9, Y12, Y7
+	VFNMADD231PS Y5, Y14, Y7
+	VADDPS       Y6, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y0, Y13, Y0
+	VADDPS       (R13), Y0, Y0
+	VFMADD231PS  196(DI), Y0, Y15
+	VMOVUPS      Y0, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y1, Y1
+	VFMADD231PS  196(DI), Y1, Y15
+	VMOVUPS      Y1, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y2, Y2
+	VFMADD231PS  196(DI), Y2, Y15
+	VMOVUPS      Y2, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y7, Y7
+	VFMADD231PS  196(DI), Y7, Y15
+	VMOVUPS      Y7, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y6, Y6
+	VFMADD231PS  196(DI), Y6, Y15
+	VMOVUPS      Y6, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y5, Y5
+	VFMADD231PS  196(DI), Y5, Y15
+	VMOVUPS      Y5, (R13)
+	ADDQ         R9, R13
+	ADDQ         R8, BX
+	VMOVUPS      384(CX), Y0
+	VMOVUPS      416(CX), Y1
+	VMOVUPS      448(CX), Y2
+	VMOVUPS      480(CX), Y3
+	VMOVUPS      512(CX), Y4
+	VMOVUPS      544(CX), Y5
+	MOVQ         BX, R13
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VSUBPS       Y7, Y5, Y1
+	VMULPS       Y1, Y13, Y1
+	VFNMADD231PS Y9, Y12, Y1
+	VMOVAPS      Y8, Y2
+	VFMADD231PS  Y6, Y13, Y2
+	VFNMSUB231PS Y0, Y14, Y2
+	VFMADD231PS  Y9, Y12, Y7
+	VFNMADD231PS Y5, Y14, Y7
+	VADDPS       Y6, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y0, Y13, Y0
+	VADDPS       (R13), Y0, Y0
+	VFMADD231PS  196(DI), Y0, Y15
+	VMOVUPS      Y0, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y1, Y1
+	VFMADD231PS  196(DI), Y1, Y15
+	VMOVUPS      Y1, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y2, Y2
+	VFMADD231PS  196(DI), Y2, Y15
+	VMOVUPS      Y2, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y7, Y7
+	VFMADD231PS  196(DI), Y7, Y15
+	VMOVUPS      Y7, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y6, Y6
+	VFMADD231PS  196(DI), Y6, Y15
+	VMOVUPS      Y6, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y5, Y5
+	VFMADD231PS  196(DI), Y5, Y15
+	VMOVUPS      Y5, (R13)
+	ADDQ         R9, R13
+	ADDQ         R8, BX
+	VMOVUPS      576(CX), Y0
+	VMOVUPS      608(CX), Y1
+	VMOVUPS      640(CX), Y2
+	VMOVUPS      672(CX), Y3
+	VMOVUPS      704(CX), Y4
+	VMOVUPS      736(CX), Y5
+	MOVQ         BX, R13
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VSUBPS       Y7, Y5, Y1
+	VMULPS       Y1, Y13, Y1
+	VFNMADD231PS Y9, Y12, Y1
+	VMOVAPS      Y8, Y2
+	VFMADD231PS  Y6, Y13, Y2
+	VFNMSUB231PS Y0, Y14, Y2
+	VFMADD231PS  Y9, Y12, Y7
+	VFNMADD231PS Y5, Y14, Y7
+	VADDPS       Y6, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y0, Y13, Y0
+	VADDPS       (R13), Y0, Y0
+	VFMADD231PS  196(DI), Y0, Y15
+	VMOVUPS      Y0, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y1, Y1
+	VFMADD231PS  196(DI), Y1, Y15
+	VMOVUPS      Y1, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y2, Y2
+	VFMADD231PS  196(DI), Y2, Y15
+	VMOVUPS      Y2, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y7, Y7
+	VFMADD231PS  196(DI), Y7, Y15
+	VMOVUPS      Y7, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y6, Y6
+	VFMADD231PS  196(DI), Y6, Y15
+	VMOVUPS      Y6, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y5, Y5
+	VFMADD231PS  196(DI), Y5, Y15
+	VMOVUPS      Y5, (R13)
+	ADDQ         R9, R13
+	ADDQ         R8, BX
+	VMOVUPS      768(CX), Y0
+	VMOVUPS      800(CX), Y1
+	VMOVUPS      832(CX), Y2
+	VMOVUPS      864(CX), Y3
+	VMOVUPS      896(CX), Y4
+	VMOVUPS      928(CX), Y5
+	MOVQ         BX, R13
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VSUBPS       Y7, Y5, Y1
+	VMULPS       Y1, Y13, Y1
+	VFNMADD231PS Y9, Y12, Y1
+	VMOVAPS      Y8, Y2
+	VFMADD231PS  Y6, Y13, Y2
+	VFNMSUB231PS Y0, Y14, Y2
+	VFMADD231PS  Y9, Y12, Y7
+	VFNMADD231PS Y5, Y14, Y7
+	VADDPS       Y6, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y0, Y13, Y0
+	VADDPS       (R13), Y0, Y0
+	VFMADD231PS  196(DI), Y0, Y15
+	VMOVUPS      Y0, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y1, Y1
+	VFMADD231PS  196(DI), Y1, Y15
+	VMOVUPS      Y1, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y2, Y2
+	VFMADD231PS  196(DI), Y2, Y15
+	VMOVUPS      Y2, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y7, Y7
+	VFMADD231PS  196(DI), Y7, Y15
+	VMOVUPS      Y7, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y6, Y6
+	VFMADD231PS  196(DI), Y6, Y15
+	VMOVUPS      Y6, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y5, Y5
+	VFMADD231PS  196(DI), Y5, Y15
+	VMOVUPS      Y5, (R13)
+	ADDQ         R9, R13
+	ADDQ         R8, BX
+	VMOVUPS      960(CX), Y0
+	VMOVUPS      992(CX), Y1
+	VMOVUPS      1024(CX), Y2
+	VMOVUPS      1056(CX), Y3
+	VMOVUPS      1088(CX), Y4
+	VMOVUPS      1120(CX), Y5
+	MOVQ         BX, R13
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VSUBPS       Y7, Y5, Y1
+	VMULPS       Y1, Y13, Y1
+	VFNMADD231PS Y9, Y12, Y1
+	VMOVAPS      Y8, Y2
+	VFMADD231PS  Y6, Y13, Y2
+	VFNMSUB231PS Y0, Y14, Y2
+	VFMADD231PS  Y9, Y12, Y7
+	VFNMADD231PS Y5, Y14, Y7
+	VADDPS       Y6, Y0, Y6
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y0, Y13, Y0
+	VADDPS       (R13), Y0, Y0
+	VFMADD231PS  196(DI), Y0, Y15
+	VMOVUPS      Y0, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y1, Y1
+	VFMADD231PS  196(DI), Y1, Y15
+	VMOVUPS      Y1, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y2, Y2
+	VFMADD231PS  196(DI), Y2, Y15
+	VMOVUPS      Y2, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y7, Y7
+	VFMADD231PS  196(DI), Y7, Y15
+	VMOVUPS      Y7, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y6, Y6
+	VFMADD231PS  196(DI), Y6, Y15
+	VMOVUPS      Y6, (R13)
+	ADDQ         R9, R13
+	VADDPS       (R13), Y5, Y5
+	VFMADD231PS  196(DI), Y5, Y15
+	VMOVUPS      Y5, (R13)
+	ADDQ         R9, R13
+	ADDQ         R8, BX
+	VMOVUPS      Y15, 132(DI)
+	VZEROUPPER
+	RET
+
+// func winogradWeight256(t *byte, channel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·winogradWeight256(SB), NOSPLIT, $0-16
+	MOVQ         t+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         72(DI), CX
+	MOVQ         96(DI), R8
+	SHLQ         $0x02, R8
+	MOVQ         104(DI), R9
+	SHLQ         $0x02, R9
+	MOVQ         112(DI), R10
+	SHLQ         $0x02, R10
+	MOVL         $0x3e800000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Y12
+	MOVL         $0xbe2aaaab, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Y13
+	MOVL         $0x3d2aaaab, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Y14
+	LEAQ         (R9)(R9*2), R8
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(R8*1), Y1
+	VMOVUPS      (R13), Y2
+	ADDQ         R9, AX
+	VADDPS       Y2, Y0, Y3
+	VADDPS       Y1, Y3, Y4
+	VSUBPS       Y1, Y3, Y5
+	VMULPS       Y4, Y13, Y4
+	VMULPS       Y5, Y13, Y5
+	VMULPS       Y0, Y14, Y6
+	VFNMADD231PS Y2, Y13, Y6
+	VADDPS       Y1, Y1, Y7
+	VMULPS       Y7, Y14, Y7
+	VADDPS       Y7, Y6, Y8
+	VSUBPS       Y7, Y6, Y6
+	VMULPS       Y0, Y12, Y0
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y4, 192(CX)
+	VMOVUPS      Y5, 384(CX)
+	VMOVUPS      Y8, 576(CX)
+	VMOVUPS      Y6, 768(CX)
+	VMOVUPS      Y2, 960(CX)
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(R8*1), Y1
+	VMOVUPS      (R13), Y2
+	ADDQ         R9, AX
+	VADDPS       Y2, Y0, Y3
+	VADDPS       Y1, Y3, Y4
+	VSUBPS       Y1, Y3, Y5
+	VMULPS       Y4, Y13, Y4
+	VMULPS       Y5, Y13, Y5
+	VMULPS       Y0, Y14, Y6
+	VFNMADD231PS Y2, Y13, Y6
+	VADDPS       Y1, Y1, Y7
+	VMULPS       Y7, Y14, Y7
+	VADDPS       Y7, Y6, Y8
+	VSUBPS       Y7, Y6, Y6
+	VMULPS       Y0, Y12, Y0
+	VMOVUPS      Y0, 32(CX)
+	VMOVUPS      Y4, 224(CX)
+	VMOVUPS      Y5, 416(CX)
+	VMOVUPS      Y8, 608(CX)
+	VMOVUPS      Y6, 800(CX)
+	VMOVUPS      Y2, 992(CX)
+	LEAQ         (AX)(R8*2), R13
+	VMOVUPS      (AX), Y0
+	VMOVUPS      (AX)(R8*1), Y1
+	VMOVUPS      (R13), Y2
+	ADDQ         R9, AX
+	VADDPS       Y2, Y0, Y3
+	VADDPS       Y1, Y3, Y4
+	VSUBPS       Y1, Y3, Y5
+	VMULPS       Y4, Y13, Y4
+	VMULPS       Y5, Y13, Y5
+	VMULPS       Y0, Y14, Y6
+	VFNMADD231PS Y2, Y13, Y6
+	VADDPS       Y1, Y1, Y7
+	VMULPS       Y7, Y14, Y7
+	VADDPS       Y7, Y6, Y8
+	VSUBPS       Y7, Y6, Y6
+	VMULPS       Y0, Y12, Y0
+	VMOVUPS      Y0, 64(CX)
+	VMOVUPS      Y4, 256(CX)
+	VMOVUPS      Y5, 448(CX)
+	VMOVUPS      Y8, 640(CX)
+	VMOVUPS      Y6, 832(CX)
+	VMOVUPS      Y2, 1024(CX)
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMOVUPS      64(CX), Y2
+	VADDPS       Y2, Y0, Y3
+	VADDPS       Y1, Y3, Y4
+	VSUBPS       Y1, Y3, Y5
+	VMULPS       Y4, Y13, Y4
+	VMULPS       Y5, Y13, Y5
+	VMULPS       Y0, Y14, Y6
+	VFNMADD231PS Y2, Y13, Y6
+	VADDPS       Y1, Y1, Y7
+	VMULPS       Y7, Y14, Y7
+	VADDPS       Y7, Y6, Y8
+	VSUBPS       Y7, Y6, Y6
+	VMULPS       Y0, Y12, Y0
+	VMOVUPS      Y0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y4, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y5, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      192(CX), Y0
+	VMOVUPS      224(CX), Y1
+	VMOVUPS      256(CX), Y2
+	VADDPS       Y2, Y0, Y3
+	VADDPS       Y1, Y3, Y4
+	VSUBPS       Y1, Y3, Y5
+	VMULPS       Y4, Y13, Y4
+	VMULPS       Y5, Y13, Y5
+	VMULPS       Y0, Y14, Y6
+	VFNMADD231PS Y2, Y13, Y6
+	VADDPS       Y1, Y1, Y7
+	VMULPS       Y7, Y14, Y7
+	VADDPS       Y7, Y6, Y8
+	VSUBPS       Y7, Y6, Y6
+	VMULPS       Y0, Y12, Y0
+	VMOVUPS      Y0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y4, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y5, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      384(CX), Y0
+	VMOVUPS      416(CX), Y1
+	VMOVUPS      448(CX), Y2
+	VADDPS       Y2, Y0, Y3
+	VADDPS       Y1, Y3, Y4
+	VSUBPS       Y1, Y3, Y5
+	VMULPS       Y4, Y13, Y4
+	VMULPS       Y5, Y13, Y5
+	VMULPS       Y0, Y14, Y6
+	VFNMADD231PS Y2, Y13, Y6
+	VADDPS       Y1, Y1, Y7
+	VMULPS       Y7, Y14, Y7
+	VADDPS       Y7, Y6, Y8
+	VSUBPS       Y7, Y6, Y6
+	VMULPS       Y0, Y12, Y0
+	VMOVUPS      Y0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y4, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y5, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      576(CX), Y0
+	VMOVUPS      608(CX), Y1
+	VMOVUPS      640(CX), Y2
+	VADDPS       Y2, Y0, Y3
+	VADDPS       Y1, Y3, Y4
+	VSUBPS       Y1, Y3, Y5
+	VMULPS       Y4, Y13, Y4
+	VMULPS       Y5, Y13, Y5
+	VMULPS       Y0, Y14, Y6
+	VFNMADD231PS Y2, Y13, Y6
+	VADDPS       Y1, Y1, Y7
+	VMULPS       Y7, Y14, Y7
+	VADDPS       Y7, Y6, Y8
+	VSUBPS       Y7, Y6, Y6
+	VMULPS       Y0, Y12, Y0
+	VMOVUPS      Y0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y4, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y5, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      768(CX), Y0
+	VMOVUPS      800(CX), Y1
+	VMOVUPS      832(CX), Y2
+	VADDPS       Y2, Y0, Y3
+	VADDPS       Y1, Y3, Y4
+	VSUBPS       Y1, Y3, Y5
+	VMULPS       Y4, Y13, Y4
+	VMULPS       Y5, Y13, Y5
+	VMULPS       Y0, Y14, Y6
+	VFNMADD231PS Y2, Y13, Y6
+	VADDPS       Y1, Y1, Y7
+	VMULPS       Y7, Y14, Y7
+	VADDPS       Y7, Y6, Y8
+	VSUBPS       Y7, Y6, Y6
+	VMULPS       Y0, Y12, Y0
+	VMOVUPS      Y0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y4, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y5, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y2, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      960(CX), Y0
+	VMOVUPS      992(CX), Y1
+	VMOVUPS      1024(CX), Y2
+	VADDPS       Y2, Y0, Y3
+	VADDPS       Y1, Y3, Y4
+	VSUBPS       Y1, Y3, Y5
+	VMULPS       Y4, Y13, Y4
+	VMULPS       Y5, Y13, Y5
+	VMULPS       Y0, Y14, Y6
+	VFNMADD231PS Y2, Y13, Y6
+	VADDPS       Y1, Y1, Y7
+	VMULPS       Y7, Y14, Y7
+	VADDPS       Y7, Y6, Y8
+	VSUBPS       Y7, Y6, Y6
+	VMULPS       Y0, Y12, Y0
+	VMOVUPS      Y0, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y4, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y5, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y8, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y6, (BX)
+	ADDQ         R10, BX
+	VMOVUPS      Y2, (BX)
+	ADDQ         R10, BX
+	VZEROUPPER
+	RET
+
+// func winogradWeightGradient256(t *byte, channel int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·winogradWeightGradient256(SB), NOSPLIT, $0-16
+	MOVQ         t+0(FP), DI
+	MOVQ         channel+8(FP), R12
+	MOVQ         (DI), AX
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         24(DI), BX
+	LEAQ         (BX)(R12*4), BX
+	MOVQ         72(DI), CX
+	MOVQ         96(DI), R8
+	SHLQ         $0x02, R8
+	MOVQ         104(DI), R9
+	SHLQ         $0x02, R9
+	MOVQ         112(DI), R10
+	SHLQ         $0x02, R10
+	MOVL         $0x3e800000, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Y12
+	MOVL         $0xbe2aaaab, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Y13
+	MOVL         $0x3d2aaaab, DX
+	VMOVD        DX, X15
+	VBROADCASTSS X15, Y14
+	VMOVUPS      132(DI), Y15
+	MOVQ         $0x00000024, R14
+
+plane:
+	MOVQ    AX, R13
+	VMOVUPS (R13), Y0
+	MOVQ    120(DI), DX
+
+part:
+	DECQ   DX
+	JZ     whole
+	ADDQ   R8, R13
+	VADDPS (R13), Y0, Y0
+	JMP    part
+
+whole:
+	VMOVUPS      Y0, (CX)
+	ADDQ         $0x20, CX
+	ADDQ         R10, AX
+	DECQ         R14
+	JNZ          plane
+	MOVQ         72(DI), CX
+	VMOVUPS      (CX), Y0
+	VMOVUPS      192(CX), Y1
+	VMOVUPS      384(CX), Y2
+	VMOVUPS      576(CX), Y3
+	VMOVUPS      768(CX), Y4
+	VMOVUPS      960(CX), Y5
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VMULPS       Y6, Y13, Y6
+	VMOVAPS      Y6, Y1
+	VFMADD231PS  Y8, Y14, Y1
+	VFMADD231PS  Y0, Y12, Y1
+	VADDPS       Y9, Y9, Y9
+	VMULPS       Y7, Y13, Y7
+	VFMADD231PS  Y9, Y14, Y7
+	VFNMADD231PS Y8, Y13, Y6
+	VADDPS       Y5, Y6, Y6
+	VMOVUPS      Y1, (CX)
+	VMOVUPS      Y7, 192(CX)
+	VMOVUPS      Y6, 384(CX)
+	VMOVUPS      32(CX), Y0
+	VMOVUPS      224(CX), Y1
+	VMOVUPS      416(CX), Y2
+	VMOVUPS      608(CX), Y3
+	VMOVUPS      800(CX), Y4
+	VMOVUPS      992(CX), Y5
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VMULPS       Y6, Y13, Y6
+	VMOVAPS      Y6, Y1
+	VFMADD231PS  Y8, Y14, Y1
+	VFMADD231PS  Y0, Y12, Y1
+	VADDPS       Y9, Y9, Y9
+	VMULPS       Y7, Y13, Y7
+	VFMADD231PS  Y9, Y14, Y7
+	VFNMADD231PS Y8, Y13, Y6
+	VADDPS       Y5, Y6, Y6
+	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y7, 224(CX)
+	VMOVUPS      Y6, 416(CX)
+	VMOVUPS      64(CX), Y0
+	VMOVUPS      256(CX), Y1
+	VMOVUPS      448(CX), Y2
+	VMOVUPS      640(CX), Y3
+	VMOVUPS      832(CX), Y4
+	VMOVUPS      1024(CX), Y5
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VMULPS       Y6, Y13, Y6
+	VMOVAPS      Y6, Y1
+	VFMADD231PS  Y8, Y14, Y1
+	VFMADD231PS  Y0, Y12, Y1
+	VADDPS       Y9, Y9, Y9
+	VMULPS       Y7, Y13, Y7
+	VFMADD231PS  Y9, Y14, Y7
+	VFNMADD231PS Y8, Y13, Y6
+	VADDPS       Y5, Y6, Y6
+	VMOVUPS      Y1, 64(CX)
+	VMOVUPS      Y7, 256(CX)
+	VMOVUPS      Y6, 448(CX)
+	VMOVUPS      96(CX), Y0
+	VMOVUPS      288(CX), Y1
+	VMOVUPS      480(CX), Y2
+	VMOVUPS      672(CX), Y3
+	VMOVUPS      864(CX), Y4
+	VMOVUPS      1056(CX), Y5
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VMULPS       Y6, Y13, Y6
+	VMOVAPS      Y6, Y1
+	VFMADD231PS  Y8, Y14, Y1
+	VFMADD231PS  Y0, Y12, Y1
+	VADDPS       Y9, Y9, Y9
+	VMULPS       Y7, Y13, Y7
+	VFMADD231PS  Y9, Y14, Y7
+	VFNMADD231PS Y8, Y13, Y6
+	VADDPS       Y5, Y6, Y6
+	VMOVUPS      Y1, 96(CX)
+	VMOVUPS      Y7, 288(CX)
+	VMOVUPS      Y6, 480(CX)
+	VMOVUPS      128(CX), Y0
+	VMOVUPS      320(CX), Y1
+	VMOVUPS      512(CX), Y2
+	VMOVUPS      704(CX), Y3
+	VMOVUPS      896(CX), Y4
+	VMOVUPS      1088(CX), Y5
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VMULPS       Y6, Y13, Y6
+	VMOVAPS      Y6, Y1
+	VFMADD231PS  Y8, Y14, Y1
+	VFMADD231PS  Y0, Y12, Y1
+	VADDPS       Y9, Y9, Y9
+	VMULPS       Y7, Y13, Y7
+	VFMADD231PS  Y9, Y14, Y7
+	VFNMADD231PS Y8, Y13, Y6
+	VADDPS       Y5, Y6, Y6
+	VMOVUPS      Y1, 128(CX)
+	VMOVUPS      Y7, 320(CX)
+	VMOVUPS      Y6, 512(CX)
+	VMOVUPS      160(CX), Y0
+	VMOVUPS      352(CX), Y1
+	VMOVUPS      544(CX), Y2
+	VMOVUPS      736(CX), Y3
+	VMOVUPS      928(CX), Y4
+	VMOVUPS      1120(CX), Y5
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VMULPS       Y6, Y13, Y6
+	VMOVAPS      Y6, Y1
+	VFMADD231PS  Y8, Y14, Y1
+	VFMADD231PS  Y0, Y12, Y1
+	VADDPS       Y9, Y9, Y9
+	VMULPS       Y7, Y13, Y7
+	VFMADD231PS  Y9, Y14, Y7
+	VFNMADD231PS Y8, Y13, Y6
+	VADDPS       Y5, Y6, Y6
+	VMOVUPS      Y1, 160(CX)
+	VMOVUPS      Y7, 352(CX)
+	VMOVUPS      Y6, 544(CX)
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMOVUPS      64(CX), Y2
+	VMOVUPS      96(CX), Y3
+	VMOVUPS      128(CX), Y4
+	VMOVUPS      160(CX), Y5
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VMULPS       Y6, Y13, Y6
+	VMOVAPS      Y6, Y1
+	VFMADD231PS  Y8, Y14, Y1
+	VFMADD231PS  Y0, Y12, Y1
+	VADDPS       Y9, Y9, Y9
+	VMULPS       Y7, Y13, Y7
+	VFMADD231PS  Y9, Y14, Y7
+	VFNMADD231PS Y8, Y13, Y6
+	VADDPS       Y5, Y6, Y6
+	VFMADD231PS  196(DI), Y1, Y15
+	VMOVUPS      Y1, (BX)
+	ADDQ         R9, BX
+	VFMADD231PS  196(DI), Y7, Y15
+	VMOVUPS      Y7, (BX)
+	ADDQ         R9, BX
+	VFMADD231PS  196(DI), Y6, Y15
+	VMOVUPS      Y6, (BX)
+	ADDQ         R9, BX
+	VMOVUPS      192(CX), Y0
+	VMOVUPS      224(CX), Y1
+	VMOVUPS      256(CX), Y2
+	VMOVUPS      288(CX), Y3
+	VMOVUPS      320(CX), Y4
+	VMOVUPS      352(CX), Y5
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VMULPS       Y6, Y13, Y6
+	VMOVAPS      Y6, Y1
+	VFMADD231PS  Y8, Y14, Y1
+	VFMADD231PS  Y0, Y12, Y1
+	VADDPS       Y9, Y9, Y9
+	VMULPS       Y7, Y13, Y7
+	VFMADD231PS  Y9, Y14, Y7
+	VFNMADD231PS Y8, Y13, Y6
+	VADDPS       Y5, Y6, Y6
+	VFMADD231PS  196(DI), Y1, Y15
+	VMOVUPS      Y1, (BX)
+	ADDQ         R9, BX
+	VFMADD231PS  196(DI), Y7, Y15
+	VMOVUPS      Y7, (BX)
+	ADDQ         R9, BX
+	VFMADD231PS  196(DI), Y6, Y15
+	VMOVUPS      Y6, (BX)
+	ADDQ         R9, BX
+	VMOVUPS      384(CX), Y0
+	VMOVUPS      416(CX), Y1
+	VMOVUPS      448(CX), Y2
+	VMOVUPS      480(CX), Y3
+	VMOVUPS      512(CX), Y4
+	VMOVUPS      544(CX), Y5
+	VADDPS       Y2, Y1, Y6
+	VSUBPS       Y2, Y1, Y7
+	VADDPS       Y4, Y3, Y8
+	VSUBPS       Y4, Y3, Y9
+	VMULPS       Y6, Y13, Y6
+	VMOVAPS      Y6, Y1
+	VFMADD231PS  Y8, Y14, Y1
+	VFMADD231PS  Y0, Y12, Y1
+	VADDPS       Y9, Y9, Y9
+	VMULPS       Y7, Y13, Y7
+	VFMADD231PS  Y9, Y14, Y7
+	VFNMADD231PS Y8, Y13, Y6
+	VADDPS       Y5, Y6, Y6
+	VFMADD231PS  196(DI), Y1, Y15
+	VMOVUPS      Y1, (BX)
+	ADDQ         R9, BX
+	VFMADD231PS  196(DI), Y7, Y15
+	VMOVUPS      Y7, (BX)
+	ADDQ         R9, BX
+	VFMADD231PS  196(DI), Y6, Y15
+	VMOVUPS      Y6, (BX)
+	ADDQ         R9, BX
+	VMOVUPS      Y15, 132(DI)
 	VZEROUPPER
 	RET

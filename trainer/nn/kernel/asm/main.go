@@ -74,6 +74,10 @@ func main() {
 		f.pooledInput()
 		f.winogradInput()
 		f.winogradOutput()
+		f.winogradOutputGradient()
+		f.winogradInputGradient()
+		f.winogradWeight()
+		f.winogradWeightGradient()
 	}
 	Generate()
 	if err := os.WriteFile(filepath.Join(folder, "vector_amd64.go"), []byte(declarations.String()), 0o644); err != nil {
@@ -521,9 +525,9 @@ func (f family) route256(m, d reg.VecPhysical, in, out [4]Mem) {
 
 // Offsets of the fields of kernel.winogradTile.
 const (
-	winogradIn, winogradOut, winogradBias    = 0, 24, 48
-	winogradRow, winogradStep, winogradPlane = 72, 80, 88
-	winogradFloor, winogradBetween           = 96, 100
+	winogradIn, winogradOut, winogradBias, winogradBetween  = 0, 24, 48, 72
+	winogradRow, winogradStep, winogradPlane, winogradParts = 96, 104, 112, 120
+	winogradFloor, winogradSpoilt, winogradZero             = 128, 132, 196
 )
 
 // winograd begins a transform: AX and BX are the addresses of input and result,
@@ -536,7 +540,7 @@ func (f family) winograd(name string, constants ...float32) {
 	LEAQ(Mem{Base: reg.RAX, Index: reg.R12, Scale: 4}, reg.RAX)
 	MOVQ(field(winogradOut), reg.RBX)
 	LEAQ(Mem{Base: reg.RBX, Index: reg.R12, Scale: 4}, reg.RBX)
-	LEAQ(field(winogradBetween), reg.RCX)
+	MOVQ(field(winogradBetween), reg.RCX)
 	MOVQ(field(winogradRow), reg.R8)
 	SHLQ(Imm(float32Shift), reg.R8)
 	MOVQ(field(winogradStep), reg.R9)
@@ -550,17 +554,52 @@ func (f family) winograd(name string, constants ...float32) {
 	}
 }
 
-// load6 loads six vectors at equal distances into the first registers. It uses
+// spoilt is the register in which a transform keeps kernel.winogradTile's spoilt,
+// between the two functions that follow.
+func (f family) spoilt() reg.VecPhysical { return f.registers[15] }
+
+func (f family) loadSpoilt() { VMOVUPS(field(winogradSpoilt), f.spoilt()) }
+
+// spoil makes spoilt NaN where v is not finite.
+func (f family) spoil(v reg.VecPhysical) { VFMADD231PS(field(winogradZero), v, f.spoilt()) }
+
+func (f family) storeSpoilt() { VMOVUPS(f.spoilt(), field(winogradSpoilt)) }
+
+// load loads up to six vectors at equal distances into the first registers. It uses
 // R13 and R14.
-func (f family) load6(base, distance reg.GPPhysical) {
+func (f family) load(vectors int, base, distance reg.GPPhysical) {
 	LEAQ(Mem{Base: base, Index: distance, Scale: 2}, reg.R13)
-	LEAQ(Mem{Base: reg.R13, Index: distance, Scale: 2}, reg.R14)
-	for i := range 6 {
+	if vectors > 4 {
+		LEAQ(Mem{Base: reg.R13, Index: distance, Scale: 2}, reg.R14)
+	}
+	for i := range vectors {
 		from := Mem{Base: []reg.GPPhysical{base, reg.R13, reg.R14}[i/2]}
 		if i%2 == 1 {
 			from.Index, from.Scale = distance, 1
 		}
 		VMOVUPS(from, f.registers[i])
+	}
+}
+
+// loadRow loads the first vectors of a row of the room between into the first
+// registers.
+func (f family) loadRow(row, vectors int) {
+	for j := range vectors {
+		VMOVUPS(f.between(row, j), f.registers[j])
+	}
+}
+
+// sixTimes puts six times the distance of planes into R11.
+func sixTimes() {
+	LEAQ(Mem{Base: reg.R10, Index: reg.R10, Scale: 2}, reg.R11)
+	ADDQ(reg.R11, reg.R11)
+}
+
+// storePlanes stores six vectors to the next six planes.
+func (f family) storePlanes(vectors [6]reg.VecPhysical) {
+	for _, v := range vectors {
+		VMOVUPS(v, Mem{Base: reg.RBX})
+		ADDQ(reg.R10, reg.RBX)
 	}
 }
 
@@ -573,20 +612,15 @@ func (f family) between(row, column int) Mem {
 func (f family) winogradInput() {
 	f.winograd("winogradInput", 4, 2, 5)
 	for j := range 6 {
-		f.load6(reg.RAX, reg.R8)
+		f.load(6, reg.RAX, reg.R8)
 		ADDQ(reg.R9, reg.RAX)
 		for i, t := range f.transformInput() {
 			VMOVUPS(t, f.between(i, j))
 		}
 	}
 	for i := range 6 {
-		for j := range 6 {
-			VMOVUPS(f.between(i, j), f.registers[j])
-		}
-		for _, t := range f.transformInput() {
-			VMOVUPS(t, Mem{Base: reg.RBX})
-			ADDQ(reg.R10, reg.RBX)
-		}
+		f.loadRow(i, 6)
+		f.storePlanes(f.transformInput())
 	}
 	f.end()
 }
@@ -621,28 +655,28 @@ func (f family) winogradOutput() {
 	MOVQ(field(winogradBias), reg.RDX)
 	VMOVUPS(Mem{Base: reg.RDX, Index: reg.R12, Scale: 4}, shift)
 	VBROADCASTSS(field(winogradFloor), floor)
-	LEAQ(Mem{Base: reg.R10, Index: reg.R10, Scale: 2}, reg.R11)
-	ADDQ(reg.R11, reg.R11) // six planes
+	f.loadSpoilt()
+	sixTimes()
 	for j := range 6 {
-		f.load6(reg.RAX, reg.R11)
+		f.load(6, reg.RAX, reg.R11)
 		ADDQ(reg.R10, reg.RAX)
 		for i, t := range f.transformOutput() {
 			VMOVUPS(t, f.between(i, j))
 		}
 	}
 	for i := range 4 {
-		for j := range 6 {
-			VMOVUPS(f.between(i, j), f.registers[j])
-		}
+		f.loadRow(i, 6)
 		MOVQ(reg.RBX, reg.R13)
 		for _, t := range f.transformOutput() {
 			VADDPS(shift, t, t)
+			f.spoil(t)
 			VMAXPS(t, floor, t) // t if it is a NaN
 			VMOVUPS(t, Mem{Base: reg.R13})
 			ADDQ(reg.R9, reg.R13)
 		}
 		ADDQ(reg.R8, reg.RBX)
 	}
+	f.storeSpoilt()
 	f.end()
 }
 
@@ -662,4 +696,199 @@ func (f family) transformOutput() [4]reg.VecPhysical {
 	VFMADD231PS(r[9], eight, r[7])
 	VADDPS(r[5], r[7], r[7])
 	return [4]reg.VecPhysical{r[0], r[1], r[6], r[7]}
+}
+
+// winogradOutputGradient writes the adjoint of winogradOutput: a tile of 4×4 pixels
+// to 36 planes.
+func (f family) winogradOutputGradient() {
+	f.winograd("winogradOutputGradient", 2, 4)
+	for j := range 4 {
+		f.load(4, reg.RAX, reg.R8)
+		ADDQ(reg.R9, reg.RAX)
+		for i, t := range f.transformOutputGradient() {
+			VMOVUPS(t, f.between(i, j))
+		}
+	}
+	for i := range 6 {
+		f.loadRow(i, 4)
+		f.storePlanes(f.transformOutputGradient())
+	}
+	f.end()
+}
+
+// transformOutputGradient is kernel.transformOutputGradient of the first four
+// registers.
+func (f family) transformOutputGradient() [6]reg.VecPhysical {
+	r := f.registers
+	two, four := r[12], r[13]
+	VADDPS(r[2], r[0], r[4])
+	VADDPS(r[3], r[1], r[5])
+	VADDPS(r[5], r[4], r[6])
+	VSUBPS(r[5], r[4], r[7])
+	VFMADD213PS(r[0], four, r[2])
+	VFMADD231PS(r[3], four, r[1])
+	VMOVAPS(r[2], r[8])
+	VFMADD231PS(r[1], two, r[8])
+	VFNMADD231PS(r[1], two, r[2])
+	return [6]reg.VecPhysical{r[0], r[6], r[7], r[8], r[2], r[3]}
+}
+
+// winogradInputGradient writes the adjoint of winogradInput: 36 planes, added to a
+// tile of 6×6 pixels.
+func (f family) winogradInputGradient() {
+	f.winograd("winogradInputGradient", 2, 4, 5)
+	f.loadSpoilt()
+	sixTimes()
+	for j := range 6 {
+		f.load(6, reg.RAX, reg.R11)
+		ADDQ(reg.R10, reg.RAX)
+		for i, t := range f.transformInputGradient() {
+			VMOVUPS(t, f.between(i, j))
+		}
+	}
+	for i := range 6 {
+		f.loadRow(i, 6)
+		MOVQ(reg.RBX, reg.R13)
+		for _, t := range f.transformInputGradient() {
+			VADDPS(Mem{Base: reg.R13}, t, t)
+			f.spoil(t)
+			VMOVUPS(t, Mem{Base: reg.R13})
+			ADDQ(reg.R9, reg.R13)
+		}
+		ADDQ(reg.R8, reg.RBX)
+	}
+	f.storeSpoilt()
+	f.end()
+}
+
+// transformInputGradient is kernel.transformInputGradient of the first six
+// registers.
+func (f family) transformInputGradient() [6]reg.VecPhysical {
+	r := f.registers
+	two, four, five := r[12], r[13], r[14]
+	VADDPS(r[2], r[1], r[6])
+	VSUBPS(r[2], r[1], r[7])
+	VADDPS(r[4], r[3], r[8])
+	VSUBPS(r[4], r[3], r[9])
+	VSUBPS(r[7], r[5], r[1])
+	VMULPS(r[1], four, r[1])
+	VFNMADD231PS(r[9], two, r[1])
+	VMOVAPS(r[8], r[2])
+	VFMADD231PS(r[6], four, r[2])
+	VFNMSUB231PS(r[0], five, r[2])
+	VFMADD231PS(r[9], two, r[7])
+	VFNMADD231PS(r[5], five, r[7])
+	VADDPS(r[6], r[0], r[6])
+	VADDPS(r[8], r[6], r[6])
+	VMULPS(r[0], four, r[0])
+	return [6]reg.VecPhysical{r[0], r[1], r[2], r[7], r[6], r[5]}
+}
+
+// Factors of the transforms of weights.
+const (
+	quarter      = 1. / 4
+	minusSixth   = -1. / 6
+	twentyFourth = 1. / 24
+)
+
+// winogradWeight writes the transform of 3×3 weights to 36 planes.
+func (f family) winogradWeight() {
+	f.winograd("winogradWeight", quarter, minusSixth, twentyFourth)
+	LEAQ(Mem{Base: reg.R9, Index: reg.R9, Scale: 2}, reg.R8)
+	for j := range 3 {
+		f.load(3, reg.RAX, reg.R8)
+		ADDQ(reg.R9, reg.RAX)
+		for i, t := range f.transformWeight() {
+			VMOVUPS(t, f.between(i, j))
+		}
+	}
+	for i := range 6 {
+		f.loadRow(i, 3)
+		f.storePlanes(f.transformWeight())
+	}
+	f.end()
+}
+
+// transformWeight is kernel.transformThree of the first three registers.
+func (f family) transformWeight() [6]reg.VecPhysical {
+	r := f.registers
+	quarter, minusSixth, twentyFourth := r[12], r[13], r[14]
+	VADDPS(r[2], r[0], r[3])
+	VADDPS(r[1], r[3], r[4])
+	VSUBPS(r[1], r[3], r[5])
+	VMULPS(r[4], minusSixth, r[4])
+	VMULPS(r[5], minusSixth, r[5])
+	VMULPS(r[0], twentyFourth, r[6])
+	VFNMADD231PS(r[2], minusSixth, r[6])
+	VADDPS(r[1], r[1], r[7])
+	VMULPS(r[7], twentyFourth, r[7])
+	VADDPS(r[7], r[6], r[8])
+	VSUBPS(r[7], r[6], r[6])
+	VMULPS(r[0], quarter, r[0])
+	return [6]reg.VecPhysical{r[0], r[4], r[5], r[8], r[6], r[2]}
+}
+
+// winogradWeightGradient writes the adjoint of winogradWeight: the sum of several
+// parts of 36 planes to the gradient of 3×3 weights.
+func (f family) winogradWeightGradient() {
+	f.winograd("winogradWeightGradient", quarter, minusSixth, twentyFourth)
+	f.loadSpoilt()
+	sum, planes, others, from := f.registers[0], reg.R14, reg.RDX, reg.R13
+	MOVQ(U32(36), planes)
+	Label("plane")
+	MOVQ(reg.RAX, from)
+	VMOVUPS(Mem{Base: from}, sum)
+	MOVQ(field(winogradParts), others)
+	Label("part")
+	DECQ(others)
+	JZ(LabelRef("whole"))
+	ADDQ(reg.R8, from)
+	VADDPS(Mem{Base: from}, sum, sum)
+	JMP(LabelRef("part"))
+	Label("whole")
+	VMOVUPS(sum, Mem{Base: reg.RCX})
+	ADDQ(Imm(uint64(f.lanes*4)), reg.RCX)
+	ADDQ(reg.R10, reg.RAX)
+	DECQ(planes)
+	JNZ(LabelRef("plane"))
+	MOVQ(field(winogradBetween), reg.RCX)
+	for j := range 6 {
+		for i := range 6 {
+			VMOVUPS(f.between(i, j), f.registers[i])
+		}
+		for i, t := range f.transformWeightGradient() {
+			VMOVUPS(t, f.between(i, j))
+		}
+	}
+	for i := range 3 {
+		f.loadRow(i, 6)
+		for _, t := range f.transformWeightGradient() {
+			f.spoil(t)
+			VMOVUPS(t, Mem{Base: reg.RBX})
+			ADDQ(reg.R9, reg.RBX)
+		}
+	}
+	f.storeSpoilt()
+	f.end()
+}
+
+// transformWeightGradient is kernel.transformWeightGradient of the first six
+// registers.
+func (f family) transformWeightGradient() [3]reg.VecPhysical {
+	r := f.registers
+	quarter, minusSixth, twentyFourth := r[12], r[13], r[14]
+	VADDPS(r[2], r[1], r[6])
+	VSUBPS(r[2], r[1], r[7])
+	VADDPS(r[4], r[3], r[8])
+	VSUBPS(r[4], r[3], r[9])
+	VMULPS(r[6], minusSixth, r[6])
+	VMOVAPS(r[6], r[1])
+	VFMADD231PS(r[8], twentyFourth, r[1])
+	VFMADD231PS(r[0], quarter, r[1])
+	VADDPS(r[9], r[9], r[9])
+	VMULPS(r[7], minusSixth, r[7])
+	VFMADD231PS(r[9], twentyFourth, r[7])
+	VFNMADD231PS(r[8], minusSixth, r[6])
+	VADDPS(r[5], r[6], r[6])
+	return [3]reg.VecPhysical{r[1], r[7], r[6]}
 }
