@@ -47,8 +47,10 @@ func TestArchitectures(t *testing.T) {
 				t.Errorf("loss is %v, want %v", got, r.Loss)
 			}
 			// The images keep every ReLU's input away from zero (architectures.py says
-			// why), so what is left is rounding; PyTorch's own is the measure.
-			r.firstStep(t, n, 4*r.Float32)
+			// why), so what is left is rounding; PyTorch's own is the measure. Winograd's
+			// method rounds larger intermediate numbers: the largest error is seven times
+			// PyTorch's, 3.2e-5 of the largest gradient of a tensor.
+			r.firstStep(t, n, 10*r.Float32)
 		})
 	}
 }
