@@ -91,7 +91,7 @@ func TestResNet18Learns(t *testing.T) {
 		}
 		solver, pull := TrainOptions{LearningRate: 0.01, Momentum: 0.5}.solver(), n.proximal(0)
 		for range 4 {
-			loss, err := n.step(solver, n.values(), pull)
+			loss, err := n.step(solver, pull)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -32,10 +32,10 @@ func BenchmarkStep(b *testing.B) {
 			if err := n.feed(data, order); err != nil {
 				b.Fatal(err)
 			}
-			solver := TrainOptions{LearningRate: 0.01, Momentum: 0.9}.solver()
+			solver, pull := TrainOptions{LearningRate: 0.01, Momentum: 0.9}.solver(), n.proximal(0)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := n.step(solver, n.values(), n.proximal(0)); err != nil {
+				if _, err := n.step(solver, pull); err != nil {
 					b.Fatal(err)
 				}
 			}

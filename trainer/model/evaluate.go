@@ -7,6 +7,7 @@ import (
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/metrics"
 	"github.com/medfed/medfed/trainer/nn"
+	"github.com/medfed/medfed/trainer/nn/kernel"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -51,8 +52,11 @@ func predict(ctx context.Context, spec Spec, w *weights.Weights, data dataset.Sp
 	return n.predict(ctx, data)
 }
 
-// predict is the loop over batches.
+// predict is the loop over batches, which allocates nothing.
 func (n *network) predict(ctx context.Context, data dataset.Split) ([]float32, error) {
+	kernel.Enter()
+	defer kernel.Leave()
+	probabilities := nn.Floats(n.result.Value())
 	examples, classes := len(data.Labels), n.design.spec.Classes
 	all := make([]float32, 0, examples*classes)
 	batch := make([]int, 0, evaluationBatch)
@@ -70,7 +74,7 @@ func (n *network) predict(ctx context.Context, data dataset.Split) ([]float32, e
 		if err := n.run(); err != nil {
 			return nil, fmt.Errorf("evaluation: %w", err)
 		}
-		all = append(all, nn.Floats(n.result.Value())[:len(batch)*classes]...)
+		all = append(all, probabilities[:len(batch)*classes]...)
 	}
 	return all, nil
 }

@@ -209,7 +209,7 @@ func (r reference) train(t *testing.T, start *weights.Weights, data dataset.Spli
 		if step == 0 {
 			r.firstStep(t, n, 1e-5)
 		}
-		if err := solver.Step(n.values()); err != nil {
+		if err := solver.Step(n.moved); err != nil {
 			t.Fatal(err)
 		}
 		tolerance := 1e-6

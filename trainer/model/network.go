@@ -25,7 +25,7 @@ type design struct {
 type network struct {
 	design   design
 	graph    *nn.Graph
-	machine  gorgonia.VM
+	machine  *nn.Machine
 	images   []float32                            // value of the input: images NHWC, or features
 	labels   []float32                            // value of the labels; not Evaluating
 	balance  []float32                            // weights of the classes; not Evaluating
@@ -33,8 +33,10 @@ type network struct {
 	slots    []slot
 	tensors  [][]float32 // values of the slots, in order
 	learned  gorgonia.Nodes
-	dropouts []*rand.PCG    // their sources of numbers
-	result   *gorgonia.Node // the loss in Training, else the probabilities
+	moved    []gorgonia.ValueGrad // learned, as a solver wants them
+	gradient [][]float32          // of learned, as the last run has them; not Evaluating
+	dropouts []*rand.PCG          // their sources of numbers
+	result   *gorgonia.Node       // the loss, a scalar, or if Evaluating the probabilities
 }
 
 // build makes a network.
@@ -64,8 +66,8 @@ func assemble(d design) (*network, error) {
 		if n.result, err = graph.Softmax(logits); err != nil {
 			return nil, err
 		}
-		n.machine = gorgonia.NewTapeMachine(graph.Expr, gorgonia.EvalMode())
-		return n, nil
+		n.machine, err = nn.NewMachine(graph)
+		return n, err
 	}
 	labels := graph.Data("labels", d.capacity)
 	n.labels = nn.Floats(labels.Value())
@@ -77,7 +79,17 @@ func assemble(d design) (*network, error) {
 	if _, err = gorgonia.Grad(n.result, n.learned...); err != nil {
 		return nil, err
 	}
-	n.machine = gorgonia.NewTapeMachine(graph.Expr, gorgonia.BindDualValues(n.learned...))
+	if n.machine, err = nn.NewMachine(graph); err != nil {
+		return nil, err
+	}
+	n.moved = gorgonia.NodesToValueGrads(n.learned)
+	for _, p := range n.learned {
+		gradient, err := p.Grad()
+		if err != nil {
+			return nil, err
+		}
+		n.gradient = append(n.gradient, nn.Floats(gradient))
+	}
 	return n, nil
 }
 
@@ -104,17 +116,10 @@ func (n *network) parameter() *gorgonia.Node {
 	return p
 }
 
-// load sets the parameters and running statistics, and forgets gradients that an
-// interrupted run may have left.
+// load sets the parameters and running statistics.
 func (n *network) load(w *weights.Weights) {
 	for i, t := range w.Tensors {
 		copy(n.tensors[i], t.Data)
-	}
-	for _, p := range n.learned {
-		// A network that never ran has none.
-		if grad, err := p.Grad(); err == nil && grad != nil {
-			clear(nn.Floats(grad))
-		}
 	}
 }
 
@@ -157,10 +162,7 @@ func (n *network) feed(data dataset.Split, examples []int) error {
 }
 
 // run executes the graph on what was fed last.
-func (n *network) run() error {
-	n.machine.Reset()
-	return n.machine.RunAll()
-}
+func (n *network) run() error { return n.machine.RunAll() }
 
 // idle keeps networks that are not in use, so that the next round of the same
 // task builds none. The least recently used goes first.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/nn"
+	"github.com/medfed/medfed/trainer/nn/kernel"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -120,9 +121,8 @@ func (p PrivateOptions) generators(start *weights.Weights, data dataset.Split, o
 }
 
 // sample takes each of the examples by itself with a probability of exactly batch
-// over examples.
-func (g generators) sample(examples, batch int) []int {
-	var taken []int
+// over examples, and appends it to taken.
+func (g generators) sample(taken []int, examples, batch int) []int {
 	for example := range examples {
 		if g.sampling.Uint64N(uint64(examples)) < uint64(batch) {
 			taken = append(taken, example)
@@ -133,35 +133,37 @@ func (g generators) sample(examples, batch int) []int {
 
 // trainPrivately runs all steps.
 func (n *network) trainPrivately(ctx context.Context, data dataset.Split, o TrainOptions, p PrivateOptions, g generators) error {
+	kernel.Enter()
+	defer kernel.Leave()
 	examples := len(data.Labels)
 	batch := min(o.BatchSize, examples)
 	total := o.Epochs * ((examples + batch - 1) / batch)
 	for _, source := range n.dropouts {
 		source.Seed(g.dropout.Uint64(), g.dropout.Uint64())
 	}
-	if err := n.gradientOf(data, 0); err != nil { // a network that never ran has no gradients to set
+	// Where there is dropout, its first numbers have always gone to a run before the
+	// first step: without it, the same secret would give other weights.
+	if err := n.gradientOf(data, 0); err != nil {
 		return err
 	}
-	solver, learned, pull, sum := o.solver(), n.values(), n.proximal(o.ProximalMu), n.newSum()
+	solver, pull, sum, taken := o.solver(), n.proximal(o.ProximalMu), n.newSum(), make([]int, 0, examples)
 	for done := range total {
 		sum.clear()
-		for _, example := range g.sample(examples, batch) {
+		for _, example := range g.sample(taken, examples, batch) {
 			if err := ctx.Err(); err != nil {
 				return fmt.Errorf("training stopped after %d of %d steps: %w", done, total, err)
 			}
 			if err := n.gradientOf(data, example); err != nil {
 				return err
 			}
-			sum.add(n.gradients(), p.ClippingNorm)
+			sum.add(n.gradient, p.ClippingNorm)
 		}
 		if p.NoiseMultiplier > 0 {
 			sum.addNoise(p.NoiseMultiplier*p.ClippingNorm, g.noise)
 		}
-		sum.divide(n.gradients(), float64(batch))
-		if err := pull(); err != nil {
-			return err
-		}
-		if err := solver.Step(learned); err != nil {
+		sum.divide(n.gradient, float64(batch))
+		pull()
+		if err := solver.Step(n.moved); err != nil {
 			return fmt.Errorf("solver step: %w", err)
 		}
 		if o.Progress != nil {
@@ -171,12 +173,8 @@ func (n *network) trainPrivately(ctx context.Context, data dataset.Split, o Trai
 	return nil
 }
 
-// gradientOf runs one example forward and backward. Its gradients replace those of
-// the run before.
+// gradientOf runs one example forward and backward.
 func (n *network) gradientOf(data dataset.Split, example int) error {
-	for _, gradient := range n.gradients() {
-		clear(gradient)
-	}
 	if err := n.feed(data, []int{example}); err != nil {
 		return err
 	}
@@ -184,18 +182,6 @@ func (n *network) gradientOf(data dataset.Split, example int) error {
 		return fmt.Errorf("gradient of an example: %w", err)
 	}
 	return nil
-}
-
-// gradients are those of the last run, one slice for each parameter; none before
-// the first.
-func (n *network) gradients() [][]float32 {
-	var all [][]float32
-	for _, p := range n.learned {
-		if grad, err := p.Grad(); err == nil && grad != nil {
-			all = append(all, nn.Floats(grad))
-		}
-	}
-	return all
 }
 
 // gradientSum adds up clipped gradients. In float64 its rounding is far below the

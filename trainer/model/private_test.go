@@ -77,7 +77,7 @@ func summed(t testing.TB, n *network, data dataset.Split, examples []int, bound 
 		if err := n.gradientOf(data, example); err != nil {
 			t.Fatal(err)
 		}
-		sum.add(n.gradients(), bound)
+		sum.add(n.gradient, bound)
 	}
 	return sum
 }
@@ -118,7 +118,7 @@ func TestWithoutNoiseAndClippingItIsPlainDescent(t *testing.T) {
 			if err := n.feed(data, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := n.step(solver, n.values(), pull); err != nil {
+			if _, err := n.step(solver, pull); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -255,7 +255,7 @@ func TestSamplingIsPoissons(t *testing.T) {
 	var taken [examples]int
 	sizes := map[int]int{}
 	for range steps {
-		sample := source.sample(examples, batch)
+		sample := source.sample(nil, examples, batch)
 		for _, i := range sample {
 			taken[i]++
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/nn"
+	"github.com/medfed/medfed/trainer/nn/kernel"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -158,33 +159,35 @@ func firstInfinite(w *weights.Weights) (name string, ok bool) {
 	return "", false
 }
 
-// train runs all steps.
+// train runs all steps. Only what comes before the first allocates.
 func (n *network) train(ctx context.Context, data dataset.Split, o TrainOptions) error {
+	kernel.Enter()
+	defer kernel.Leave()
 	examples := len(data.Labels)
 	perEpoch := (examples + o.BatchSize - 1) / o.BatchSize
 	total := o.Epochs * perEpoch
-	solver := o.solver()
-	learned, pull := n.values(), n.proximal(o.ProximalMu)
+	solver, pull := o.solver(), n.proximal(o.ProximalMu)
 	random := rand.New(rand.NewPCG(uint64(o.Seed), 0))
 	for i, source := range n.dropouts {
 		source.Seed(uint64(o.Seed), dropoutStream+uint64(i))
 	}
 	n.weighClasses(data, o.BalanceClasses)
+	epoch, order := 0, make([]int, examples)
+	n.view = o.view(n.design.spec, &epoch)
 	defer func() { n.view = nil }()
-	var order []int
 	for done := range total {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("training stopped after %d of %d steps: %w", done, total, err)
 		}
 		batch := done % perEpoch
 		if batch == 0 {
-			order = random.Perm(examples)
-			n.view = o.view(n.design.spec, done/perEpoch)
+			epoch = done / perEpoch
+			shuffle(order, random)
 		}
 		if err := n.feed(data, order[batch*examples/perEpoch:(batch+1)*examples/perEpoch]); err != nil {
 			return err
 		}
-		loss, err := n.step(solver, learned, pull)
+		loss, err := n.step(solver, pull)
 		if err != nil {
 			return err
 		}
@@ -198,68 +201,62 @@ func (n *network) train(ctx context.Context, data dataset.Split, o TrainOptions)
 	return nil
 }
 
-// view is what the network sees of an example in an epoch; nil for all there is.
-func (o TrainOptions) view(spec Spec, epoch int) func(out, in []float32, example int) {
+// shuffle fills order with a permutation, that which random.Perm would give.
+func shuffle(order []int, random *rand.Rand) {
+	for i := range order {
+		order[i] = i
+	}
+	random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+}
+
+// view is what the network sees of an example in the epoch that epoch then is; nil
+// for all there is.
+func (o TrainOptions) view(spec Spec, epoch *int) func(out, in []float32, example int) {
 	if o.Augmentation == (dataset.Augmentation{}) {
 		return nil
 	}
 	return func(out, in []float32, example int) {
-		o.Augmentation.Apply(out, in, spec.Size, spec.Channels, o.Seed, epoch, example)
+		o.Augmentation.Apply(out, in, spec.Size, spec.Channels, o.Seed, *epoch, example)
 	}
 }
 
-// solver is Gorgonia's solver for the options. Its momentum is PyTorch's while
-// the learning rate is constant.
-func (o TrainOptions) solver() gorgonia.Solver {
-	if o.Momentum == 0 {
-		return gorgonia.NewVanillaSolver(gorgonia.WithLearnRate(o.LearningRate))
-	}
-	return gorgonia.NewMomentum(gorgonia.WithLearnRate(o.LearningRate), gorgonia.WithMomentum(o.Momentum))
-}
+// solver is the solver for the options. Its momentum is PyTorch's while the
+// learning rate is constant.
+func (o TrainOptions) solver() gorgonia.Solver { return nn.NewSGD(o.LearningRate, o.Momentum) }
 
 // proximal gives what adds the gradient of the proximal term, mu times the distance
 // from the parameters as they are now, to the gradients of a run.
-func (n *network) proximal(mu float64) func() error {
+func (n *network) proximal(mu float64) func() {
 	if mu == 0 {
-		return func() error { return nil }
+		return func() {}
 	}
 	factor := float32(mu)
-	var start [][]float32
+	var start, now [][]float32
 	for _, p := range n.learned {
+		now = append(now, nn.Floats(p.Value()))
 		start = append(start, slices.Clone(nn.Floats(p.Value())))
 	}
-	return func() error {
-		for i, p := range n.learned {
-			grad, err := p.Grad()
-			if err != nil {
-				return fmt.Errorf("proximal term: %w", err)
-			}
-			g, now := nn.Floats(grad), nn.Floats(p.Value())
+	return func() {
+		for i, gradient := range n.gradient {
 			for j, from := range start[i] {
-				g[j] += factor * (now[j] - from)
+				gradient[j] += factor * (now[i][j] - from)
 			}
 		}
-		return nil
 	}
 }
 
 // step runs one batch forward and backward, lets pull add to the gradients, moves
 // the parameters and returns the loss before the move, without the proximal term.
-func (n *network) step(solver gorgonia.Solver, learned []gorgonia.ValueGrad, pull func() error) (float64, error) {
+func (n *network) step(solver gorgonia.Solver, pull func()) (float64, error) {
 	if err := n.run(); err != nil {
 		return 0, fmt.Errorf("training step: %w", err)
 	}
-	if err := pull(); err != nil {
-		return 0, err
-	}
-	if err := solver.Step(learned); err != nil {
+	pull()
+	if err := solver.Step(n.moved); err != nil {
 		return 0, fmt.Errorf("solver step: %w", err)
 	}
 	return n.loss(), nil
 }
 
-// values are the parameters as a solver wants them.
-func (n *network) values() []gorgonia.ValueGrad { return gorgonia.NodesToValueGrads(n.learned) }
-
 // loss is the loss of the last run of a training network.
-func (n *network) loss() float64 { return float64(n.result.Value().Data().(float32)) }
+func (n *network) loss() float64 { return float64(*n.result.Value().(*gorgonia.F32)) }

@@ -4,7 +4,7 @@
 // and cross-entropy. Gorgonia keeps the graph, the
 // symbolic differentiation (SymDiff) and the solvers; the layers it ships are not
 // used, because several are wrong and all are slow. The inner loops are in
-// package kernel.
+// package kernel; a [Machine] runs the graph.
 //
 // Values are float32. Images are NHWC inside; parameters have PyTorch's names for
 // things and its layouts: a convolution's weight is [filters, channels, height,
@@ -26,6 +26,8 @@ import (
 	"github.com/chewxy/hm"
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	"github.com/medfed/medfed/trainer/nn/kernel"
 )
 
 // building serialises graph construction, which races inside Gorgonia. Graphs
@@ -110,9 +112,10 @@ type op struct {
 	id     int
 	inputs []int // dimensions of each input, 0 for a scalar
 	out    *tensor.Dense
+	floats []float32     // of out
 	scalar *gorgonia.F32 // instead of out
 	body   func(out []float32, in [][]float32)
-	views  [][]float32 // the inputs' values, filled at each run
+	views  [][]float32 // the inputs' values
 
 	wrt  []bool
 	diff func(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error)
@@ -123,7 +126,16 @@ type op struct {
 func (g *Graph) operation(name string, shape []int, body func(out []float32, in [][]float32)) *op {
 	g.ops++
 	g.values += tensor.Shape(shape).TotalSize()
-	return &op{name: name, id: g.ops, out: dense(shape), body: body}
+	out := dense(shape)
+	return &op{name: name, id: g.ops, out: out, floats: Floats(out), body: body}
+}
+
+// rowwise makes an operation that computes row i of the batch for itself.
+func (g *Graph) rowwise(name string, shape []int, body func(i int, out []float32, in [][]float32)) *op {
+	var o *op
+	row := func(i int) { body(i, o.floats, o.views) } // made once: to make it is an allocation
+	o = g.operation(name, shape, func([]float32, [][]float32) { kernel.Parallel(g.batch, row) })
+	return o
 }
 
 // apply adds a node that computes o from the inputs.
@@ -180,7 +192,23 @@ func (o *op) InferShape(...gorgonia.DimSizer) (tensor.Shape, error) {
 	return o.out.Shape(), nil
 }
 
-// Do runs the operation.
+// run computes the result from the inputs' values.
+func (o *op) run() {
+	o.body(o.floats, o.views)
+	if o.scalar != nil {
+		*o.scalar = gorgonia.F32(o.floats[0])
+	}
+}
+
+// value is the result.
+func (o *op) value() gorgonia.Value {
+	if o.scalar != nil {
+		return o.scalar
+	}
+	return o.out
+}
+
+// Do runs the operation for one of Gorgonia's machines.
 func (o *op) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
 	for i, v := range in {
 		switch data := v.Data().(type) {
@@ -192,14 +220,8 @@ func (o *op) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
 			return nil, fmt.Errorf("layer %v: input %d is a %T, not float32", o, i, data)
 		}
 	}
-	if o.scalar != nil {
-		var loss [1]float32
-		o.body(loss[:], o.views)
-		*o.scalar = gorgonia.F32(loss[0])
-		return o.scalar, nil
-	}
-	o.body(Floats(o.out), o.views)
-	return o.out, nil
+	o.run()
+	return o.value(), nil
 }
 
 // DiffWRT tells for which inputs there is a gradient.

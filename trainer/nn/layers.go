@@ -365,18 +365,16 @@ func (g *Graph) Add(a, b *gorgonia.Node, relu bool) (*gorgonia.Node, error) {
 		return nil, fmt.Errorf("inputs of an addition have shapes %v and %v; want one shape with a first dimension of %d", shape, b.Shape(), g.capacity)
 	}
 	row := shape.TotalSize() / g.capacity
-	o := g.operation("add", shape, func(out []float32, v [][]float32) {
-		kernel.Parallel(g.batch, func(i int) {
-			first, second := v[0][i*row:(i+1)*row], v[1][i*row:(i+1)*row]
-			to := out[i*row : (i+1)*row]
-			for j, f := range first {
-				f += second[j]
-				if relu && f < 0 {
-					f = 0
-				}
-				to[j] = f
+	o := g.rowwise("add", shape, func(i int, out []float32, v [][]float32) {
+		first, second := v[0][i*row:(i+1)*row], v[1][i*row:(i+1)*row]
+		to := out[i*row : (i+1)*row]
+		for j, f := range first {
+			f += second[j]
+			if relu && f < 0 {
+				f = 0
 			}
-		})
+			to[j] = f
+		}
 	})
 	o.wrt = []bool{true, true}
 	o.diff = func(_ gorgonia.Nodes, y, grad *gorgonia.Node) (gorgonia.Nodes, error) {
@@ -394,18 +392,16 @@ func (g *Graph) Add(a, b *gorgonia.Node, relu bool) (*gorgonia.Node, error) {
 func (g *Graph) positive(name string, y, grad *gorgonia.Node) (*gorgonia.Node, error) {
 	shape := y.Shape().Clone()
 	row := shape.TotalSize() / g.capacity
-	return apply(g.operation(name, shape, func(out []float32, v [][]float32) {
-		kernel.Parallel(g.batch, func(i int) {
-			d := v[1][i*row : (i+1)*row]
-			to := out[i*row : (i+1)*row]
-			for j, f := range v[0][i*row : (i+1)*row] {
-				if f > 0 {
-					to[j] = d[j]
-				} else {
-					to[j] = 0
-				}
+	return apply(g.rowwise(name, shape, func(i int, out []float32, v [][]float32) {
+		d := v[1][i*row : (i+1)*row]
+		to := out[i*row : (i+1)*row]
+		for j, f := range v[0][i*row : (i+1)*row] {
+			if f > 0 {
+				to[j] = d[j]
+			} else {
+				to[j] = 0
 			}
-		})
+		}
 	}), y, grad)
 }
 
@@ -458,28 +454,26 @@ func (g *Graph) Flatten(x *gorgonia.Node) (*gorgonia.Node, error) {
 	}
 	shape := x.Shape().Clone()
 	pixels, channels := shape[1]*shape[2], shape[3]
-	o := g.operation("flatten", []int{shape[0], channels * pixels}, func(out []float32, v [][]float32) {
-		transpose(g.batch, out, v[0], pixels, channels)
+	o := g.rowwise("flatten", []int{shape[0], channels * pixels}, func(i int, out []float32, v [][]float32) {
+		transpose(i, out, v[0], pixels, channels)
 	})
 	o.wrt = []bool{true}
 	o.diff = func(_ gorgonia.Nodes, _, grad *gorgonia.Node) (gorgonia.Nodes, error) {
-		dx, err := apply(g.operation("flatten.input", shape, func(out []float32, v [][]float32) {
-			transpose(g.batch, out, v[0], channels, pixels)
+		dx, err := apply(g.rowwise("flatten.input", shape, func(i int, out []float32, v [][]float32) {
+			transpose(i, out, v[0], channels, pixels)
 		}), grad)
 		return gorgonia.Nodes{dx}, err
 	}
 	return apply(o, x)
 }
 
-// transpose turns each of n matrices [rows][cols] of in into [cols][rows].
-func transpose(n int, out, in []float32, rows, cols int) {
+// transpose turns matrix i [rows][cols] of in into [cols][rows].
+func transpose(i int, out, in []float32, rows, cols int) {
 	size := rows * cols
-	kernel.Parallel(n, func(i int) {
-		from, to := in[i*size:(i+1)*size], out[i*size:(i+1)*size]
-		for c := range cols {
-			for r := range rows {
-				to[c*rows+r] = from[r*cols+c]
-			}
+	from, to := in[i*size:(i+1)*size], out[i*size:(i+1)*size]
+	for c := range cols {
+		for r := range rows {
+			to[c*rows+r] = from[r*cols+c]
 		}
-	})
+	}
 }

@@ -27,7 +27,9 @@ func crossEntropy(t *testing.T, logits, labels, classWeights []float32) (loss fl
 		if _, err = gorgonia.Grad(y, x); err != nil {
 			return err
 		}
-		machine = gorgonia.NewTapeMachine(g.Expr, gorgonia.BindDualValues(x))
+		if machine, err = NewMachine(g); err != nil {
+			return err
+		}
 		return machine.RunAll()
 	})
 	if err != nil {

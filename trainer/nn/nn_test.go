@@ -31,7 +31,9 @@ func nchw(v []float32, n, c, h, w int) []float32 { return permuted(v, n, h*w, c)
 
 func permuted(v []float32, n, rows, cols int) []float32 {
 	out := make([]float32, len(v))
-	transpose(n, out, v, rows, cols)
+	for i := range n {
+		transpose(i, out, v, rows, cols)
+	}
 	return out
 }
 
@@ -63,8 +65,8 @@ func run(t *testing.T, batch int, inputs [][]float32, shapes [][]int, factors []
 		if _, err = gorgonia.Grad(loss, nodes...); err != nil {
 			return err
 		}
-		machine = gorgonia.NewTapeMachine(g.Expr, gorgonia.BindDualValues(nodes...))
-		return nil
+		machine, err = NewMachine(g)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -517,7 +519,9 @@ func TestShorterBatch(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			machine = gorgonia.NewTapeMachine(g.Expr, gorgonia.BindDualValues(params...))
+			if machine, err = NewMachine(g); err != nil {
+				return err
+			}
 			return g.SetBatch(3)
 		})
 		if err != nil {
@@ -599,8 +603,8 @@ func TestSoftmax(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		machine = gorgonia.NewTapeMachine(g.Expr)
-		return nil
+		machine, err = NewMachine(g)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -670,7 +674,11 @@ func TestProcessors(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if err := gorgonia.NewTapeMachine(g.Expr, gorgonia.BindDualValues(params...)).RunAll(); err != nil {
+			machine, err := NewMachine(g)
+			if err != nil {
+				return err
+			}
+			if err := machine.RunAll(); err != nil {
 				return err
 			}
 			got = append(got, loss.Value().Data().(float32))

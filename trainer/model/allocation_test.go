@@ -1,0 +1,108 @@
+package model
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/nn"
+)
+
+// allocations counts what f allocates: the least of some runs, so that what the
+// runtime or another test does meanwhile does not count.
+func allocations(f func()) uint64 {
+	var least uint64
+	for i := range 3 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		if n := after.Mallocs - before.Mallocs; i == 0 || n < least {
+			least = n
+		}
+	}
+	return least
+}
+
+// However many steps a training has, it allocates the same: what it does before the
+// first. So does an evaluation, whatever its batches.
+func TestStepsAllocateNothing(t *testing.T) {
+	head := Spec{VGG16, 3, 224, 2}
+	plain := TrainOptions{BatchSize: 3, LearningRate: 0.001}
+	all := TrainOptions{
+		BatchSize: 8, LearningRate: 0.001, Momentum: 0.9, ProximalMu: 0.1, BalanceClasses: true,
+		Augmentation: dataset.Augmentation{Flip: true, Shift: 1, Rotate: 10, Contrast: 0.1},
+	}
+	ofHead := all
+	ofHead.Augmentation = dataset.Augmentation{}
+	for _, procs := range []int{1, 2} {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+		for _, c := range []struct {
+			name    string
+			spec    Spec
+			data    dataset.Split
+			options TrainOptions
+		}{
+			{"six-layer CNN", Spec{HMChainCNN, 1, 28, 2}, examples(Spec{HMChainCNN, 1, 28, 2}, 12), plain},
+			{"six-layer CNN of odd sizes, with all that training has", Spec{HMChainCNN, 3, 21, 5}, examples(Spec{HMChainCNN, 3, 21, 5}, 12), all},
+			{"ResNet-18", Spec{ResNet18, 1, 16, 2}, examples(Spec{ResNet18, 1, 16, 2}, 4), TrainOptions{BatchSize: 2, LearningRate: 0.001}},
+			{"head of a frozen backbone", head, featuresOf(head, 12), ofHead},
+		} {
+			training, err := build(design{c.spec, c.options.BatchSize, nn.Training})
+			if err != nil {
+				t.Fatal(err)
+			}
+			training.load(initial(t, c.spec))
+			train := func(epochs int) uint64 {
+				c.options.Epochs = epochs
+				return allocations(func() {
+					if err := training.train(t.Context(), c.data, c.options); err != nil {
+						t.Fatal(err)
+					}
+				})
+			}
+			if few, many := train(1), train(3); many > few {
+				t.Errorf("%s on %d processors: 3 epochs of training make %d allocations, 1 epoch %d", c.name, procs, many, few)
+			}
+			evaluating, err := build(design{c.spec, 4, nn.Evaluating})
+			if err != nil {
+				t.Fatal(err)
+			}
+			evaluating.load(initial(t, c.spec))
+			batch := []int{0, 1, 2, 3}
+			evaluate := allocations(func() {
+				for range 10 {
+					if err := evaluating.feed(c.data, batch); err != nil {
+						t.Fatal(err)
+					}
+					if err := evaluating.run(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+			if evaluate != 0 {
+				t.Errorf("%s on %d processors: 10 batches of evaluation make %d allocations", c.name, procs, evaluate)
+			}
+		}
+	}
+}
+
+// The same of a private training.
+func TestPrivateStepsAllocateNothing(t *testing.T) {
+	data, start := randomExamples(6, privateSpec, 3), initial(t, privateSpec)
+	n := privateNetwork(t, start)
+	o := TrainOptions{BatchSize: 2, LearningRate: 0.001, Momentum: 0.9}
+	p := PrivateOptions{NoiseMultiplier: 1, ClippingNorm: 1, Secret: secretOf("x")}
+	train := func(epochs int) uint64 {
+		o.Epochs = epochs
+		g := p.generators(start, data, o)
+		return allocations(func() {
+			if err := n.trainPrivately(t.Context(), data, o, p, g); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if few, many := train(2), train(6); many > few {
+		t.Errorf("6 epochs of private training make %d allocations, 2 epochs %d", many, few)
+	}
+}
