@@ -118,10 +118,102 @@ func TestDivergencesBoundThePapersSum(t *testing.T) {
 		steps := float64(PrivateSteps(terms.Training, examples))
 		rate := min(1, float64(terms.Training.BatchSize)/float64(examples))
 		got := Divergences(terms, examples)
-		for i, order := range Orders()[:15] {
-			want := 1e6 * steps * naiveDivergence(rate, float64(terms.Privacy.NoiseMultiplier)/1e6, order)
+		for i, order := range Orders()[:70] {
+			if order%OrderUnit != 0 {
+				continue // TestIntegralsBoundTheMoments
+			}
+			want := 1e6 * steps * naiveDivergence(rate, float64(terms.Privacy.NoiseMultiplier)/1e6, order/OrderUnit)
 			if spent := float64(got[i]); spent < want*(1-1e-9)-steps*1e-7 || spent > want*(1+1e-9)+1+steps*1e-7 {
 				t.Fatalf("order %d: %v millionths, want %v", order, spent, want)
+			}
+		}
+	})
+}
+
+// simpson integrates a moment by its definition, with other nodes and weights than
+// the rule does.
+func simpson(rate, sigma, order float64) float64 {
+	const steps = 800
+	low, high := -14*sigma, order+14*sigma
+	width, sum := (high-low)/steps, 0.0
+	for i := range steps + 1 {
+		z := low + float64(i)*width
+		weight := float64(2 + 2*(i%2))
+		if i == 0 || i == steps {
+			weight = 1
+		}
+		x := 1 - rate + rate*math.Exp((2*z-1)/(2*sigma*sigma))
+		sum += weight * math.Exp(-z*z/(2*sigma*sigma)+order*math.Log(x))
+	}
+	return sum * width / 3 / (sigma * math.Sqrt(2*math.Pi))
+}
+
+func TestIntegralsBoundTheMoments(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		noise := rapid.Int64Range(3*One/10, 1000*One).Draw(t, "noise")
+		examples := rapid.Uint64Range(1, 10_000).Draw(t, "examples")
+		batch := rapid.Uint64Range(1, examples).Draw(t, "batch")
+		moments := integrals(ratio(batch, examples), ratio(examples-batch, examples), noise, Orders())
+		for i, order := range Orders() {
+			if order%OrderUnit == 0 {
+				if moments[i] != (upward{}) {
+					t.Fatalf("the whole order %d has an integral", order)
+				}
+				continue
+			}
+			want := simpson(float64(batch)/float64(examples), float64(noise)/1e6, float64(order)/OrderUnit)
+			if want > 1e300 {
+				continue // floating point ends before these numbers do
+			}
+			got, _ := moments[i].exact().Float64()
+			if got < want*(1-1e-11) || got > want*(1+1e-9) {
+				t.Fatalf("order %d/%d: %.15g, want %.15g", order, OrderUnit, got, want)
+			}
+		}
+	})
+}
+
+// TestIntegralsAreExactWhereTheyAreKnown takes the plain Gaussian mechanism, whose
+// moments are e^(a(a-1)/(2σ²)), down to the least noise that terms may have.
+func TestIntegralsAreExactWhereTheyAreKnown(t *testing.T) {
+	for _, noise := range []Micro{One / 10, One / 4, One / 2, One, 3 * One, 1000 * One} {
+		moments := integrals(upwardOf(1), upward{}, noise, Orders())
+		for i, order := range Orders() {
+			if order%OrderUnit == 0 {
+				continue
+			}
+			sigma := big.NewRat(noise, One)
+			exact := new(big.Rat).Quo(big.NewRat(int64(order*(order-OrderUnit)), 2*OrderUnit*OrderUnit), sigma.Mul(sigma, sigma))
+			log := new(big.Rat).SetFrac(moments[i].logUp(), new(big.Int).Lsh(big.NewInt(1), logUnit))
+			above, _ := new(big.Rat).Sub(log, exact).Float64()
+			most := 1e-12 + 4.1*math.Exp(-70*float64(noise)/1e6)
+			if noise < One/2 { // where the steps are half as long
+				most = 1e-12 + 4.1*math.Exp(-140*float64(noise)/1e6)
+			}
+			if above < 0 || above > most {
+				t.Errorf("noise %d, order %d/%d: %g above the exact logarithm", noise, order, OrderUnit, above)
+			}
+		}
+	}
+}
+
+func TestRootsInversesAndPowersAreTightBounds(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x := ratio(wholeNumber(t, "a", 1), wholeNumber(t, "b", 1))
+		root := x.root().exact()
+		tight(t, "the square of the root", root.Mul(root, root), x.exact(), 61)
+		tight(t, "the inverse", x.inverse().exact(), new(big.Rat).Inv(x.exact()), 62)
+		n := rapid.IntRange(0, 12).Draw(t, "power")
+		power := big.NewRat(1, 1)
+		for range n {
+			power.Mul(power, x.exact())
+		}
+		tight(t, "the power", x.power(n).exact(), power, 55)
+		a, b := rapid.Uint64Range(0, 20_000).Draw(t, "power of e"), rapid.Uint64Range(1000, 100_000).Draw(t, "divided by")
+		tight(t, "e to the power of less than 0", new(big.Rat).Mul(expBelow(a, b).exact(), taylor(fraction(a, b), 120)), big.NewRat(1, 1), 40)
+		for _, n := range []upward{x.root(), x.inverse(), x.power(n), expBelow(a, b)} {
+			if n.mantissa>>63 == 0 {
+				t.Fatalf("%x is not in normal form", n.mantissa)
 			}
 		}
 	})
@@ -130,8 +222,9 @@ func TestDivergencesBoundThePapersSum(t *testing.T) {
 func TestFullBatchesAreThePlainGaussianMechanism(t *testing.T) {
 	terms := Terms{Training: Training{Epochs: 3, BatchSize: 500}, Privacy: Privacy{NoiseMultiplier: 2 * One}}
 	for _, examples := range []int64{1, 100, 500} {
+		spent := Divergences(terms, examples)
 		for i, order := range Orders() {
-			if got, want := Divergences(terms, examples)[i], 3*One*int64(order)/8; got < want || got > want+1 {
+			if got, want := spent[i], 3*One*int64(order)/OrderUnit/8; got < want || got > want+1 {
 				t.Errorf("order %d of %d examples: %d, want %d", order, examples, got, want)
 			}
 		}
@@ -141,7 +234,7 @@ func TestFullBatchesAreThePlainGaussianMechanism(t *testing.T) {
 func TestConversionIsTheImprovedOne(t *testing.T) {
 	for _, inverse := range []int64{1000, 100_000, 123_456, 1_000_000_000_000_000} {
 		for i, order := range Orders() {
-			n := float64(order)
+			n := float64(order) / OrderUnit
 			want := max(0, math.Log1p(-1/n)+(math.Log(float64(inverse))-math.Log(n))/(n-1))
 			if got := float64(Prices(inverse)[i]) / 1e6; got < want-1e-12 || got > want+1.1e-6 {
 				t.Errorf("order %d, δ = 1/%d: %v, want %v", order, inverse, got, want)

@@ -79,14 +79,69 @@ func (x upward) plus(y upward) upward {
 func expUp(a, b uint64) upward {
 	const expTerms = 20
 	x := ratio(a, b)
-	halvings := max(0, x.exponent+65) // x is below 2^(exponent+64)
-	x.exponent -= halvings
+	squares := halvings(x)
+	x.exponent -= squares
 	one, result := upwardOf(1), upwardOf(2)
 	for i := uint64(expTerms); i >= 1; i-- {
 		result = one.plus(x.times(result).times(ratio(1, i)))
 	}
-	for range halvings {
+	for range squares {
 		result = result.times(result)
+	}
+	return result
+}
+
+// expBelow is e to the power of -a/b, for b above 0 and a/b up to 2^15: the inverse
+// of expUp, raised by what that may be above. Its series is above by less than a
+// share of 2^-60, and every square after it doubles that and adds 2^-62.
+func expBelow(a, b uint64) upward {
+	share := uint64(1) << (57 - halvings(ratio(a, b)))
+	return expUp(a, b).inverse().times(ratio(share+1, share))
+}
+
+// halvings are how often a number is to be halved until it is at most a half.
+func halvings(x upward) int {
+	if x.mantissa == 0 {
+		return 0
+	}
+	return max(0, x.exponent+65) // x is below 2^(exponent+64)
+}
+
+// expOf is expUp or expBelow, by the sign of a.
+func expOf(a int64, b uint64) upward {
+	if a < 0 {
+		return expBelow(uint64(-a), b)
+	}
+	return expUp(uint64(a), b)
+}
+
+// inverse is 1/x, rounded up, for x above 0. Of a number that is itself rounded up
+// it is no bound.
+func (x upward) inverse() upward {
+	quotient, rest := bits.Div64(1<<62, 0, x.mantissa)
+	return normal(quotient, -126-x.exponent, rest > 0)
+}
+
+// root is the square root.
+func (x upward) root() upward {
+	if x.mantissa == 0 {
+		return x
+	}
+	shift := 64 - x.exponent&1
+	square := new(big.Int).Lsh(new(big.Int).SetUint64(x.mantissa), uint(shift))
+	root := new(big.Int).Sqrt(square)
+	exact := new(big.Int).Mul(root, root).Cmp(square) == 0
+	return normal(root.Uint64(), (x.exponent-shift)/2, !exact)
+}
+
+// power is x multiplied n times.
+func (x upward) power(n int) upward {
+	result := upwardOf(1)
+	for ; n > 0; n /= 2 {
+		if n%2 == 1 {
+			result = result.times(x)
+		}
+		x = x.times(x)
 	}
 	return result
 }

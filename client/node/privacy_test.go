@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -29,9 +30,9 @@ func accounted(terms fl.Terms, examples int64, orders []float64) *privacy.Accoun
 // in integers. At the same orders the two are one but for rounding, and the
 // ledger's is never below.
 func TestTheLedgersAccountIsTheTrainersRoundedUp(t *testing.T) {
-	var whole []float64
+	var orders []float64
 	for _, order := range fl.Orders() {
-		whole = append(whole, float64(order))
+		orders = append(orders, float64(order)/fl.OrderUnit)
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		var terms fl.Terms
@@ -43,7 +44,7 @@ func TestTheLedgersAccountIsTheTrainersRoundedUp(t *testing.T) {
 		if steps, _ := privacy.Steps(int(examples), terms.Training.BatchSize, terms.Training.Epochs); int64(steps) != fl.PrivateSteps(terms.Training, examples) {
 			t.Fatalf("%d steps, the ledger says %d", steps, fl.PrivateSteps(terms.Training, examples))
 		}
-		want, _ := accounted(terms, examples, whole).Epsilon(1/float64(inverse), privacy.Improved)
+		want, _ := accounted(terms, examples, orders).Epsilon(1/float64(inverse), privacy.Improved)
 		got := float64(fl.EpsilonOf(fl.Divergences(terms, examples), inverse)) / 1e6
 		if got < want*(1-1e-6) || got > want*1.0001+4e-6 && got > 0.02 {
 			t.Fatalf("the ledger says ε = %v, the trainer %v", got, want)
@@ -51,30 +52,60 @@ func TestTheLedgersAccountIsTheTrainersRoundedUp(t *testing.T) {
 	})
 }
 
-// TestTheLedgersEpsilonIsLittleAboveThatOfAllOrders compares with fractional orders
-// too, which serve large ε better: 1 % on the settings of published figures, 5 % on
-// small data sets with much spent.
-func TestTheLedgersEpsilonIsLittleAboveThatOfAllOrders(t *testing.T) {
-	for _, c := range []struct {
-		examples, batch, epochs int
-		noise                   fl.Micro
-		inverse                 int64
-		above                   float64
-	}{
-		{60000, 256, 15, 1_300_000, 100_000, 0.01}, {60000, 256, 60, 1_120_000, 100_000, 0.01}, {60000, 256, 60, 1_100_000, 100_000, 0.01},
-		{60000, 256, 45, 700_000, 100_000, 0.01}, {60000, 150, 15, 1_300_000, 100_000, 0.01}, {100_000, 100, 30, 1_000_000, 10_000_000, 0.01},
-		{100, 1, 100, 4_000_000, 100_000, 0.01}, {100, 4, 90, 1_500_000, 100_000, 0.01}, {100, 4, 90, 1_416_000, 100_000, 0.01},
-		{500, 16, 50, 2_000_000, 10_000, 0.01},
-		{523, 128, 3, 1_100_000, 100_000, 0.05}, {523, 32, 15, 1_000_000, 100_000, 0.05}, {47, 16, 150, 3_000_000, 1000, 0.05},
-	} {
-		terms := fl.Terms{Training: fl.Training{Epochs: c.epochs, BatchSize: c.batch}, Privacy: fl.Privacy{NoiseMultiplier: c.noise}}
-		want, order := accounted(terms, int64(c.examples), nil).Epsilon(1/float64(c.inverse), privacy.Improved)
-		got := float64(fl.EpsilonOf(fl.Divergences(terms, int64(c.examples)), c.inverse)) / 1e6
-		t.Logf("%+v: ε = %.4f on the ledger, %.4f at order %v", c, got, want, order)
-		if got > (1+c.above)*want || got < want*(1-1e-6) {
-			t.Errorf("%+v: ε is %v, want %v", c, got, want)
+// TestTheLedgersEpsilonIsLittleAboveTheBestOrders compares with what the best of
+// very many orders gives, over small and large sets, batches, noise and numbers of
+// updates. The ledger's ε is never below it; it is at most 1 % above for an ε from
+// 0.5 to 50 and batches that are batches, and at most 5 % from 0.1 on and for single
+// examples.
+func TestTheLedgersEpsilonIsLittleAboveTheBestOrders(t *testing.T) {
+	var dense []float64
+	for above := 0.02; above < 2000; above *= 1.04 {
+		dense = append(dense, 1+above)
+	}
+	for _, order := range fl.Orders() {
+		dense = append(dense, float64(order)/fl.OrderUnit)
+	}
+	compared, over, worst := 0, 0, 0.0
+	for _, examples := range []int{47, 100, 523, 4708, 60000} {
+		for _, batch := range []int{1, 16, 128, 512} {
+			for _, noise := range []fl.Micro{500_000, 700_000, 1_100_000, 2_000_000, 5_000_000, 20_000_000} {
+				terms := fl.Terms{Training: fl.Training{Epochs: 1, BatchSize: batch}, Privacy: fl.Privacy{NoiseMultiplier: noise}}
+				one := fl.Divergences(terms, int64(examples))
+				_, rate := privacy.Steps(examples, batch, 1)
+				best := make([]float64, len(dense))
+				for i, order := range dense {
+					best[i] = float64(fl.PrivateSteps(terms.Training, int64(examples))) * privacy.SampledGaussian(rate, float64(noise)/1e6, order)
+				}
+				spent := one
+				for updates := 1; updates <= 1024; updates *= 4 {
+					for _, inverse := range []int64{1000, 100_000, 10_000_000} {
+						want := math.Inf(1)
+						for i, order := range dense {
+							price := math.Log1p(-1/order) + (math.Log(float64(inverse))-math.Log(order))/(order-1)
+							want = min(want, float64(updates)*best[i]+max(0, price))
+						}
+						got := float64(fl.EpsilonOf(spent, inverse)) / 1e6
+						setting := fmt.Sprintf("%d examples, batches of %d, noise %d, %d updates, δ = 1/%d", examples, batch, noise, updates, inverse)
+						if got < want*(1-1e-9) {
+							t.Errorf("%s: ε is %v, below the bound of %v", setting, got, want)
+						}
+						if want < 0.1 || want > 50 {
+							continue
+						}
+						above := got/want - 1
+						if compared++; above > 0.01 {
+							over++
+						}
+						if worst = max(worst, above); above > 0.05 || above > 0.01 && want >= 0.5 && batch > 1 {
+							t.Errorf("%s: ε is %v, the best orders give %v", setting, got, want)
+						}
+					}
+					spent = fl.AddDivergences(fl.AddDivergences(spent, spent), fl.AddDivergences(spent, spent))
+				}
+			}
 		}
 	}
+	t.Logf("%d settings with ε from 0.1 to 50: at most %.2f %% above, %d of them more than 1 %%", compared, 100*worst, over)
 }
 
 // private is a learner that keeps the options of private trainings.

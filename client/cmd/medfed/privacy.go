@@ -107,8 +107,8 @@ type plan struct {
 	Steps    int      `json:"steps"`   // of all updates
 	Rate     float64  `json:"rate"`    // probability with which a step samples an example
 	Delta    float64  `json:"delta"`   //
-	Ledger   fl.Micro `json:"ledger"`  // ε as the ledger accounts it: whole orders, rounded up
-	Epsilon  float64  `json:"epsilon"` // ε with fractional orders too, which is never more
+	Ledger   fl.Micro `json:"ledger"`  // ε as the ledger accounts it, in integers rounded up
+	Epsilon  float64  `json:"epsilon"` // ε in floating point at the orders that Opacus uses
 	Classic  float64  `json:"classic"` // the same with the conversion of older papers
 	Holds    int      `json:"holds"`   // updates that the budget holds
 }
@@ -129,7 +129,7 @@ a budget holds. A node makes an update in each round in which it is drawn to tra
 			return a.print(p, func(w io.Writer) {
 				fmt.Fprintf(w, "updates\t%d, of %d steps that sample each of %d examples with a probability of %.4f\n", p.Updates, p.Steps, p.Examples, p.Rate)
 				fmt.Fprintf(w, "ledger\tε = %s at δ = %s\n", micro(p.Ledger), t.Privacy.Delta.String())
-				fmt.Fprintf(w, "with fractional orders\tε = %.6f; by the classic conversion %.6f\n", p.Epsilon, p.Classic)
+				fmt.Fprintf(w, "at the orders of Opacus\tε = %.6f; by the classic conversion %.6f\n", p.Epsilon, p.Classic)
 				fmt.Fprintf(w, "budget\tε = %s holds %d updates\n", plain(int64(t.Privacy.Epsilon)), p.Holds)
 			})
 		},
