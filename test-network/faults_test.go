@@ -158,7 +158,7 @@ func TestCase31SilentTrainer(t *testing.T) {
 			return
 		}
 		beacon := fl.NextBeacon(task.Task.Terms.Task, state.Round.Number, state.Round.Beacon, state.Reveals)
-		_, trainers := fl.Draw(task.Task.Terms, fl.Participants(task.Nodes, task.Salts), task.Standings, task.Spendings, beacon)
+		_, trainers := fl.Draw(task.Task.Terms, fl.Participants(task.Nodes, task.Salts), task.Standings, nil, beacon)
 		victim = trainers[0]
 		if err := s.Participant(victim).Signal(syscall.SIGSTOP); err != nil {
 			t.Error(err)

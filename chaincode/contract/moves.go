@@ -33,8 +33,7 @@ func (s *scene) openFirst() (*fl.Round, error) {
 	if err := moveTask(s.ctx, &s.task, fl.TaskRunning); err != nil {
 		return nil, err
 	}
-	s.round.Masters, s.round.Trainers = fl.Draw(s.task.Terms, participants, nil, nil, s.round.Beacon)
-	return s.open(fl.RoundTraining, fl.Progress{LastRound: 1})
+	return s.draw(participants, nil, fl.Progress{LastRound: 1})
 }
 
 // openNext opens the round after the last, which must be final. A failed round
@@ -56,10 +55,6 @@ func (s *scene) openNext(progress fl.Progress) (*fl.Round, error) {
 	if err != nil {
 		return nil, err
 	}
-	spendings, err := s.spendings()
-	if err != nil {
-		return nil, err
-	}
 	previous, previousRound := last.Previous, last.PreviousRound
 	if last.Global != nil {
 		previous, previousRound = *last.Global, last.Number
@@ -67,9 +62,33 @@ func (s *scene) openNext(progress fl.Progress) (*fl.Round, error) {
 	s.now = max(s.now, last.ChangedAt)
 	beacon := fl.NextBeacon(task, last.Number, last.Beacon, state.Reveals)
 	s.round = s.newRound(last.Number+1, beacon, previous, previousRound)
-	s.round.Masters, s.round.Trainers = fl.Draw(s.task.Terms, nodes, standings, spendings, beacon)
 	progress.LastRound++
-	return s.open(fl.RoundTraining, progress)
+	return s.draw(nodes, standings, progress)
+}
+
+// draw opens a round with the masters and trainers that its beacon draws. A private
+// task may have too few nodes with budget left among those that are no masters: the
+// round fails before it begins, rather than wait for them, and is redrawn. When no
+// draw can have enough of them any more, the task fails with it; its last global
+// model stands.
+func (s *scene) draw(nodes []fl.Node, standings []fl.Standing, progress fl.Progress) (*fl.Round, error) {
+	var err error
+	if s.round.Spent, err = s.spent(nodes); err != nil {
+		return nil, err
+	}
+	s.round.Masters, s.round.Trainers = fl.Draw(s.task.Terms, nodes, standings, s.round.Spent, s.round.Beacon)
+	reason, forever := fl.TooFewTrainers(s.task.Terms, nodes, s.round.Spent, s.round.Trainers)
+	if reason == "" {
+		return s.open(fl.RoundTraining, progress)
+	}
+	s.round.Reason = reason
+	progress.Failed++
+	if forever || progress.Failed >= s.task.MaxFailed {
+		if err := moveTask(s.ctx, &s.task, fl.TaskFailed); err != nil {
+			return nil, err
+		}
+	}
+	return s.open(fl.RoundFailed, progress)
 }
 
 // participants reads the nodes that take part in the rounds and their standings.

@@ -39,10 +39,30 @@ func (s *scene) charge(examples int64) error {
 	return ledger.Put(s.ctx, ledger.DatasetKey(node.ID, node.Dataset), inAll)
 }
 
-// spendings are what a private task has spent so far, nil in another.
-func (s *scene) spendings() ([]fl.Spending, error) {
+// spent are the nodes of a private task whose budgets hold no further update. Of
+// what all tasks have spent it reads only the data sets that have a budget over all
+// tasks: an update to another task that is charged to one of those in the same block
+// conflicts, and the round is opened again on what it left.
+func (s *scene) spent(nodes []fl.Node) ([]string, error) {
 	if !s.task.Privacy.On() {
 		return nil, nil
 	}
-	return ledger.List[fl.Spending](s.ctx, ledger.Spendings(s.task.Terms.Task))
+	inTask, err := ledger.List[fl.Spending](s.ctx, ledger.Spendings(s.task.Terms.Task))
+	if err != nil {
+		return nil, err
+	}
+	var inAll []fl.Spending
+	for _, node := range nodes {
+		if node.Budget == 0 {
+			continue
+		}
+		spending, found, err := ledger.Get[fl.Spending](s.ctx, ledger.DatasetKey(node.ID, node.Dataset))
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			inAll = append(inAll, spending)
+		}
+	}
+	return fl.SpentNodes(s.task.Terms, nodes, inTask, inAll), nil
 }

@@ -83,8 +83,8 @@ func (*TaskContract) JoinTask(ctx *ledger.Context, request fl.JoinRequest) (*fl.
 		return nil, err
 	}
 	if found {
-		if node.Commitment != request.Commitment || node.Recipient != request.Recipient || node.Dataset != request.Dataset || node.Budget != request.Budget {
-			return nil, ledger.Errorf("MF-NODE-EXISTS", "%s has joined with another commitment, recipient, data set or budget; go on with the first", caller.ID)
+		if node.Commitment != request.Commitment || node.Recipient != request.Recipient || node.Dataset != request.Dataset || node.Examples != request.Examples || node.Budget != request.Budget {
+			return nil, ledger.Errorf("MF-NODE-EXISTS", "%s has joined with another commitment, recipient, data set, number of examples or budget; go on with the first", caller.ID)
 		}
 		return &node, emitTask(ctx, "JoinTask", task, caller)
 	}
@@ -97,12 +97,12 @@ func (*TaskContract) JoinTask(ctx *ledger.Context, request fl.JoinRequest) (*fl.
 	if err := fl.CheckRecipient(request.Recipient); err != nil {
 		return nil, err
 	}
-	if err := fl.CheckDataset(task.Terms, request.Dataset, request.Budget); err != nil {
+	if err := fl.CheckDataset(task.Terms, request); err != nil {
 		return nil, err
 	}
 	node = fl.Node{
 		ID: caller.ID, Org: caller.MSP, Commitment: request.Commitment, Recipient: request.Recipient, JoinedAt: now,
-		Dataset: request.Dataset, Budget: request.Budget,
+		Dataset: request.Dataset, Examples: request.Examples, Budget: request.Budget,
 	}
 	if err := ledger.Put(ctx, ledger.NodeKey(request.Task, caller.ID), node); err != nil {
 		return nil, err

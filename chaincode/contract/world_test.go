@@ -132,7 +132,7 @@ func start(t rapid.TB, terms fl.Terms, options ...ledgertest.Option) *world {
 func (w *world) join(id string) fl.JoinRequest {
 	request := fl.JoinRequest{Task: task, Commitment: fl.SaltCommitment(task, id, secret(id)), Recipient: recipient}
 	if w.private {
-		request.Dataset = secret("data set of ", id)
+		request.Dataset, request.Examples = secret("data set of ", id), 1000
 	}
 	return request
 }

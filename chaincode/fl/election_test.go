@@ -198,21 +198,21 @@ func TestDrawKeepsMastersFromTraining(t *testing.T) {
 			}
 		}
 		terms := fl.Terms{Masters: rapid.IntRange(2, 5).Draw(t, "m"), Participation: rapid.Int64Range(1, fl.One).Draw(t, "p"), BaseWeight: 500_000}
-		var spendings []fl.Spending
+		var spent []string
 		for _, node := range nodes {
 			if rapid.IntRange(0, 3).Draw(t, "spent") == 0 {
-				spendings = append(spendings, fl.Spending{Node: node.ID, Exhausted: rapid.Bool().Draw(t, "exhausted")})
+				spent = append(spent, node.ID)
 			}
 		}
-		masters, trainers := fl.Draw(terms, nodes, standings, spendings, beacon(1))
+		masters, trainers := fl.Draw(terms, nodes, standings, spent, beacon(1))
 		left := 0
 		for _, node := range nodes {
-			if !slices.Contains(masters, node.ID) && !fl.SpendingOf(spendings, node.ID).Exhausted {
+			if !slices.Contains(masters, node.ID) && !slices.Contains(spent, node.ID) {
 				left++
 			}
 		}
 		for _, trainer := range trainers {
-			if fl.SpendingOf(spendings, trainer).Exhausted {
+			if slices.Contains(spent, trainer) {
 				t.Fatalf("%s trains, whose budget is spent", trainer)
 			}
 			if slices.Contains(masters, trainer) {

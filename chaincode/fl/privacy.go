@@ -33,7 +33,6 @@ type Spending struct {
 	Divergences  []Micro `json:"divergences"`   // Rényi divergence at each of Orders, rounded up
 	Epsilon      Micro   `json:"epsilon"`       // the same as ε at δ, rounded up
 	InverseDelta int64   `json:"inverse_delta"` // δ = 1/InverseDelta: that of the task that spent last
-	Exhausted    bool    `json:"exhausted"`     // in a task: another such update would exceed its budget, so that the node is not drawn to train
 }
 
 // checkPrivacy refuses parameters that no budget can be kept with. With a noise
@@ -51,18 +50,21 @@ func checkPrivacy(t Terms) error {
 }
 
 // CheckDataset refuses a node that joins a private task without naming its data
-// set, or another task with one. The name is a salted digest: it says nothing but
-// that two tasks train on the same data. A budget of 0 is none of the node's own.
-func CheckDataset(t Terms, dataset string, budget Micro) error {
+// set and how many examples it has, or another task with one. The name is a salted
+// digest: it says nothing but that two tasks train on the same data. A budget of 0
+// is none of the node's own.
+func CheckDataset(t Terms, request JoinRequest) error {
 	switch {
-	case !t.Privacy.On() && (dataset != "" || budget != 0):
+	case !t.Privacy.On() && (request.Dataset != "" || request.Examples != 0 || request.Budget != 0):
 		return codes.Errorf("MF-PRIVACY-DATASET", "the task does not train privately and keeps no account of a data set; join without one")
 	case !t.Privacy.On():
 		return nil
-	case !IsHex32(dataset):
+	case !IsHex32(request.Dataset):
 		return codes.Errorf("MF-PRIVACY-DATASET", "the task keeps account of each data set, and the one sent is not 64 lower-case hexadecimal digits; send a salted digest of its name")
-	case budget < 0 || budget > 1000*One:
-		return codes.Errorf("MF-PRIVACY-DATASET", "the budget of the data set is %d; set it from 0, for none, to %d", budget, 1000*One)
+	case request.Examples < 1 || request.Examples > t.MaxExamples:
+		return codes.Errorf("MF-PRIVACY-DATASET", "the data set has %d examples and a private task counts all of them, at most %d; join with 1 to that many", request.Examples, t.MaxExamples)
+	case request.Budget < 0 || request.Budget > 1000*One:
+		return codes.Errorf("MF-PRIVACY-DATASET", "the budget of the data set is %d; set it from 0, for none, to %d", request.Budget, 1000*One)
 	}
 	return nil
 }
@@ -70,12 +72,17 @@ func CheckDataset(t Terms, dataset string, budget Micro) error {
 // Charge adds an update on so many examples to what has been spent of a node's
 // data set in the task and in all, and refuses it when the one would exceed the
 // task's budget or the other the node's own. What was spent before may be the zero
-// value. All examples must count: fewer would not always spend more.
+// value. The examples are those that the node joined with: whoever could name more
+// where the budget is short would spend less.
 func Charge(t Terms, node Node, inTask, inAll Spending, examples int64) (task, all Spending, err error) {
-	if examples > t.MaxExamples {
-		return inTask, inAll, codes.Errorf("MF-UPDATE-EXAMPLES", "num_examples is %d and a private task counts at most %d; train on no more", examples, t.MaxExamples)
+	if examples != node.Examples {
+		return inTask, inAll, codes.Errorf("MF-UPDATE-EXAMPLES", "num_examples is %d and the node joined the private task with %d; train on all of those and no others", examples, node.Examples)
 	}
-	cost := Divergences(t, examples)
+	return charge(t, node, inTask, inAll, Divergences(t, examples))
+}
+
+// charge is Charge with what the update costs.
+func charge(t Terms, node Node, inTask, inAll Spending, cost []Micro) (task, all Spending, err error) {
 	task, all = inTask.with(t, node, cost), inAll.with(t, node, cost)
 	const advice = "train no more in this task, or take part in one with more noise, fewer epochs or a larger budget"
 	if task.Epsilon > t.Privacy.Epsilon {
@@ -84,9 +91,44 @@ func Charge(t Terms, node Node, inTask, inAll Spending, examples int64) (task, a
 	if node.Budget > 0 && all.Epsilon > node.Budget {
 		return inTask, inAll, codes.Errorf("MF-PRIVACY-BUDGET", "the update would take what all tasks have spent of the data set to ε = %s, and the node's own budget is %s; %s", decimalOf(all.Epsilon), decimalOf(node.Budget), advice)
 	}
-	again := task.with(t, node, cost)
-	task.Exhausted = again.Epsilon > t.Privacy.Epsilon
 	return task, all, nil
+}
+
+// SpentNodes are those of the nodes, in their order, whose next update Charge would
+// refuse: a budget does not hold it, the task's or the node's own. inAll need only
+// have those of nodes with a budget of their own. In a task that does not train
+// privately there are none.
+func SpentNodes(t Terms, nodes []Node, inTask, inAll []Spending) []string {
+	if !t.Privacy.On() {
+		return nil
+	}
+	var spent []string
+	costs := map[int64][]Micro{} // of an update, by its examples: what takes long
+	for _, node := range nodes {
+		cost, known := costs[node.Examples]
+		if !known {
+			cost = Divergences(t, node.Examples)
+			costs[node.Examples] = cost
+		}
+		if _, _, err := charge(t, node, SpendingOf(inTask, node.ID), SpendingOf(inAll, node.ID), cost); err != nil {
+			spent = append(spent, node.ID)
+		}
+	}
+	return spent
+}
+
+// TooFewTrainers says why a round of a private task can't begin with the trainers
+// that were drawn, "" when it can, and whether no other draw could begin either: not
+// even one whose masters are the nodes that have no budget left.
+func TooFewTrainers(t Terms, nodes []Node, spent, trainers []string) (reason string, forever bool) {
+	if !t.Privacy.On() || len(trainers) >= t.MinUpdates {
+		return "", false
+	}
+	most := min(len(nodes)-len(spent), len(nodes)-t.Masters)
+	if SampleSize(most, t.Participation) < t.MinUpdates {
+		return "too few nodes have budget left for an update, whoever is a master", true
+	}
+	return "too few of the nodes that are no masters have budget left for an update", false
 }
 
 // with adds what an update spends.

@@ -12,6 +12,7 @@ type Replayed struct {
 	Beacon         string
 	Masters        []string
 	Trainers       []string
+	Spent          []string // of a private task: nodes that were not drawn to train for want of budget
 	Previous       ModelRef
 	PreviousRound  int
 	Results        []Result // empty when it never came to a tally
@@ -58,7 +59,8 @@ func Replay(state TaskState, rounds []RoundState) []Replayed {
 		next.Round = i + 1
 		next.Masters, next.Trainers = []string{}, []string{}
 		if CheckNodes(task.Terms, nodes) == nil {
-			next.Masters, next.Trainers = Draw(task.Terms, nodes, next.Standings, next.Spendings, next.Beacon)
+			next.Spent = replaySpent(task.Terms, nodes, next.Spendings, round.Round.Spent)
+			next.Masters, next.Trainers = Draw(task.Terms, nodes, next.Standings, next.Spent, next.Beacon)
 		}
 		done := replayRound(task, next, round)
 		done.Spendings = ReplaySpendings(task.Terms, nodes, next.Spendings, round.Updates)
@@ -102,8 +104,8 @@ func replayRound(task Task, drawn Replayed, state RoundState) Replayed {
 }
 
 // ReplaySpendings adds what a round's updates spent to what the task had spent
-// before; nil for a task that does not train privately. Whether a node kept to a budget of its own over all tasks can't be seen
-// from one.
+// before; nil for a task that does not train privately. Whether a node kept to a
+// budget of its own over all tasks can't be seen from one.
 func ReplaySpendings(terms Terms, nodes []Node, spendings []Spending, updates []Update) []Spending {
 	if !terms.Privacy.On() {
 		return nil
@@ -121,6 +123,20 @@ func ReplaySpendings(terms Terms, nodes []Node, spendings []Spending, updates []
 		}
 	}
 	return spendings
+}
+
+// replaySpent are the nodes that have no budget left: those that the task's own
+// spending says, and of the nodes with a budget over all tasks, which can't be seen
+// from one, those that the round says.
+func replaySpent(terms Terms, nodes []Node, spendings []Spending, onLedger []string) []string {
+	spent := SpentNodes(terms, nodes, spendings, spendings)
+	var all []string
+	for _, node := range nodes {
+		if slices.Contains(spent, node.ID) || node.Budget > 0 && slices.Contains(onLedger, node.ID) {
+			all = append(all, node.ID)
+		}
+	}
+	return all
 }
 
 // cameToTally tells whether a round's tally was taken, with or without success.
@@ -176,6 +192,7 @@ func (d *differences) compareRound(replayed Replayed, state RoundState) {
 	d.compare(number, "beacon", round.Beacon, replayed.Beacon)
 	d.compare(number, "masters", round.Masters, replayed.Masters)
 	d.compare(number, "trainers", round.Trainers, replayed.Trainers)
+	d.compare(number, "spent", round.Spent, replayed.Spent)
 	d.compare(number, "previous", round.Previous, replayed.Previous)
 	d.compare(number, "previous_round", round.PreviousRound, replayed.PreviousRound)
 	d.compare(number, "results", round.Results, replayed.Results)

@@ -28,13 +28,13 @@ func Sample(beacon string, nodes []string, participation Micro) []string {
 }
 
 // Draw gives a round's masters and trainers, from its beacon and what is known
-// of the nodes when it opens. A node on whose data set a private task has spent
-// its budget does not train, and can still be a master.
-func Draw(terms Terms, nodes []Node, standings []Standing, spendings []Spending, beacon string) (masters, trainers []string) {
+// of the nodes when it opens. A node whose budget is spent does not train (see
+// SpentNodes), and can still be a master.
+func Draw(terms Terms, nodes []Node, standings []Standing, spent []string, beacon string) (masters, trainers []string) {
 	masters = Elect(beacon, Candidates(nodes, standings, terms.BaseWeight), terms.Masters)
 	var others []string
 	for _, node := range nodes {
-		if !slices.Contains(masters, node.ID) && !SpendingOf(spendings, node.ID).Exhausted {
+		if !slices.Contains(masters, node.ID) && !slices.Contains(spent, node.ID) {
 			others = append(others, node.ID)
 		}
 	}

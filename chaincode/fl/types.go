@@ -152,8 +152,9 @@ type Node struct {
 	Commitment string `json:"commitment"` // SHA-256 of the beacon salt, see SaltCommitment
 	Recipient  string `json:"recipient"`  // age X25519 recipient: weights are encrypted to every node
 	JoinedAt   int64  `json:"joined_at"`
-	Dataset    string `json:"dataset,omitempty" metadata:",optional"` // of a private task: salted digest of the name of what the node trains on
-	Budget     Micro  `json:"budget,omitempty" metadata:",optional"`  // of a private task: the most ε that all tasks may spend of Dataset; 0 for no such limit
+	Dataset    string `json:"dataset,omitempty" metadata:",optional"`  // of a private task: salted digest of the name of what the node trains on
+	Examples   int64  `json:"examples,omitempty" metadata:",optional"` // of a private task: how many those are, for all of its updates
+	Budget     Micro  `json:"budget,omitempty" metadata:",optional"`   // of a private task: the most ε that all tasks may spend of Dataset; 0 for no such limit
 }
 
 // BeaconSalt is the salt a node committed to when it joined, revealed. Round 1's
@@ -177,12 +178,13 @@ type Round struct {
 	Task           string     `json:"task"`
 	Number         int        `json:"number"` // from 1, failed rounds included
 	Phase          RoundPhase `json:"phase"`
-	Deadline       int64      `json:"deadline"`       // Unix seconds at which the phase may be moved on without all
-	Beacon         string     `json:"beacon"`         // 64 hexadecimal digits
-	Masters        []string   `json:"masters"`        // node IDs in drawn order
-	Trainers       []string   `json:"trainers"`       // node IDs in drawn order
-	Previous       ModelRef   `json:"previous"`       // global model the trainers start from
-	PreviousRound  int        `json:"previous_round"` // round that made Previous, 0 for the task's first model
+	Deadline       int64      `json:"deadline"`                             // Unix seconds at which the phase may be moved on without all
+	Beacon         string     `json:"beacon"`                               // 64 hexadecimal digits
+	Masters        []string   `json:"masters"`                              // node IDs in drawn order
+	Trainers       []string   `json:"trainers"`                             // node IDs in drawn order
+	Spent          []string   `json:"spent,omitempty" metadata:",optional"` // of a private task: nodes whose budgets hold no further update, so that they were not drawn to train
+	Previous       ModelRef   `json:"previous"`                             // global model the trainers start from
+	PreviousRound  int        `json:"previous_round"`                       // round that made Previous, 0 for the task's first model
 	OpenedAt       int64      `json:"opened_at"`
 	ChangedAt      int64      `json:"changed_at"`                            // Unix seconds of the last change of phase
 	Results        []Result   `json:"results"`                               // set by the tally, in the order of Trainers; empty before
@@ -331,8 +333,9 @@ type (
 		Task       string `json:"task"`
 		Commitment string `json:"commitment"`
 		Recipient  string `json:"recipient"`
-		Dataset    string `json:"dataset,omitempty" metadata:",optional"` // see Node
-		Budget     Micro  `json:"budget,omitempty" metadata:",optional"`  // see Node
+		Dataset    string `json:"dataset,omitempty" metadata:",optional"`  // see Node
+		Examples   int64  `json:"examples,omitempty" metadata:",optional"` // see Node
+		Budget     Micro  `json:"budget,omitempty" metadata:",optional"`   // see Node
 	}
 	// DatasetRequest names a node's data set.
 	DatasetRequest struct {

@@ -23,6 +23,14 @@ func (n *Node) dataset(terms fl.Terms) string {
 	return n.derive("dataset", name)
 }
 
+// examples are how many a private task's updates are trained on.
+func (n *Node) examples(terms fl.Terms) int64 {
+	if !terms.Privacy.On() {
+		return 0
+	}
+	return int64(n.Train.Len())
+}
+
 // budget is the most that this node lets all tasks spend of its data set.
 func (n *Node) budget(terms fl.Terms) fl.Micro {
 	if !terms.Privacy.On() {

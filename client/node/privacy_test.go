@@ -177,9 +177,9 @@ func TestAPrivateTaskCompletesAndSpends(t *testing.T) {
 	}
 }
 
-// TestANodeWithoutBudgetDoesNotTrain gives one node a budget of its own that holds
-// nothing. The rounds close without it.
-func TestANodeWithoutBudgetDoesNotTrain(t *testing.T) {
+// TestANodeWithoutBudgetIsNotDrawn gives one node a budget of its own that holds
+// nothing. No round waits for it.
+func TestANodeWithoutBudgetIsNotDrawn(t *testing.T) {
 	w, _ := privateWorld(t, nil)
 	configure := w.configure
 	poor := "Hospital1MSP/node1"
@@ -189,20 +189,20 @@ func TestANodeWithoutBudgetDoesNotTrain(t *testing.T) {
 			c.Budget = 1
 		}
 	}
-	w.onEvent(func(r fl.RoundState) {
-		if r.Round.Phase == fl.RoundTraining && slices.Contains(r.Round.Trainers, poor) && len(r.Updates) == len(r.Round.Trainers)-1 {
-			w.chain.jump(r.Round.Deadline)
-		}
-	})
 	w.run(w.nodes...)
 	w.wantCompleted()
+	for number := 1; number <= w.terms.Rounds; number++ {
+		if r := w.round(number).Round; slices.Contains(r.Trainers, poor) || !slices.Equal(r.Spent, []string{poor}) {
+			t.Errorf("round %d has the trainers %v, without budget %v", number, r.Trainers, r.Spent)
+		}
+	}
 	if got := fl.SpendingOf(w.task().Spendings, poor); got.Updates != 0 {
 		t.Errorf("%+v", got)
 	}
 	n, v := master(t, nil)
 	n.Train = examples(10)
-	v.Task.Task.Privacy, v.Task.Task.MaxExamples = w.terms.Privacy, 9
-	v.Task.Nodes = []fl.Node{{ID: n.ID, Dataset: "d"}}
+	v.Task.Task.Privacy = w.terms.Privacy
+	v.Task.Nodes = []fl.Node{{ID: n.ID, Dataset: "d", Examples: 9}}
 	n.Ledger = w.account(poor)
 	wantCode(t, n.afford(t.Context(), v), "MF-UPDATE-EXAMPLES")
 }
@@ -227,6 +227,8 @@ func TestANodeKeepsTheDataSetItJoinedWith(t *testing.T) {
 	n.Dataset = "another"
 	wantCode(t, n.check(t.Context()), "MF-NODE-DATASET")
 	n.Dataset, n.Budget = w.terms.Data, 5
+	wantCode(t, n.check(t.Context()), "MF-NODE-DATASET")
+	n.Budget, n.Train = 0, examples(n.Train.Len()+1)
 	wantCode(t, n.check(t.Context()), "MF-NODE-DATASET")
 	first, again := n.dataset(w.terms), n.dataset(w.terms)
 	other, err := New(w.config(w.nodes[1]))

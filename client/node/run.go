@@ -54,8 +54,8 @@ func (n *Node) check(ctx context.Context) error {
 		case node.ID != n.ID:
 		case node.Recipient != n.Identity.Recipient():
 			return codes.Errorf("MF-NODE-KEY", "%s joined task %s with another age key, and can't open what is encrypted to that; restore the key file it had", n.ID, n.Task)
-		case node.Dataset != n.dataset(terms) || node.Budget != n.budget(terms):
-			return codes.Errorf("MF-NODE-DATASET", "%s joined the private task %s with another data set or budget, and the ledger keeps account of that; run it with those", n.ID, n.Task)
+		case node.Dataset != n.dataset(terms) || node.Examples != n.examples(terms) || node.Budget != n.budget(terms):
+			return codes.Errorf("MF-NODE-DATASET", "%s joined the private task %s with another data set, number of examples or budget, and the ledger keeps account of that; run it with those", n.ID, n.Task)
 		}
 	}
 	if store, can := n.Store.(checker); can {

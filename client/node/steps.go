@@ -18,7 +18,7 @@ func (n *Node) perform(ctx context.Context, v View, a Action) error {
 		terms := v.Task.Task.Terms
 		request := fl.JoinRequest{
 			Task: n.Task, Recipient: n.Identity.Recipient(), Commitment: fl.SaltCommitment(n.Task, n.ID, n.salt(beaconSalt, 0)),
-			Dataset: n.dataset(terms), Budget: n.budget(terms),
+			Dataset: n.dataset(terms), Examples: n.examples(terms), Budget: n.budget(terms),
 		}
 		return n.submit(ctx, a, "task:JoinTask", request)
 	case Start:

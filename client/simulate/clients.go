@@ -78,16 +78,6 @@ func (s Settings) dataset(id string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// affords tells whether a client has budget for another update.
-func (s *Simulation) affords(c *client) bool {
-	if !s.settings.Privacy.On() {
-		return true
-	}
-	spent := fl.SpendingOf(s.spendings, c.id)
-	_, _, err := fl.Charge(s.terms, fl.Node{ID: c.id, Dataset: s.settings.dataset(c.id)}, spent, spent, int64(c.data.Len()))
-	return err == nil
-}
-
 // train is a client's update from the global model.
 func (s *Simulation) train(ctx context.Context, c *client, round int, start *weights.Weights) (*weights.Weights, error) {
 	options := node.TrainOptions(s.terms.Training, s.strategy, round, s.settings.trainingSeed(c.id, round))

@@ -83,7 +83,11 @@ func New(settings Settings, data *dataset.Data) (*Simulation, error) {
 	}
 	for _, c := range s.clients {
 		salt := settings.salt(c.id, 0)
-		s.nodes = append(s.nodes, fl.Node{ID: c.id, Org: fl.OrgOf(c.id), Commitment: fl.SaltCommitment(task, c.id, salt), Dataset: settings.dataset(c.id)})
+		node := fl.Node{ID: c.id, Org: fl.OrgOf(c.id), Commitment: fl.SaltCommitment(task, c.id, salt)}
+		if settings.Privacy.On() {
+			node.Dataset, node.Examples = settings.dataset(c.id), int64(c.data.Len())
+		}
+		s.nodes = append(s.nodes, node)
 		s.salts = append(s.salts, fl.BeaconSalt{Node: c.id, Salt: salt})
 	}
 	s.global, err = model.Initial(s.spec, settings.Seed)
@@ -171,10 +175,22 @@ func (s *Simulation) phase() fl.TaskPhase {
 	switch {
 	case closed >= s.settings.Rounds:
 		return fl.TaskCompleted
-	case failed >= s.settings.MaxFailed:
+	case failed >= s.settings.MaxFailed || s.spent():
 		return fl.TaskFailed
 	}
 	return fl.TaskRunning
+}
+
+// spent tells whether the newest round had, and every other would have, too few
+// trainers with budget left.
+func (s *Simulation) spent() bool {
+	n := len(s.rounds)
+	if n == 0 {
+		return false
+	}
+	last := s.rounds[n-1].Round
+	_, forever := fl.TooFewTrainers(s.terms, s.nodes, last.Spent, last.Trainers)
+	return forever
 }
 
 // open draws the next round.
@@ -188,10 +204,11 @@ func (s *Simulation) open() fl.RoundState {
 			made = n
 		}
 	}
-	masters, trainers := fl.Draw(s.terms, s.nodes, s.standings, s.spendings, beacon)
+	spent := fl.SpentNodes(s.terms, s.nodes, s.spendings, nil)
+	masters, trainers := fl.Draw(s.terms, s.nodes, s.standings, spent, beacon)
 	return fl.RoundState{
 		Round: fl.Round{
-			Task: task, Number: len(s.rounds) + 1, Beacon: beacon, Masters: masters, Trainers: trainers,
+			Task: task, Number: len(s.rounds) + 1, Beacon: beacon, Masters: masters, Trainers: trainers, Spent: spent,
 			Previous: previous, PreviousRound: made, Results: []fl.Result{}, PreviousMedian: fl.Unscored,
 		},
 		Updates: []fl.Update{}, Commitments: []fl.ScoreCommitment{}, Reveals: []fl.Reveal{},
@@ -202,13 +219,16 @@ func (s *Simulation) open() fl.RoundState {
 // play plays the next round to its end.
 func (s *Simulation) play(ctx context.Context, trained func(done, total int)) (Round, error) {
 	state := s.open()
+	if reason, _ := fl.TooFewTrainers(s.terms, s.nodes, state.Round.Spent, state.Round.Trainers); reason != "" {
+		return s.fail(state, "", reason), nil
+	}
 	updates, err := s.trainAll(ctx, &state, trained)
 	if err != nil {
 		return Round{}, err
 	}
 	s.spendings = fl.ReplaySpendings(s.terms, s.nodes, s.spendings, state.Updates)
 	if len(updates) == 0 {
-		return s.fail(state, fl.RoundTraining, "no trainer has an update: their training ran into numbers that are not finite, or their budgets are spent"), nil
+		return s.fail(state, fl.RoundTraining, "no trainer has an update: their training ran into numbers that are not finite"), nil
 	}
 	if err := s.scoreAll(ctx, &state, updates); err != nil {
 		return Round{}, err
@@ -259,16 +279,12 @@ func (s *Simulation) close(state *fl.RoundState, global *weights.Weights) {
 }
 
 // trainAll lets the round's trainers train, several at once. One whose training
-// runs into numbers that are not finite, or who has no budget left for it, submits
-// nothing.
+// runs into numbers that are not finite submits nothing.
 func (s *Simulation) trainAll(ctx context.Context, state *fl.RoundState, trained func(done, total int)) ([]fed.Update, error) {
 	trainers := slices.Sorted(slices.Values(state.Round.Trainers))
 	start, made := fed.Model(s.global), make([]*weights.Weights, len(trainers))
 	before, total := s.closed()*len(trainers), s.settings.Rounds*len(trainers)
 	err := inParallel(ctx, len(trainers), func(ctx context.Context, i int) error {
-		if !s.affords(s.client(trainers[i])) {
-			return nil
-		}
 		w, err := s.train(ctx, s.client(trainers[i]), state.Round.Number, start)
 		if err != nil && codes.CodeIn(err.Error()) != "MF-MODEL-DIVERGED" {
 			return fmt.Errorf("%s in round %d: %w", trainers[i], state.Round.Number, err)

@@ -418,8 +418,11 @@ func privately() Settings {
 func TestPrivateTrainingSpendsAndStopsAtTheBudget(t *testing.T) {
 	s := privately()
 	_, report := run(t, s)
-	if report.Phase != fl.TaskFailed || len(report.Rounds) != 4 {
+	if report.Phase != fl.TaskFailed || len(report.Rounds) != 3 {
 		t.Fatalf("%s after %d rounds", report.Phase, len(report.Rounds))
+	}
+	if last := report.Rounds[2].Round; len(last.Spent) != s.Clients || len(last.Trainers) != 0 || last.FailedIn != "" || !strings.Contains(last.Reason, "budget") {
+		t.Errorf("%+v", last)
 	}
 	for i, round := range report.Rounds {
 		trained := i < 2

@@ -196,6 +196,9 @@ func printRound(w io.Writer, s fl.RoundState) {
 	r := s.Round
 	fmt.Fprintf(w, "round %d of %s: %s\n", r.Number, r.Task, phaseInWords(r))
 	fmt.Fprintf(w, "masters: %s\n", strings.Join(r.Masters, ", "))
+	if len(r.Spent) > 0 {
+		fmt.Fprintf(w, "budget spent, so not drawn to train: %s\n", strings.Join(r.Spent, ", "))
+	}
 	fmt.Fprintln(w, "TRAINER\tEXAMPLES\tMEDIAN\tSCORES\tDECISION")
 	for _, id := range r.Trainers {
 		result, tallied := resultOf(r, id)
