@@ -33,6 +33,9 @@ func BenchmarkStep(b *testing.B) {
 				b.Fatal(err)
 			}
 			solver, pull := TrainOptions{LearningRate: 0.01, Momentum: 0.9}.solver(), n.proximal(0)
+			if _, err := n.step(solver, pull); err != nil { // makes the buffers
+				b.Fatal(err)
+			}
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := n.step(solver, pull); err != nil {
