@@ -111,12 +111,29 @@ func (p Poison) spoil(start, trained *weights.Weights) {
 	}
 }
 
+// candidate is a model that masters score: an update or, under the name
+// fl.PreviousGlobal, what the round began with.
+type candidate struct {
+	node    string
+	weights *weights.Weights
+	finite  bool
+}
+
+// candidates are all that every master of a round scores.
+func candidates(previous *weights.Weights, updates []fed.Update) []candidate {
+	all := []candidate{{fl.PreviousGlobal, previous, finite(previous)}}
+	for _, update := range updates {
+		all = append(all, candidate{update.ID, update.Weights, finite(update.Weights)})
+	}
+	return all
+}
+
 // score is what a master measures a model to be on its own examples.
-func (s *Simulation) score(ctx context.Context, master *client, w *weights.Weights) (fl.Micro, error) {
-	if !finite(w) {
+func (s *Simulation) score(ctx context.Context, master *client, c candidate) (fl.Micro, error) {
+	if !c.finite {
 		return 0, nil
 	}
-	result, err := model.Evaluate(ctx, s.spec, w, master.data)
+	result, err := model.Evaluate(ctx, s.spec, c.weights, master.data)
 	if err != nil {
 		return 0, err
 	}
@@ -127,17 +144,14 @@ func (s *Simulation) score(ctx context.Context, master *client, w *weights.Weigh
 }
 
 // scores seals and opens a master's scores of a round.
-func (s *Simulation) scores(ctx context.Context, master *client, round int, previous *weights.Weights, updates []fed.Update) (fl.ScoreCommitment, fl.Reveal, error) {
-	value, err := s.score(ctx, master, previous)
-	if err != nil {
-		return fl.ScoreCommitment{}, fl.Reveal{}, err
-	}
-	scores := []fl.Score{{Node: fl.PreviousGlobal, Score: value}}
-	for _, update := range updates {
-		if value, err = s.score(ctx, master, update.Weights); err != nil {
+func (s *Simulation) scores(ctx context.Context, master *client, round int, all []candidate) (fl.ScoreCommitment, fl.Reveal, error) {
+	var scores []fl.Score
+	for _, c := range all {
+		value, err := s.score(ctx, master, c)
+		if err != nil {
 			return fl.ScoreCommitment{}, fl.Reveal{}, err
 		}
-		scores = append(scores, fl.Score{Node: update.ID, Score: value})
+		scores = append(scores, fl.Score{Node: c.node, Score: value})
 	}
 	scores = fl.SortScores(scores)
 	salt := s.settings.salt(master.id, round)

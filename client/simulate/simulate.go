@@ -282,14 +282,16 @@ func (s *Simulation) close(state *fl.RoundState, global *weights.Weights) {
 // runs into numbers that are not finite submits nothing.
 func (s *Simulation) trainAll(ctx context.Context, state *fl.RoundState, trained func(done, total int)) ([]fed.Update, error) {
 	trainers := slices.Sorted(slices.Values(state.Round.Trainers))
-	start, made := fed.Model(s.global), make([]*weights.Weights, len(trainers))
+	start, made, refs := fed.Model(s.global), make([]*weights.Weights, len(trainers)), make([]fl.ModelRef, len(trainers))
 	before, total := s.closed()*len(trainers), s.settings.Rounds*len(trainers)
 	err := inParallel(ctx, len(trainers), func(ctx context.Context, i int) error {
 		w, err := s.train(ctx, s.client(trainers[i]), state.Round.Number, start)
 		if err != nil && codes.CodeIn(err.Error()) != "MF-MODEL-DIVERGED" {
 			return fmt.Errorf("%s in round %d: %w", trainers[i], state.Round.Number, err)
 		}
-		made[i] = w
+		if made[i] = w; w != nil {
+			refs[i] = refer(w)
+		}
 		return nil
 	}, func(done int) { trained(before+done, total) })
 	if err != nil {
@@ -302,7 +304,7 @@ func (s *Simulation) trainAll(ctx context.Context, state *fl.RoundState, trained
 		}
 		examples := int64(s.client(trainers[i]).data.Len())
 		updates = append(updates, fed.Update{ID: trainers[i], Weights: w, NumExamples: examples})
-		state.Updates = append(state.Updates, fl.Update{Node: trainers[i], Model: refer(w), NumExamples: examples})
+		state.Updates = append(state.Updates, fl.Update{Node: trainers[i], Model: refs[i], NumExamples: examples})
 	}
 	return updates, nil
 }
@@ -318,8 +320,9 @@ func (s *Simulation) scoreAll(ctx context.Context, state *fl.RoundState, updates
 	}
 	masters := slices.Sorted(slices.Values(state.Round.Masters))
 	state.Commitments, state.Reveals = make([]fl.ScoreCommitment, len(masters)), make([]fl.Reveal, len(masters))
+	scored := candidates(fed.Model(s.global), updates)
 	err := inParallel(ctx, len(masters), func(ctx context.Context, i int) (err error) {
-		state.Commitments[i], state.Reveals[i], err = s.scores(ctx, s.client(masters[i]), state.Round.Number, fed.Model(s.global), updates)
+		state.Commitments[i], state.Reveals[i], err = s.scores(ctx, s.client(masters[i]), state.Round.Number, scored)
 		return err
 	}, func(int) {})
 	if err != nil {

@@ -50,10 +50,25 @@ func (l *Linear) Forward(n int, out, in, weight, bias []float32) {
 // packPanel lays the weights of a panel of outputs out.
 func (l *Linear) packPanel(_ *worker, p int) {
 	to := l.packed[p*l.inputs*panel:]
-	for o := p * panel; o < min(l.outputs, (p+1)*panel); o++ {
+	first, last := p*panel, min(l.outputs, (p+1)*panel)
+	for ; first+8 <= last; first += 8 {
+		packEight(to[first%panel:], l.weight[first*l.inputs:], l.inputs)
+	}
+	for o := first; o < last; o++ {
 		for i, v := range l.weight[o*l.inputs : (o+1)*l.inputs] {
 			to[i*panel+o%panel] = v
 		}
+	}
+}
+
+// packEight is packPanel for eight outputs at once: what it writes lies together.
+func packEight(to, rows []float32, n int) {
+	a, b, c, d := rows[:n], rows[n:][:n], rows[2*n:][:n], rows[3*n:][:n]
+	e, f, g, h := rows[4*n:][:n], rows[5*n:][:n], rows[6*n:][:n], rows[7*n:][:n]
+	for i := range a {
+		t := (*[8]float32)(to[i*panel:])
+		t[0], t[1], t[2], t[3] = a[i], b[i], c[i], d[i]
+		t[4], t[5], t[6], t[7] = e[i], f[i], g[i], h[i]
 	}
 }
 
