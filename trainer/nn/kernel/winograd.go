@@ -28,13 +28,31 @@ func newTiling(s ConvShape) tiling {
 }
 
 // perImage is the number of tiles of an image.
-func (g tiling) perImage() int { return g.down * g.across }
+func (g *tiling) perImage() int { return g.down * g.across }
 
 // place is where a tile lies: its image and its first output row and column.
-func (g tiling) place(tile int) (image, row, col int) {
-	image, tile = tile/g.perImage(), tile%g.perImage()
-	return image, tile / g.across * tileOut, tile % g.across * tileOut
+type place struct{ image, row, col int }
+
+func (g *tiling) place(tile int) place {
+	image, tile := tile/g.perImage(), tile%g.perImage()
+	return place{image, tile / g.across * tileOut, tile % g.across * tileOut}
 }
+
+// next is the place of the tile after the one at p. It spares the divisions.
+func (g *tiling) next(p place) place {
+	if p.col += tileOut; p.col < g.outWidth {
+		return p
+	}
+	if p.row += tileOut; p.row < g.outHeight {
+		return place{p.image, p.row, 0}
+	}
+	return place{p.image + 1, 0, 0}
+}
+
+// planeDistance is the distance of planes of so many values: whole cache lines, and
+// an odd number of them, so that what belongs to one tile does not fall into the same
+// few places of the cache.
+func planeDistance(values int) int { return ((values+panel-1)/panel | 1) * panel }
 
 // winogradTile is the argument of the transforms. The assembly knows the offsets of
 // these fields; TestLayout checks them.
@@ -69,13 +87,13 @@ func (t *winogradTile) sound() bool {
 }
 
 // inputPlanes transforms the tiles first .. last-1 of the input; planes are those of
-// count tiles from the tile origin on.
-func (g tiling) inputPlanes(w *worker, planes, in []float32, origin, first, last, count int) {
-	s, t := g.shape, w.transform()
-	t.plane = count * s.Channels
-	for tile := first; tile < last; tile++ {
-		image, row, col := g.place(tile)
-		t.in, t.row, t.step = patch(w, in[image*s.Height*s.Width*s.Channels:], s.Height, s.Width, s.Channels, row-s.Padding, col-s.Padding, tileIn)
+// the tiles from origin on, at the given distance.
+func (g *tiling) inputPlanes(w *worker, planes, in []float32, origin, first, last, distance int) {
+	s, t := &g.shape, w.transform()
+	t.plane = distance
+	at := g.place(first)
+	for tile := first; tile < last; tile, at = tile+1, g.next(at) {
+		t.in, t.row, t.step = patch(w, in[at.image*s.Height*s.Width*s.Channels:], s.Height, s.Width, s.Channels, at.row-s.Padding, at.col-s.Padding, tileIn)
 		t.out = planes[(tile-origin)*s.Channels:]
 		winogradInput(t, s.Channels)
 	}
@@ -98,23 +116,23 @@ func patch(w *worker, image []float32, height, width, channels, row, col, size i
 }
 
 // outputFrom transforms the sums of the tiles first .. last-1 to output; sums are the
-// planes of count tiles from the tile origin on, with cols filters.
-func (g tiling) outputFrom(w *worker, out, sums []float32, cols, origin, first, last, count int) {
-	s, t := g.shape, w.transform()
-	t.plane = count * cols
-	for tile := first; tile < last; tile++ {
-		image, row, col := g.place(tile)
+// planes of the tiles from origin on, at the given distance, with cols filters.
+func (g *tiling) outputFrom(w *worker, out, sums []float32, cols, origin, first, last, distance int) {
+	s, t := &g.shape, w.transform()
+	t.plane = distance
+	p := g.place(first)
+	for tile := first; tile < last; tile, p = tile+1, g.next(p) {
 		t.in = sums[(tile-origin)*cols:]
-		at := ((image*g.outHeight+row)*g.outWidth + col) * s.Filters
-		if row+tileOut <= g.outHeight && col+tileOut <= g.outWidth {
+		at := ((p.image*g.outHeight+p.row)*g.outWidth + p.col) * s.Filters
+		if p.row+tileOut <= g.outHeight && p.col+tileOut <= g.outWidth {
 			t.out, t.row, t.step = out[at:], g.outWidth*s.Filters, s.Filters
 			winogradOutput(t, s.Filters)
 			continue
 		}
 		t.out, t.row, t.step = room(&w.padded, tileOut*tileOut*s.Filters), tileOut*s.Filters, s.Filters
 		winogradOutput(t, s.Filters)
-		for h := range min(tileOut, g.outHeight-row) {
-			copy(out[at+h*g.outWidth*s.Filters:], t.out[h*t.row:][:min(tileOut, g.outWidth-col)*s.Filters])
+		for h := range min(tileOut, g.outHeight-p.row) {
+			copy(out[at+h*g.outWidth*s.Filters:], t.out[h*t.row:][:min(tileOut, g.outWidth-p.col)*s.Filters])
 		}
 	}
 }

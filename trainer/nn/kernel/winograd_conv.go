@@ -46,7 +46,7 @@ func newConvWinograd(s ConvShape) *convWinograd {
 		return nil
 	}
 	f.pieces = winogradPieces{f.weightsPanel, f.forwardBlock, f.inputBlock, f.partialChunk, f.foldChannel}
-	f.weights = make([]float32, nPlanes*s.Channels*s.Filters)
+	f.weights = make([]float32, f.planesSize())
 	f.again = make([]bool, s.Batch)
 	return f
 }
@@ -114,30 +114,35 @@ func (f *convWinograd) forwardBlock(w *worker, i int) {
 	from, to := f.call.part(i)
 	first, last := from*f.perImage(), to*f.perImage()
 	count := last - first
-	planes := room(&w.planes, nPlanes*count*(channels+filters))
-	f.inputPlanes(w, planes, f.call.in, first, first, last, count)
-	sums := f.multiply(w, planes, count)
+	planes, sums := f.planes(w, count, channels, filters)
+	f.inputPlanes(w, planes, f.call.in, first, first, last, planeDistance(count*channels))
+	f.multiply(w, sums, planes, count)
 	w.winograd.bias, w.winograd.floor = f.call.bias, float32(math.Inf(-1))
-	f.outputFrom(w, f.call.out, sums, filters, first, first, last, count)
+	f.outputFrom(w, f.call.out, sums, filters, first, first, last, planeDistance(count*filters))
 	f.note(w, f.call.out, f.outHeight*f.outWidth*filters, from, to)
 }
 
-// multiply computes the sums [plane][count][cols] of planes [plane][count][rows],
-// behind which they lie.
-func (f *convWinograd) multiply(w *worker, planes []float32, count int) (sums []float32) {
+// planes returns room for two kinds of planes of count tiles, whose pixels have first
+// and second values.
+func (f *convWinograd) planes(w *worker, count, first, second int) (a, b []float32) {
+	size := nPlanes * planeDistance(count*first)
+	all := room(&w.planes, size+nPlanes*planeDistance(count*second))
+	return all[:size], all[size:]
+}
+
+// multiply computes the sums [plane][count][cols] of planes [plane][count][rows].
+func (f *convWinograd) multiply(w *worker, sums, planes []float32, count int) {
 	rows, cols := f.call.rows, f.call.cols
-	sums = planes[nPlanes*count*rows:]
 	for p := range nPlanes {
-		multiplyPlane(w, sums[p*count*cols:], planes[p*count*rows:], f.weights[p*rows*cols:], count, rows, cols)
+		multiplyPlane(w, sums[p*planeDistance(count*cols):], planes[p*planeDistance(count*rows):], f.weights[p*planeDistance(rows*cols):], count, rows, cols)
 	}
-	return sums
 }
 
 // weightsPanel transforms the weights of a panel of columns.
 func (f *convWinograd) weightsPanel(w *worker, p int) {
 	c, t := &f.call, w.transform()
 	packed := (*[taps * taps * panel]float32)(w.edge[:])
-	t.in, t.step, t.plane = packed[:], panel, c.rows*c.cols
+	t.in, t.step, t.plane = packed[:], panel, planeDistance(c.rows*c.cols)
 	for r := range c.rows {
 		for j := range panel {
 			from := (*[taps * taps]float32)(c.weight[r*c.rowStep+(p*panel+j)*c.colStep:])
@@ -167,9 +172,9 @@ func (f *convWinograd) inputBlock(w *worker, i int) {
 	channels, filters := f.shape.Channels, f.shape.Filters
 	first, last := f.call.part(i)
 	count := (last - first) * f.perImage()
-	planes := room(&w.planes, nPlanes*count*(channels+filters))
+	planes, sums := f.planes(w, count, filters, channels)
 	f.outputGradientPlanes(w, planes, f.call.gradOut, first, last)
-	sums := f.multiply(w, planes, count)
+	f.multiply(w, sums, planes, count)
 	for image := first; image < last; image++ {
 		f.inputGradientFrom(w, f.call.out, sums[(image-first)*f.perImage()*channels:], image, count)
 	}
@@ -179,11 +184,12 @@ func (f *convWinograd) inputBlock(w *worker, i int) {
 // outputGradientPlanes transforms the output gradient of the images first .. last-1.
 func (f *convWinograd) outputGradientPlanes(w *worker, planes, gradOut []float32, first, last int) {
 	filters, t := f.shape.Filters, w.transform()
-	t.plane = (last - first) * f.perImage() * filters
-	for tile := first * f.perImage(); tile < last*f.perImage(); tile++ {
-		image, row, col := f.place(tile)
-		t.in, t.row, t.step = patch(w, gradOut[image*f.outHeight*f.outWidth*filters:], f.outHeight, f.outWidth, filters, row, col, tileOut)
-		t.out = planes[(tile-first*f.perImage())*filters:]
+	tiles := (last - first) * f.perImage()
+	t.plane = planeDistance(tiles * filters)
+	at := place{image: first}
+	for tile := 0; tile < tiles; tile, at = tile+1, f.next(at) {
+		t.in, t.row, t.step = patch(w, gradOut[at.image*f.outHeight*f.outWidth*filters:], f.outHeight, f.outWidth, filters, at.row, at.col, tileOut)
+		t.out = planes[tile*filters:]
 		winogradOutputGradient(t, filters)
 	}
 }
@@ -200,10 +206,10 @@ func (f *convWinograd) inputGradientFrom(w *worker, gradIn, sums []float32, imag
 		all = room(&w.image, height*width*s.Channels)
 	}
 	clear(all)
-	t.row, t.step, t.plane = width*s.Channels, s.Channels, count*s.Channels
-	for tile := range f.perImage() {
-		_, row, col := f.place(tile)
-		t.in, t.out = sums[tile*s.Channels:], all[row*t.row+col*t.step:]
+	t.row, t.step, t.plane = width*s.Channels, s.Channels, planeDistance(count*s.Channels)
+	var at place
+	for tile := 0; at.image == 0; tile, at = tile+1, f.next(at) {
+		t.in, t.out = sums[tile*s.Channels:], all[at.row*t.row+at.col*t.step:]
 		winogradInputGradient(t, s.Channels)
 	}
 	if len(all) == len(own) {
@@ -237,8 +243,10 @@ func (f *convWinograd) weightGradient(n int, gradWeight, gradOut, in []float32) 
 	return !f.spoilt.Swap(false)
 }
 
-// planesSize is the number of values of the planes of weights.
-func (f *convWinograd) planesSize() int { return nPlanes * f.shape.Channels * f.shape.Filters }
+// planesSize is the number of values of the planes of a weight gradient.
+func (f *convWinograd) planesSize() int {
+	return nPlanes * planeDistance(f.shape.Channels*f.shape.Filters)
+}
 
 // partialChunk sums the products of the planes of input and output gradient over a
 // chunk of images.
@@ -257,14 +265,13 @@ func (f *convWinograd) partialChunk(w *worker, i int) {
 func (f *convWinograd) addProducts(w *worker, sums []float32, first, last int, add bool) {
 	channels, filters, per := f.shape.Channels, f.shape.Filters, f.perImage()
 	count := (last - first) * per
-	planes := room(&w.planes, nPlanes*count*(channels+filters))
-	gradients := planes[nPlanes*count*channels:]
-	f.inputPlanes(w, planes, f.call.in, first*per, first*per, last*per, count)
+	planes, gradients := f.planes(w, count, channels, filters)
+	f.inputPlanes(w, planes, f.call.in, first*per, first*per, last*per, planeDistance(count*channels))
 	f.outputGradientPlanes(w, gradients, f.call.gradOut, first, last)
 	for p := range nPlanes {
-		sum := sums[p*channels*filters:]
+		sum := sums[p*planeDistance(channels*filters):]
 		w.tile = tile{
-			a: planes[p*count*channels:], b: gradients[p*count*filters:], c: sum, segments: append(w.segmentSpace(1), segment{}),
+			a: planes[p*planeDistance(count*channels):], b: gradients[p*planeDistance(count*filters):], c: sum, segments: append(w.segmentSpace(1), segment{}),
 			aRow: 1, aStep: channels, bStep: filters, bPanel: panel, cRow: filters, depth: count,
 		}
 		if add {
@@ -278,7 +285,7 @@ func (f *convWinograd) addProducts(w *worker, sums []float32, first, last int, a
 func (f *convWinograd) foldChannel(w *worker, c int) {
 	channels, filters := f.shape.Channels, f.shape.Filters
 	t := w.transform()
-	t.in, t.row, t.plane, t.parts = f.partial[c*filters:], f.planesSize(), channels*filters, f.call.parts
+	t.in, t.row, t.plane, t.parts = f.partial[c*filters:], f.planesSize(), planeDistance(channels*filters), f.call.parts
 	t.out, t.step = room(&w.padded, taps*taps*filters), filters
 	winogradWeightGradient(t, filters)
 	for o := range filters {

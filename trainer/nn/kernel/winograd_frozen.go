@@ -76,13 +76,12 @@ func (f *FrozenConv) forwardWinograd(n int, out, in []float32) {
 		blocks := max((tiles+v.block-1)/v.block, min(2*runtime.GOMAXPROCS(0), tiles/(2*maxRows)))
 		parallel(blocks, func(w *worker, i int) {
 			first, last := i*tiles/blocks, (i+1)*tiles/blocks
-			count := last - first
-			planes := room(&w.planes, nPlanes*count*(depth+v.cols))
-			v.inputPlanes(w, planes, in, first, first, last, count)
+			planes, sums := v.planes(w, last-first)
+			v.inputPlanes(w, planes, in, first, first, last, planeDistance((last-first)*depth))
 			for p := range nPlanes {
-				v.multiply(w, planes, p, count)
+				v.multiply(w, sums, planes, p, last-first)
 			}
-			f.fromPlanes(w, planes, out, first, first, last, count)
+			f.fromPlanes(w, sums, out, first, first, last, last-first)
 		})
 		return
 	}
@@ -92,32 +91,38 @@ func (f *FrozenConv) forwardWinograd(n int, out, in []float32) {
 	for i := range blocks {
 		first, last := i*tiles/blocks, (i+1)*tiles/blocks
 		count := last - first
-		planes := room(&owner.planes, nPlanes*count*(depth+v.cols))
+		planes, sums := v.planes(owner, count)
 		const few = 8
 		pieces := (count + few - 1) / few
 		parallel(pieces, func(w *worker, j int) {
-			v.inputPlanes(w, planes, in, first, first+j*count/pieces, first+(j+1)*count/pieces, count)
+			v.inputPlanes(w, planes, in, first, first+j*count/pieces, first+(j+1)*count/pieces, planeDistance(count*depth))
 		})
-		parallel(nPlanes, func(w *worker, p int) { v.multiply(w, planes, p, count) })
+		parallel(nPlanes, func(w *worker, p int) { v.multiply(w, sums, planes, p, count) })
 		parallel(pieces, func(w *worker, j int) {
-			f.fromPlanes(w, planes, out, first, first+j*count/pieces, first+(j+1)*count/pieces, count)
+			f.fromPlanes(w, sums, out, first, first+j*count/pieces, first+(j+1)*count/pieces, count)
 		})
 	}
 }
 
-// multiply computes one plane of the sums of count tiles, which lie behind the
-// planes of the input.
-func (v *frozenWinograd) multiply(w *worker, planes []float32, plane, count int) {
-	depth := v.shape.Channels
-	sums := planes[nPlanes*count*depth:]
-	multiplyPlane(w, sums[plane*count*v.cols:], planes[plane*count*depth:], v.weights[plane*depth*v.cols:], count, depth, v.cols)
+// planes returns room for the planes of count tiles of the input, and for their sums.
+func (v *frozenWinograd) planes(w *worker, count int) (planes, sums []float32) {
+	size := nPlanes * planeDistance(count*v.shape.Channels)
+	all := room(&w.planes, size+nPlanes*planeDistance(count*v.cols))
+	return all[:size], all[size:]
 }
 
-// fromPlanes transforms the sums of the tiles first .. last-1 to output, with bias
-// and ReLU.
-func (f *FrozenConv) fromPlanes(w *worker, planes, out []float32, origin, first, last, count int) {
+// multiply computes one plane of the sums of count tiles.
+func (v *frozenWinograd) multiply(w *worker, sums, planes []float32, plane, count int) {
+	depth := v.shape.Channels
+	multiplyPlane(w, sums[plane*planeDistance(count*v.cols):], planes[plane*planeDistance(count*depth):],
+		v.weights[plane*depth*v.cols:], count, depth, v.cols)
+}
+
+// fromPlanes transforms the sums of the tiles first .. last-1, which are among those
+// of count tiles from origin on, to output, with bias and ReLU.
+func (f *FrozenConv) fromPlanes(w *worker, sums, out []float32, origin, first, last, count int) {
 	v := f.winograd
 	w.winograd.bias, w.winograd.floor = f.bias, v.floor
-	v.outputFrom(w, out, planes[nPlanes*count*v.shape.Channels:], v.cols, origin, first, last, count)
+	v.outputFrom(w, out, sums, v.cols, origin, first, last, planeDistance(count*v.cols))
 	w.winograd.sound() // nobody asks
 }
