@@ -9,7 +9,7 @@
 //	MF-USAGE          a command, flag or argument is wrong
 //	MF-INTERRUPTED    the user stopped the command
 //	MF-DATA-TASK      the data's images are not those that the task's model takes
-//	MF-TASK-FAILED    the task has failed, as too many of its rounds in a row did
+//	MF-TASK-FAILED    the task has failed: too many of its rounds in a row did, or its budgets are spent
 //	MF-WEIGHTS-FILE   a file of weights can't be read
 //	MF-WRITE-EXISTS   a file is there already and would be written over
 //	MF-WRITE-JOURNAL  the journal can't be opened

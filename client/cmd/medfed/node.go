@@ -122,7 +122,7 @@ func failedTask(task fl.TaskState) error {
 	if task.Task.Phase != fl.TaskFailed {
 		return nil
 	}
-	return codes.Errorf("MF-TASK-FAILED", "task %s failed after %d rounds in a row did; see medfed round show %s", task.Task.Task, task.Task.MaxFailed, task.Task.Task)
+	return codes.Errorf("MF-TASK-FAILED", "task %s failed with its round %d; medfed round show %s says why", task.Task.Task, task.LastRound, task.Task.Task)
 }
 
 // load brings the data: for a node its share of what may be trained and scored
