@@ -66,7 +66,7 @@ func assemble(d design) (*network, error) {
 		if n.result, err = graph.Softmax(logits); err != nil {
 			return nil, err
 		}
-		n.machine, err = nn.NewMachine(graph)
+		n.machine, err = nn.NewMachine(graph, n.result)
 		return n, err
 	}
 	labels := graph.Data("labels", d.capacity)
@@ -76,10 +76,11 @@ func assemble(d design) (*network, error) {
 	if n.result, err = graph.CrossEntropy(logits, labels, n.balance); err != nil {
 		return nil, err
 	}
-	if _, err = gorgonia.Grad(n.result, n.learned...); err != nil {
+	gradients, err := gorgonia.Grad(n.result, n.learned...)
+	if err != nil {
 		return nil, err
 	}
-	if n.machine, err = nn.NewMachine(graph); err != nil {
+	if n.machine, err = nn.NewMachine(graph, append(gradients, n.result)...); err != nil {
 		return nil, err
 	}
 	n.moved = gorgonia.NodesToValueGrads(n.learned)

@@ -12,7 +12,7 @@
 //
 // A [Graph] is built for a capacity, the largest batch, and runs any batch up to
 // it: [Graph.SetBatch] says how many rows of the inputs count, and every
-// operation leaves the other rows alone. The operations own their buffers, so a
+// operation leaves the other rows alone. The operations keep their buffers, so a
 // step allocates none. The bits of a result depend neither on GOMAXPROCS nor on
 // the kernel family.
 package nn
@@ -105,13 +105,14 @@ func dense(shape []int) *tensor.Dense {
 	return tensor.New(tensor.WithShape(shape...), tensor.Of(tensor.Float32))
 }
 
-// op is a Gorgonia operation with a Go body and an output buffer of its own. A
-// result is valid until the next run.
+// op is a Gorgonia operation with a Go body. A result is valid until the next run, or
+// until its memory is needed for another's (see [NewMachine]).
 type op struct {
 	name   string
 	id     int
-	inputs []int // dimensions of each input, 0 for a scalar
-	out    *tensor.Dense
+	inputs []int         // dimensions of each input, 0 for a scalar
+	shape  tensor.Shape  // of out
+	out    *tensor.Dense // made with the machine that runs the operation
 	floats []float32     // of out
 	scalar *gorgonia.F32 // instead of out
 	body   func(out []float32, in [][]float32)
@@ -126,8 +127,7 @@ type op struct {
 func (g *Graph) operation(name string, shape []int, body func(out []float32, in [][]float32)) *op {
 	g.ops++
 	g.values += tensor.Shape(shape).TotalSize()
-	out := dense(shape)
-	return &op{name: name, id: g.ops, out: out, floats: Floats(out), body: body}
+	return &op{name: name, id: g.ops, shape: shape, body: body}
 }
 
 // rowwise makes an operation that computes row i of the batch for itself.
@@ -175,7 +175,7 @@ func (o *op) Type() hm.Type {
 	if o.scalar != nil {
 		return hm.NewFnType(append(types, tensor.Float32)...)
 	}
-	return hm.NewFnType(append(types, typeOf(o.out.Dims()))...)
+	return hm.NewFnType(append(types, typeOf(len(o.shape)))...)
 }
 
 func typeOf(dims int) hm.Type {
@@ -189,7 +189,13 @@ func (o *op) InferShape(...gorgonia.DimSizer) (tensor.Shape, error) {
 	if o.scalar != nil {
 		return tensor.ScalarShape(), nil
 	}
-	return o.out.Shape(), nil
+	return o.shape, nil
+}
+
+// place lets the result lie in values, which are as many as it has.
+func (o *op) place(values []float32) {
+	o.floats = values
+	o.out = tensor.New(tensor.WithShape(o.shape...), tensor.WithBacking(values))
 }
 
 // run computes the result from the inputs' values.
@@ -210,6 +216,9 @@ func (o *op) value() gorgonia.Value {
 
 // Do runs the operation for one of Gorgonia's machines.
 func (o *op) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
+	if o.out == nil {
+		o.place(make([]float32, o.shape.TotalSize()))
+	}
 	for i, v := range in {
 		switch data := v.Data().(type) {
 		case []float32:

@@ -8,7 +8,7 @@ import (
 	"github.com/medfed/medfed/trainer/nn/kernel"
 )
 
-// Machine runs the operations of a graph, each into the buffer that it owns. It is a
+// Machine runs the operations of a graph, each into its own buffer. It is a
 // [gorgonia.VM]. Unlike Gorgonia's own machines it allocates nothing and copies no
 // value when it runs, and a gradient is that of the last run alone: it need not be
 // cleared in between.
@@ -21,14 +21,26 @@ type Machine struct {
 
 var _ gorgonia.VM = (*Machine)(nil)
 
-// NewMachine makes the machine of a complete graph, gradients included. It must be
-// called inside [Build].
-func NewMachine(g *Graph) (*Machine, error) {
+// NewMachine makes the machine of a complete graph, gradients included. With nodes
+// to be read after a run, the results of others share memory where they are never
+// needed at the same time, and their values are lost by then; without, every result
+// stays. It must be called inside [Build].
+func NewMachine(g *Graph, read ...*gorgonia.Node) (*Machine, error) {
 	m := &Machine{}
-	values := make(map[*gorgonia.Node][]float32)
 	// A node is made after its inputs, so that they come before it here.
-	for _, n := range g.Expr.AllNodes() {
-		value, err := m.add(g, n, values)
+	nodes := g.Expr.AllNodes()
+	operations := make(map[*gorgonia.Node]*op, len(nodes))
+	for _, n := range nodes {
+		o, err := operationOf(g, n)
+		if err != nil {
+			return nil, fmt.Errorf("machine of a graph: node %v: %w", n, err)
+		}
+		operations[n] = o
+	}
+	g.place(nodes, operations, read)
+	values := make(map[*gorgonia.Node][]float32, len(nodes))
+	for _, n := range nodes {
+		value, err := m.add(g, n, operations[n], values)
 		if err != nil {
 			return nil, fmt.Errorf("machine of a graph: node %v: %w", n, err)
 		}
@@ -37,11 +49,11 @@ func NewMachine(g *Graph) (*Machine, error) {
 	return m, nil
 }
 
-// add adds what computes a node and returns its value.
-func (m *Machine) add(g *Graph, n *gorgonia.Node, values map[*gorgonia.Node][]float32) ([]float32, error) {
-	o, err := operationOf(g, n)
-	if err != nil || o == nil {
-		return constant(n.Value()), err
+// add adds what computes a node, nil for an input or a constant, and returns its
+// value.
+func (m *Machine) add(g *Graph, n *gorgonia.Node, o *op, values map[*gorgonia.Node][]float32) ([]float32, error) {
+	if o == nil {
+		return constant(n.Value()), nil
 	}
 	o.views = o.views[:0]
 	for inputs := g.Expr.From(n.ID()); inputs.Next(); {
