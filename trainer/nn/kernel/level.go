@@ -41,12 +41,14 @@ func Use(l Level) (restore func(), err error) {
 	return func() { level = before }, nil
 }
 
-// tileRows is the number of rows of the largest tile whose sums stay in registers.
-func tileRows() int {
+// tilesOf is the number of tiles that so many rows are cut into, which is as few as
+// leave the sums of a tile in registers.
+func tilesOf(rows int) int {
+	const fewRows = 6
 	if level == AVX2 || level == NEON {
-		return 6
+		return (rows + fewRows - 1) / fewRows
 	}
-	return maxRows
+	return (rows + maxRows - 1) / maxRows
 }
 
 // tilePanels is the number of panels a tile may span.

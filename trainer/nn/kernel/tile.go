@@ -42,12 +42,17 @@ func (w *worker) fill(rows, col, width, cols int) {
 	if len(whole.init) > 0 {
 		t.init = whole.init[col:]
 	}
-	tiles := (rows + tileRows() - 1) / tileRows()
-	for i := range tiles {
-		row := i * rows / tiles
-		n := (i+1)*rows/tiles - row
+	tiles := tilesOf(rows)
+	// A division takes as long as a small tile, so there is one for all tiles.
+	each, larger := rows/tiles, rows%tiles
+	for i, row := 0, 0; i < tiles; i++ {
+		n := each
+		if i < larger {
+			n++
+		}
 		t.a = whole.a[row*whole.aRow:]
 		at := row*whole.cRow + col
+		row += n
 		if col+width <= cols {
 			t.c = whole.c[at:]
 			if len(whole.extra) > 0 {
