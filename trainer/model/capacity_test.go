@@ -22,6 +22,7 @@ func TestCapacityDoesNotChangeTheResult(t *testing.T) {
 	start, data := initial(t, small), examples(small, 11)
 	var digests []string
 	for _, batch := range []int{11, 16, 128} {
+		idle.networks = nil // a larger one would serve
 		w, err := Train(t.Context(), small, start, data, TrainOptions{Epochs: 3, BatchSize: batch, LearningRate: 0.05, Momentum: 0.5, Seed: 4})
 		if err != nil {
 			t.Fatal(err)
@@ -53,4 +54,26 @@ func TestIdleNetworksAreBounded(t *testing.T) {
 		}
 	}
 	idle.networks = nil
+}
+
+// The smallest idle network that is large enough is used again.
+func TestALargerIdleNetworkServes(t *testing.T) {
+	made := map[int]*network{}
+	for _, capacity := range []int{2, 16, 8} {
+		n, err := build(design{small, capacity, nn.Training})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made[capacity] = n
+		release(n)
+	}
+	defer func() { idle.networks = nil }()
+	if n := takeIdle(design{small, 4, nn.Evaluating}); n != nil {
+		t.Error("a network for training serves for evaluation")
+	}
+	for _, want := range []int{8, 16, 0} { // 2 is too small
+		if n := takeIdle(design{small, 4, nn.Training}); n != made[want] {
+			t.Errorf("got %+v, want the network for %d", n, want)
+		}
+	}
 }

@@ -179,19 +179,33 @@ const (
 	maxIdleValues = 64 << 20
 )
 
-// acquire returns a network for d, built if no idle one fits. Give it back with
+// acquire returns a network for d, built if no idle one serves. Give it back with
 // release.
 func acquire(d design) (*network, error) {
+	if n := takeIdle(d); n != nil {
+		return n, nil
+	}
+	return build(d)
+}
+
+// takeIdle takes the smallest idle network for batches as large as those of d, nil
+// where there is none. That it could take larger ones changes neither result nor time.
+func takeIdle(d design) *network {
 	idle.Lock()
+	defer idle.Unlock()
+	best := -1
 	for i, n := range idle.networks {
-		if n.design == d {
-			idle.networks = slices.Delete(idle.networks, i, i+1)
-			idle.Unlock()
-			return n, nil
+		serves := n.design.spec == d.spec && n.design.mode == d.mode && n.design.capacity >= d.capacity
+		if serves && (best < 0 || n.design.capacity < idle.networks[best].design.capacity) {
+			best = i
 		}
 	}
-	idle.Unlock()
-	return build(d)
+	if best < 0 {
+		return nil
+	}
+	n := idle.networks[best]
+	idle.networks = slices.Delete(idle.networks, best, best+1)
+	return n
 }
 
 // release makes a network available to the next acquire.
