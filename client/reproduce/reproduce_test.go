@@ -120,9 +120,9 @@ func TestTheMostTellingRunsComeFirst(t *testing.T) {
 		names = append(names, strings.TrimPrefix(c.name, "breastmnist, "))
 	}
 	want := []string{
-		"federated, seed 1", "hmchain-cnn centralised, 3 epochs, seed 1", "hmchain-cnn centralised, 15 epochs, seed 1",
+		"federated, seed 1", "federated with additions, seed 1", "hmchain-cnn centralised, 3 epochs, seed 1", "hmchain-cnn centralised, 15 epochs, seed 1",
 		"federated, learning rate 0.01, seed 1", "federated, learning rate 0.001, seed 1", "federated, learning rate 0.0001, seed 1", "vgg16 centralised, 3 epochs, seed 1",
-		"federated, seed 2", "federated, seed 3",
+		"federated, seed 2", "federated with additions, seed 2", "federated, seed 3", "federated with additions, seed 3",
 		"hmchain-cnn centralised, 3 epochs, seed 2", "hmchain-cnn centralised, 15 epochs, seed 2",
 		"federated, learning rate 0.01, seed 2", "federated, learning rate 0.001, seed 2", "federated, learning rate 0.0001, seed 2", "vgg16 centralised, 3 epochs, seed 2",
 	}
@@ -147,7 +147,7 @@ func TestThePlanLeavesOutWhatIsFinishedAndNotAskedFor(t *testing.T) {
 	}
 	var p strings.Builder
 	b.printPlan(&p, todo)
-	for _, part := range []string{"2 of 15 runs are to be done", "breastmnist, federated, seed 2", "done after"} {
+	for _, part := range []string{"2 of 18 runs are to be done", "breastmnist, federated, seed 2", "done after"} {
 		if !strings.Contains(p.String(), part) {
 			t.Errorf("the plan does not say %q:\n%s", part, &p)
 		}
@@ -247,6 +247,7 @@ func TestPages(t *testing.T) {
 	finish(t, b, b.rateCell(set, fl.One/1000, 1), measured(0.6, 114.0/156))
 	finish(t, b, b.paperCell(set, 1), measured(0.88, 0.80))
 	finish(t, b, b.paperCell(set, 2), measured(0.90, 0.82))
+	finish(t, b, b.additionsCell(set, 1), measured(0.95, 0.85))
 	b.xray = testXRays(origin)
 	b.cells = inOrder(append(b.huCells(), b.xrayCells()...))
 	federated := measured(0.9, 0.9)
@@ -265,6 +266,7 @@ func TestPages(t *testing.T) {
 			"| breastmnist | 0.0001 | 128 | 0.594 | not yet run | 0.731 | not yet run |",
 			"| breastmnist | 0.1 | 64 | 0.820 | 0.890 ± 0.014 (2) | 0.769 | 0.810 ± 0.014 (2) | a client has at most 6 examples, one batch: the same run as with 128 |",
 			"| breastmnist | FL-CNN-HMChain, ours, plain | 0.890 ± 0.014 | 0.880 to 0.900 | 0.810 ± 0.014 | 0.800 to 0.820 | 2 |",
+			"| breastmnist | ours, with additions | 0.950 | 0.950 to 0.950 | 0.850 | 0.850 to 0.850 | 1 |", "With additions on breastmnist: `medfed simulate --data breastmnist",
 			"| breastmnist | ResNet-18 (28), centralised, published | 0.901 |  | 0.863 |",
 			"| tissuemnist | FL-CNN-HMChain | 0.896 | no data | 0.620 | no data | the data are not on this machine |",
 			"| tissuemnist | 0.1 | 256 | 0.898 | no data | 0.614 | no data |",
@@ -275,7 +277,7 @@ func TestPages(t *testing.T) {
 			"| DL-VGG16 | 93.18 | 90.00 (1 seed) | 94.86 | 75.00 (1 seed) | 92.89 | 50.00 (1 seed) | NOT pre-trained",
 			"| CL-RESNET50 | 94.48 | not yet run |", "no evidence of diagnostic value", "in round 2 (paper: about 38)", "3 X-rays of 2 patients", "digest def", "(salim-park-vgg16.svg)",
 		},
-		"README.md": {"make reproduce", "7 of 23 runs"},
+		"README.md": {"make reproduce", "8 of 26 runs"},
 	} {
 		text, err := os.ReadFile(filepath.Join(b.options.out, name))
 		if err != nil {
@@ -376,6 +378,22 @@ func TestCommands(t *testing.T) {
 	want := "medfed simulate --data breastmnist --rounds 50 --learning-rate 0.1 --batch-size 128 --model resnet18 --momentum 0.9 --learning-rate-decay 0.98 --balance-classes --augment flip,shift=2,rotate=10 --seed 4"
 	if got := command("breastmnist", s); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// What is added leaves the paper's setting as it is.
+func TestAdditionsKeepThePapersSetting(t *testing.T) {
+	b := newBook(t)
+	for set, add := range additions {
+		s, plain := b.federated(2), b.federated(2)
+		add(&s)
+		if s == plain {
+			t.Errorf("%s: nothing is added", set)
+		}
+		if s.Model != plain.Model || s.Clients != plain.Clients || s.Participation != plain.Participation || s.Rounds != plain.Rounds || s.Epochs != plain.Epochs ||
+			s.BatchSize != plain.BatchSize || s.Split != plain.Split || s.Strategy != plain.Strategy || s.Seed != 2 || s.Curve != simulate.CurveValidation {
+			t.Errorf("%s: %+v", set, s)
+		}
 	}
 }
 
