@@ -21,18 +21,24 @@ var (
 	batchSizes    = []int{128, 32, 64, 256}
 )
 
-// additions are what is added to the paper's setting in the runs "with additions", by
-// set: chosen by the validation split with seed 1.
-var additions = map[string]func(*simulate.Settings){
-	"pneumoniamnist": func(s *simulate.Settings) {
+// addition is what is added to the paper's setting in the runs "with additions".
+type addition struct {
+	add    func(*simulate.Settings)
+	chosen string // by what; never the test split
+}
+
+// additions are by set. They leave the paper's clients, rounds, epochs, batch size and
+// model as they are.
+var additions = map[string]*addition{
+	"pneumoniamnist": {func(s *simulate.Settings) {
 		unscored(s)
 		s.Momentum, s.LearningRate, s.Decay = fl.One*9/10, fl.One*5/100, fl.One*95/100
 		s.Balance, s.Augmentation = true, fl.Augmentation{Shift: 2, Rotate: 10 * fl.One}
-	},
-	"breastmnist": func(s *simulate.Settings) {
+	}, "the validation split, as it is and with its images shifted, turned and made noisy, with seed 1"},
+	"breastmnist": {func(s *simulate.Settings) {
 		unscored(s)
 		s.Momentum, s.LearningRate, s.Decay = fl.One*9/10, fl.One*3/100, fl.One*95/100
-	},
+	}, "folds of the training and validation splits, with seed 1"},
 }
 
 // unscored leaves the masters out: every update is accepted, and every client may be
@@ -201,7 +207,7 @@ func (b *book) paperCell(set *huSet, seed int64) cell {
 // additionsCell is the paper's setting with what is added to it.
 func (b *book) additionsCell(set *huSet, seed int64) cell {
 	s := b.federated(seed)
-	additions[set.name](&s)
+	additions[set.name].add(&s)
 	c := b.simulation(set, s, "federated with additions")
 	c.when = when{paperSeeds, seed, atPaperSetting}
 	if seed == 1 {

@@ -181,8 +181,8 @@ func (b *book) additionsList(p *strings.Builder) {
 			continue
 		}
 		s := b.federated(1)
-		additions[set.name](&s)
-		fmt.Fprintf(p, "With additions on %s: `%s`. They were chosen by the validation split with seed 1; with `--masters 0` no master scores, and every update is accepted.\n\n", set.name, command(set.name, s))
+		additions[set.name].add(&s)
+		fmt.Fprintf(p, "With additions on %s: `%s`. They were chosen by %s. With `--masters 0` nobody scores, and every update is accepted.\n\n", set.name, command(set.name, s), additions[set.name].chosen)
 	}
 }
 
