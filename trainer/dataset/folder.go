@@ -278,7 +278,7 @@ func (f *Folder) gather(files []file, read []decoded, skipBad bool) error {
 		d := read[i]
 		if d.err != nil {
 			if !skipBad {
-				return fmt.Errorf("MF-DATA-IMAGE: %s cannot be used: %w; repair or remove it, or have bad files skipped", x.path, d.err)
+				return fmt.Errorf("MF-DATA-IMAGE: %s cannot be used: %w; repair or remove it, or have bad files skipped (--skip-bad-images)", x.path, d.err)
 			}
 			f.Bad = append(f.Bad, BadFile{x.path, d.err})
 			continue

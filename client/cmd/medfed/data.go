@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ import (
 type dataFlags struct {
 	name      string
 	images    string // folder of image files, instead of a set by name
+	skipBad   bool   // leave image files out that can't be read
 	size      int    // height and width they are brought to; 0 for 28
 	channels  int    // of them; 0 for 1
 	folder    string
@@ -30,7 +32,7 @@ func (d *dataFlags) bind(flags *pflag.FlagSet) {
 	d.shard = shard{1, 1}
 	d.partition = partition{dataset.Partition{Kind: dataset.IID}}
 	flags.StringVar(&d.name, "data", "", `data set: a MedMNIST 2D set, or "synthetic"`)
-	bindImages(flags, &d.images)
+	d.bindImages(flags)
 	flags.StringVar(&d.folder, "data-folder", dataFolder(), "folder of .npz files (or "+dataset.FolderVariable+")")
 	flags.Lookup("data-folder").DefValue = ""
 	flags.BoolVar(&d.offline, "offline", false, "do not download a set that is not on this machine")
@@ -39,8 +41,10 @@ func (d *dataFlags) bind(flags *pflag.FlagSet) {
 	flags.Int64Var(&d.seed, "seed", 1, "of the split; all participants of a task use the same")
 }
 
-func bindImages(flags *pflag.FlagSet, folder *string) {
-	flags.StringVar(folder, "images", "", "instead of a data set: folder of PNG and JPEG images, with a folder for each class or a manifest.csv")
+// bindImages makes the flags of image files.
+func (d *dataFlags) bindImages(flags *pflag.FlagSet) {
+	flags.StringVar(&d.images, "images", "", "instead of a data set: folder of PNG and JPEG images, with a folder for each class or a manifest.csv")
+	flags.BoolVar(&d.skipBad, "skip-bad-images", false, "with --images: name files that can't be read and go on without them")
 }
 
 // dataFolder is the default of --data-folder.
@@ -68,11 +72,14 @@ func (d *dataFlags) loadImages(ctx context.Context, a *app) (*dataset.Data, erro
 	shown := a.newBars()
 	defer shown.Close()
 	folder, err := dataset.LoadFolder(ctx, d.images, dataset.FolderOptions{
-		Name: labelOf(d.images), Size: cmp.Or(d.size, 28), Channels: cmp.Or(d.channels, 1),
+		Name: labelOf(d.images), Size: cmp.Or(d.size, 28), Channels: cmp.Or(d.channels, 1), SkipBad: d.skipBad,
 		Progress: func(done, total int) { shown.Step("reading images", done, total) },
 	})
 	if err != nil {
 		return nil, err
+	}
+	for _, bad := range folder.Bad {
+		fmt.Fprintf(a.stderr, "medfed: %s is left out: %v\n", bad.Path, bad.Err)
 	}
 	return folder.Data, nil
 }

@@ -74,7 +74,7 @@ func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	f.partition = partition{dataset.Partition{Kind: dataset.IID}}
 	f.privacy = defaultPrivacy()
 	flags.StringVar(&f.data.name, "data", "pneumoniamnist", `data set: a MedMNIST 2D set, or "synthetic"`)
-	bindImages(flags, &f.data.images)
+	f.data.bindImages(flags)
 	flags.StringVar(&f.data.folder, "data-folder", dataFolder(), "folder of .npz files (or "+dataset.FolderVariable+")")
 	flags.Lookup("data-folder").DefValue = ""
 	flags.BoolVar(&f.data.offline, "offline", false, "do not download a set that is not on this machine")
