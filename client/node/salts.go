@@ -21,7 +21,10 @@ func (n *Node) salt(purpose string, round int) string {
 }
 
 // noise is what sampling and noise of a private training are drawn from in a round:
-// another secret, which no salt that is revealed tells anything of.
+// another secret, which no salt that is revealed tells anything of. It is made of the
+// key and not drawn anew, so that a node that was killed after its weights left it
+// trains to the same ones: with other noise they would tell of the data twice, and be
+// charged once. Whoever gets the key can take the noise away.
 func (n *Node) noise(round int) []byte {
 	return n.mac("noise", n.Task, strconv.Itoa(round))
 }
