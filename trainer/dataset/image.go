@@ -52,10 +52,10 @@ func isImage(name string) bool {
 }
 
 // decode reads a PNG or JPEG image, brings it to size by size pixels (bilinear,
-// averaging over the area when it shrinks; the shape is stretched to a square)
-// and normalises it. What is transparent is black. Grey is the luma of ITU-R
-// BT.601. The resizing is in floating point: between kinds of machines a value
-// may differ by one step of 255.
+// averaging over the area when it shrinks; the shape is stretched to a square), turns
+// it as a JPEG's EXIF orientation says and normalises it. What is transparent is
+// black. Grey is the luma of ITU-R BT.601. The resizing is in floating point: between
+// kinds of machines a value may differ by one step of 255.
 func decode(b []byte, size, channels int, n Normalisation) ([]float32, error) {
 	config, _, err := image.DecodeConfig(bytes.NewReader(b))
 	if errors.Is(err, image.ErrFormat) {
@@ -73,7 +73,7 @@ func decode(b []byte, size, channels int, n Normalisation) ([]float32, error) {
 	}
 	scaled := image.NewRGBA(image.Rect(0, 0, size, size))
 	draw.BiLinear.Scale(scaled, scaled.Bounds(), source, source.Bounds(), draw.Src, nil)
-	return values(scaled.Pix, channels, n), nil
+	return values(turn(scaled.Pix, size, orientationOf(b)), channels, n), nil
 }
 
 // values are the channels of pixels of four bytes: red, green, blue, alpha.
