@@ -105,7 +105,14 @@ func (w *world) createTask(change func(*fl.Terms)) {
 	if change != nil {
 		change(&w.terms)
 	}
-	ref, err := Put(w.t.Context(), w.files, vector(0, 0, 0, 0), []string{w.terms.Recipient})
+	first := vector(0, 0, 0, 0)
+	if w.terms.Model != "stub" {
+		var err error
+		if first, err = model.Initial(Spec(w.terms), 1); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	ref, err := Put(w.t.Context(), w.files, first, []string{w.terms.Recipient})
 	if err != nil {
 		w.t.Fatal(err)
 	}

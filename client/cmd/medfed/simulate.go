@@ -171,7 +171,11 @@ func (f *simulateFlags) load(ctx context.Context, a *app, settings *simulate.Set
 	if err != nil || backbone == nil {
 		return data, err
 	}
-	own, err := a.ownFeatures(ctx, backbone, *data, settings.Privacy)
+	own := *data
+	if settings.Untested {
+		own.Test = dataset.Split{}
+	}
+	own, err = a.ownFeatures(ctx, backbone, own, settings.Privacy)
 	return &own, err
 }
 
