@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -43,10 +42,11 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
+	deadline, _ := t.Deadline()
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
-		Deadline:            time.Now().Add(2 * time.Minute),
+		Deadline:            deadline,
 		Setup:               setUp,
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sealed": sealed, "cut": cut, "pictures": pictures, "backbone": backbone},
 		Condition: func(name string) (bool, error) {
