@@ -174,15 +174,20 @@ func (b *book) seedsRows() [][]string {
 	return rows
 }
 
-// additionsList says what is added, as a command.
+// additionsList says what is added, as a command, and how it was chosen.
 func (b *book) additionsList(p *strings.Builder) {
+	listed := false
 	for _, set := range b.sets {
 		if set.data == nil || additions[set.name] == nil {
 			continue
 		}
 		s := b.federated(1)
 		additions[set.name].add(&s)
-		fmt.Fprintf(p, "With additions on %s: `%s`. They were chosen by %s. With `--masters 0` nobody scores, and every update is accepted.\n\n", set.name, command(set.name, s), additions[set.name].chosen)
+		fmt.Fprintf(p, "- With additions on %s: `%s`. Chosen by %s.\n", set.name, command(set.name, s), additions[set.name].chosen)
+		listed = true
+	}
+	if listed {
+		p.WriteString("\nWith `--masters 0` nobody scores, and every update is accepted. That momentum with decay and balanced classes were worth comparing was known from earlier runs, which had looked at the test split.\n\n")
 	}
 }
 
