@@ -9,8 +9,8 @@ import (
 // What things cost in seconds, measured on one core with AVX-512. The plan's guesses
 // rest on them, and are scaled by what the finished runs took.
 const (
-	passCost = 0.6e-3 // an example forward and backward through the CNN; a third of it forward only
-	stepCost = 2e-3   // a step or an evaluation besides its examples
+	passCost = 0.3e-3 // an example forward and backward through the CNN; a third of it forward only
+	stepCost = 1e-3   // a step or an evaluation besides its examples
 )
 
 // headCost is what a step of the head behind a backbone costs.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/simulate"
 	"github.com/medfed/medfed/trainer/metrics"
 )
@@ -48,10 +49,14 @@ func (b *book) huSources(p *strings.Builder) {
 	p.WriteString("## Data\n\n")
 	for _, set := range b.sets {
 		if set.absent != "" {
-			fmt.Fprintf(p, "- %s: not run: %s\n", set.name, set.absent)
-			continue
+			fmt.Fprintf(p, "- %s: not run: %s.", set.name, set.absent)
+		} else {
+			fmt.Fprintf(p, "- %s: SHA-256 %s. A client has at most %d examples.", set.name, set.data.SHA256, set.mine(b.federated(1)))
 		}
-		fmt.Fprintf(p, "- %s: SHA-256 %s. A client has at most %d examples.\n", set.name, set.data.SHA256, set.mine(b.federated(1)))
+		if counted := paperTrain[set.name]; counted != set.info.Train {
+			fmt.Fprintf(p, " The paper counts %d training images, the present file has %d.", counted, set.info.Train)
+		}
+		p.WriteString("\n")
 	}
 	p.WriteString("\n## Commands\n\nAll: `make reproduce`. By themselves, with any set and seed (`reproduce` does again what it has kept only with `-work` and another folder); the command of every run is in [runs.json](runs.json):\n\n")
 	s := b.federated(1)
@@ -169,7 +174,7 @@ func (b *book) seedsRows() [][]string {
 		if additions[set.name] != nil {
 			several("ours, with additions", "federated, the same clients, rounds, epochs and batch", func(seed int64) cell { return b.additionsCell(set, seed) })
 		}
-		one("ResNet-18 (28), centralised, published", resnet18[set.name], "MedMNIST v2 (Yang et al., Scientific Data 10:41, 2023): 100 epochs, chosen on the validation split")
+		one("ResNet-18 (28), centralised, published", resnet18[set.name], "MedMNIST v2 (Yang et al., Scientific Data 10:41, 2023)")
 	}
 	return rows
 }
@@ -195,21 +200,42 @@ func (b *book) table4Rows() [][]string {
 	var rows [][]string
 	s := b.federated(1)
 	for _, set := range b.sets {
-		add := func(rate, size, beside string, paper published, setting func(seed int64) cell) {
-			var ours []outcome
-			if set.data != nil {
-				ours = b.outcomes(b.options.seeds, setting)
-			}
+		add := func(rate, size, beside string, paper published, ours []outcome) {
 			rows = append(rows, append(append([]string{set.name, rate, size}, set.pair(paper, ours)...), set.beside(paper, ours, beside)))
 		}
 		for _, rate := range learningRates {
-			add(micro(rate), strconv.Itoa(s.BatchSize), "", table4Rates[set.name][rate], func(seed int64) cell { return b.rateCell(set, rate, seed) })
+			add(micro(rate), strconv.Itoa(s.BatchSize), "", table4Rates[set.name][rate], b.rateOutcomes(set, rate))
 		}
 		for _, size := range slices.Sorted(slices.Values(batchSizes)) {
-			add(micro(s.LearningRate), strconv.Itoa(size), set.besideBatch(s, size), table4Batches[set.name][size], func(seed int64) cell { return b.batchCell(set, size, seed) })
+			add(micro(s.LearningRate), strconv.Itoa(size), set.besideBatch(s, size), table4Batches[set.name][size], b.batchOutcomes(set, size))
 		}
 	}
 	return rows
+}
+
+// rateOutcomes are those of a learning rate of Table 4.
+func (b *book) rateOutcomes(set *huSet, rate fl.Micro) []outcome {
+	if set.data == nil {
+		return nil
+	}
+	return b.outcomes(b.seedsAs(rate == learningRates[0]), func(seed int64) cell { return b.rateCell(set, rate, seed) })
+}
+
+// batchOutcomes are those of a batch size of Table 4.
+func (b *book) batchOutcomes(set *huSet, size int) []outcome {
+	if set.data == nil {
+		return nil
+	}
+	s := b.federated(1)
+	return b.outcomes(b.seedsAs(set.batch(s, size) == s.BatchSize), func(seed int64) cell { return b.batchCell(set, size, seed) })
+}
+
+// seedsAs is the number of runs of a setting: that of the paper's own where it is that.
+func (b *book) seedsAs(paper bool) int {
+	if paper {
+		return b.options.paperSeeds
+	}
+	return b.options.seeds
 }
 
 // besideBatch says where the batch size changes nothing.

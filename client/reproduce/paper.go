@@ -12,6 +12,9 @@ var table3 = map[string]map[string]published{
 	"FL-CNN-HMChain": {"pneumoniamnist": {0.960, 0.875}, "breastmnist": {0.875, 0.795}, "tissuemnist": {0.896, 0.620}, "organamnist": {0.989, 0.868}},
 }
 
+// paperTrain is how many training images Hu et al. count (section 5.2).
+var paperTrain = map[string]int{"pneumoniamnist": 4708, "breastmnist": 546, "tissuemnist": 165_466, "organamnist": 34_581}
+
 // table4Rates and table4Batches are Table 4 of Hu et al.
 var (
 	table4Rates = map[string]map[fl.Micro]published{

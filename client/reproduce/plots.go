@@ -60,10 +60,10 @@ func (b *book) huPlots(set *huSet, files map[string][]byte) error {
 	}
 	rates, sizes := choices{what: "learning rate"}, choices{what: "batch size"}
 	for _, rate := range learningRates {
-		rates.add(micro(rate), b.outcomes(b.options.seeds, func(seed int64) cell { return b.rateCell(set, rate, seed) }), table4Rates[set.name][rate])
+		rates.add(micro(rate), b.rateOutcomes(set, rate), table4Rates[set.name][rate])
 	}
 	for _, size := range slices.Sorted(slices.Values(batchSizes)) {
-		sizes.add(strconv.Itoa(size), b.outcomes(b.options.seeds, func(seed int64) cell { return b.batchCell(set, size, seed) }), table4Batches[set.name][size])
+		sizes.add(strconv.Itoa(size), b.batchOutcomes(set, size), table4Batches[set.name][size])
 	}
 	title := "Hu et al., Table 4, on " + set.name
 	if err := b.drawChoices(files, "hu-table4-rates-"+set.name+".svg", title+": batch 128", rates); err != nil {
