@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"image/color"
+	"math"
 	"slices"
 	"strconv"
 
@@ -39,14 +40,25 @@ func (b *book) plots(files map[string][]byte) error {
 	return nil
 }
 
-// draw draws lines, unless ours have no point.
+// draw draws lines, unless there is no point. The values begin at the tenth below the
+// least.
 func (b *book) draw(files map[string][]byte, name, title, x, y string, lines []simulate.Line, arrange func(*plot.Plot)) error {
-	ours := slices.ContainsFunc(lines, func(l simulate.Line) bool { return len(l.Points) > 0 })
-	if !ours {
+	least, drawn := 1.0, false
+	for _, line := range lines {
+		for _, point := range line.Points {
+			least, drawn = min(least, point.Y), true
+		}
+	}
+	if !drawn {
 		return nil
 	}
-	drawn, err := simulate.Plot(title, x, y, lines, arrange)
-	files[name], b.drawn[name] = drawn, err == nil
+	picture, err := simulate.Plot(title, x, y, lines, func(p *plot.Plot) {
+		p.Y.Min = min(0.9, math.Floor(10*least)/10)
+		if arrange != nil {
+			arrange(p)
+		}
+	})
+	files[name], b.drawn[name] = picture, err == nil
 	return err
 }
 

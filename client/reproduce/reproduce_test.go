@@ -275,7 +275,7 @@ func TestPages(t *testing.T) {
 		},
 		"salim-park.md": {
 			"| DL-VGG16 | 93.18 | 90.00 (1 seed) | 94.86 | 75.00 (1 seed) | 92.89 | 50.00 (1 seed) | NOT pre-trained",
-			"| CL-RESNET50 | 94.48 | not yet run |", "no evidence of diagnostic value", "in round 2 (paper: about 38)", "3 X-rays of 2 patients", "digest def", "(salim-park-vgg16.svg)",
+			"| CL-RESNET50 | 94.48 | not yet run |", "no evidence of diagnostic value", "in round 2 (paper: about 38)", "3 X-rays of 2 patients", "digest def", "go run ./client/reproduce -only '^X-rays, vgg16 federated, seed 1$'", "(salim-park-vgg16.svg)",
 		},
 		"README.md": {"make reproduce", "8 of 26 runs"},
 	} {

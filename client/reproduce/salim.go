@@ -152,7 +152,7 @@ func (b *book) xrayCell(backbone string, federated bool, seed int64) cell {
 	if federated {
 		key.Hospitals = hospitals
 	}
-	c := cell{name: fmt.Sprintf("X-rays, %s %s, seed %d", backbone, way, seed), key: key, when: when{passOf(seed), seed, onXRays}}
+	c := cell{name: xrayName(backbone, way, seed), key: key, when: when{passOf(seed), seed, onXRays}}
 	c.guess = headCosts(backbone, key.Rounds, places, train, key.Batch)
 	if seed == 1 && !federated {
 		c.guess += imageCost[backbone] * float64(train+test)
@@ -167,6 +167,10 @@ func (b *book) xrayCell(backbone string, federated bool, seed int64) cell {
 		return result, err
 	}
 	return c
+}
+
+func xrayName(backbone, way string, seed int64) string {
+	return fmt.Sprintf("X-rays, %s %s, seed %d", backbone, way, seed)
 }
 
 // trainHead trains the head on features: by FedAvg among the shards, or without

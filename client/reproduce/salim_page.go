@@ -37,7 +37,11 @@ func (b *book) salimPage() string {
 	for _, name := range figures {
 		p.WriteString(b.reached(name))
 	}
-	fmt.Fprintf(&p, "\n## Data and command\n\nX-ray folder: digest %s. Command: `make reproduce` with `%s` naming the folder.\n", data.SHA256, xrayVariable)
+	fmt.Fprintf(&p, "\n## Data and commands\n\nX-ray folder: digest %s. All: `make reproduce` with `%s` naming the folder. By themselves, with either backbone and any seed (`reproduce` does again what it has kept only with `-work` and another folder):\n\n", data.SHA256, xrayVariable)
+	table(&p, []string{"row", "command"}, [][]string{
+		{"DL-VGG16", code(ownCommand(xrayName(model.VGG16, "federated", 1)))},
+		{"CL-VGG16", code(ownCommand(xrayName(model.VGG16, "centralised", 1)))},
+	})
 	return p.String()
 }
 

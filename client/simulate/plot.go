@@ -46,9 +46,9 @@ var colours = []color.RGBA{
 
 // Of a plot: its size with the legend, the legend's width, and the margin around.
 const (
-	plotWidth   = 26 * vg.Centimeter
+	plotWidth   = 26.5 * vg.Centimeter
 	plotHeight  = 12 * vg.Centimeter
-	legendWidth = 6 * vg.Centimeter
+	legendWidth = 6.5 * vg.Centimeter
 	plotMargin  = 0.3 * vg.Centimeter
 )
 
