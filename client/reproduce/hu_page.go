@@ -97,7 +97,7 @@ func (b *book) table3Rows() [][]string {
 	for _, set := range b.sets {
 		add := func(name, paper, beside string, ours []outcome) {
 			p := table3[paper][set.name]
-			rows = append(rows, append(append([]string{set.name, name}, set.pair(p, ours)...), set.beside(p, ours, beside)))
+			rows = append(rows, append(append([]string{set.name, name}, set.pair(p, ours)...), b.beside(set, p, ours, beside)))
 		}
 		if set.data == nil {
 			for _, name := range []string{"VGG16", "CNN", "FL-CNN-HMChain"} {
@@ -119,11 +119,17 @@ func (b *book) table3Rows() [][]string {
 	return rows
 }
 
-// beside is what is said beside a row's numbers: what is known of the run, and which
-// accuracies are no better than an answer that does not look at the image.
-func (set *huSet) beside(paper published, ours []outcome, known string) string {
+// beside is what is said beside a row's numbers: what is known of the runs, which of
+// their tasks failed, and which accuracies are no better than an answer that does not
+// look at the image.
+func (b *book) beside(set *huSet, paper published, ours []outcome, known string) string {
 	if set.data == nil {
 		return "the data are not on this machine"
+	}
+	if failed := b.failed(ours); known == "" {
+		known = failed
+	} else if failed != "" {
+		known += "; " + failed
 	}
 	most, n := commonest(set.data.Test.Labels)
 	share := float64(most) / float64(n)
@@ -142,6 +148,21 @@ func (set *huSet) beside(paper published, ours []outcome, known string) string {
 		text = known + "; " + text
 	}
 	return text
+}
+
+// failed says which federated tasks ended before all their rounds had closed. A curve
+// has a point for every round that closed; a centralised run has none.
+func (b *book) failed(ours []outcome) string {
+	var seeds []string
+	for _, o := range ours {
+		if n := len(o.Curve); n > 0 && n < b.options.rounds {
+			seeds = append(seeds, fmt.Sprintf("seed %d after %d of %d rounds", o.seed, n, b.options.rounds))
+		}
+	}
+	if seeds == nil {
+		return ""
+	}
+	return fmt.Sprintf("the task failed with %s, when %d rounds in a row had no update that the masters accept, and its last model counts", strings.Join(seeds, ", "), b.federated(1).MaxFailed)
 }
 
 // commonest is how many of n labels are the commonest.
@@ -167,7 +188,7 @@ func (b *book) seedsRows() [][]string {
 		}
 		several := func(name, beside string, setting func(seed int64) cell) {
 			ours := b.outcomes(b.options.paperSeeds, setting)
-			rows = append(rows, []string{set.name, name, spread(ours, auc), span(ours, auc), spread(ours, accuracy), span(ours, accuracy), strconv.Itoa(len(ours)), beside})
+			rows = append(rows, []string{set.name, name, spread(ours, auc), span(ours, auc), spread(ours, accuracy), span(ours, accuracy), strconv.Itoa(len(ours)), b.beside(set, published{}, ours, beside)})
 		}
 		one("FL-CNN-HMChain, paper", table3["FL-CNN-HMChain"][set.name], "Table 3")
 		several("FL-CNN-HMChain, ours, plain", "", func(seed int64) cell { return b.paperCell(set, seed) })
@@ -201,7 +222,7 @@ func (b *book) table4Rows() [][]string {
 	s := b.federated(1)
 	for _, set := range b.sets {
 		add := func(rate, size, beside string, paper published, ours []outcome) {
-			rows = append(rows, append(append([]string{set.name, rate, size}, set.pair(paper, ours)...), set.beside(paper, ours, beside)))
+			rows = append(rows, append(append([]string{set.name, rate, size}, set.pair(paper, ours)...), b.beside(set, paper, ours, beside)))
 		}
 		for _, rate := range learningRates {
 			add(micro(rate), strconv.Itoa(s.BatchSize), "", table4Rates[set.name][rate], b.rateOutcomes(set, rate))

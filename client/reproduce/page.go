@@ -91,7 +91,9 @@ func (b *book) outcomes(seeds int, setting func(seed int64) cell) []outcome {
 	for seed := int64(1); seed <= int64(seeds); seed++ {
 		// What can't be read has been refused when the plan was made.
 		if kept, err := b.store.find(setting(seed).key); err == nil && kept != nil {
-			all = append(all, kept.Outcome)
+			o := kept.Outcome
+			o.seed = seed
+			all = append(all, o)
 		}
 	}
 	return all

@@ -200,23 +200,22 @@ func (b *book) drawRounds(set *huSet, files map[string][]byte) error {
 	return b.draw(files, "hu-rounds-"+set.name+".svg", title, "round", "AUC and accuracy on the validation split", lines, nil)
 }
 
-// meanCurve is the mean by round, as far as every run went.
+// meanCurve is the mean by round, over the runs that closed so many.
 func meanCurve(outcomes []outcome, measure func(metrics.Result) float64) plotter.XYs {
 	var points plotter.XYs
-	if len(outcomes) == 0 {
-		return nil
-	}
-	for i := range outcomes[0].Curve {
-		sum := 0.0
+	for i := 0; ; i++ {
+		var there []float64
 		for _, o := range outcomes {
-			if i >= len(o.Curve) {
-				return points
+			if i < len(o.Curve) {
+				there = append(there, measure(o.Curve[i]))
 			}
-			sum += measure(o.Curve[i])
 		}
-		points = append(points, plotter.XY{X: float64(i + 1), Y: sum / float64(len(outcomes))})
+		if there == nil {
+			return points
+		}
+		y, _ := statistics(there)
+		points = append(points, plotter.XY{X: float64(i + 1), Y: y})
 	}
-	return points
 }
 
 // curveLines are accuracy, sensitivity and specificity of the first finished seed by

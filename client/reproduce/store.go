@@ -22,6 +22,8 @@ type outcome struct {
 	Curve   []metrics.Result `json:"curve,omitempty"` // by round or epoch
 	Digest  string           `json:"digest"`          // of the final model
 	Command string           `json:"command"`         // that makes this run
+
+	seed int64 // of the run, where the pages ask for the runs of several
 }
 
 // record is a finished run as it is kept.
