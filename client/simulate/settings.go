@@ -71,13 +71,16 @@ const (
 
 // Defaults is the setting of Hu et al. (section 5): 100 clients of which a tenth
 // train, 50 rounds of 3 epochs, batches of 128, plain SGD at 0.1. Four masters
-// score, of which one may lie.
+// score, of which one may lie. An update is accepted down to an AUC of 0.2 below that
+// of the previous global model, of which the paper says nothing: the models of the first
+// rounds are uneven, and at 0.1 one seed of five on PneumoniaMNIST rejected every update
+// of ten rounds in a row.
 func Defaults() Settings {
 	return Settings{
 		Model: model.HMChainCNN, Clients: 100, Participation: fl.One / 10, Rounds: 50,
 		Epochs: 3, BatchSize: 128, LearningRate: fl.One / 10, Momentum: 0,
 		Strategy: fl.StrategyFedAvg, Split: dataset.IID,
-		Masters: 4, F: 1, Metric: fl.MetricAUC, ThresholdKind: fl.ThresholdRelative, Threshold: fl.One / 10,
+		Masters: 4, F: 1, Metric: fl.MetricAUC, ThresholdKind: fl.ThresholdRelative, Threshold: fl.One / 5,
 		BaseWeight: fl.One / 2, MaxFailed: 10, Poison: Poison{Kind: PoisonNone}, Seed: 1, Curve: CurveValidation,
 	}
 }

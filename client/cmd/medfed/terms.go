@@ -68,7 +68,7 @@ func defaultTerms() terms {
 	return terms{
 		Model: model.HMChainCNN, Data: "pneumoniamnist", Seed: 1,
 		Epochs: 3, BatchSize: 128, LearningRate: 10_000, Momentum: 900_000,
-		Strategy: fl.StrategyFedAvg, Metric: string(fl.MetricAUC), ThresholdKind: string(fl.ThresholdRelative), Threshold: 100_000,
+		Strategy: fl.StrategyFedAvg, Metric: string(fl.MetricAUC), ThresholdKind: string(fl.ThresholdRelative), Threshold: 200_000,
 		F: 1, Masters: 4, Participation: decimal(fl.One), MinUpdates: 3, MaxExamples: 1_000_000, BaseWeight: 500_000,
 		Rounds: 5, MaxFailed: 3,
 		Starting: 60, Training: 600, Committing: 300, Revealing: 60, Aggregating: 300,
