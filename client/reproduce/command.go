@@ -32,7 +32,7 @@ func command(data string, s simulate.Settings) string {
 	add(s.Augmentation != d.Augmentation, "augment", augmentation(s.Augmentation))
 	add(s.Strategy != d.Strategy, "strategy", s.Strategy)
 	add(s.Masters != d.Masters, "masters", strconv.Itoa(s.Masters))
-	add(s.Threshold != d.Threshold, "threshold", micro(s.Threshold))
+	add(s.Threshold != d.Threshold && s.Masters > 0, "threshold", micro(s.Threshold))
 	add(true, "seed", strconv.FormatInt(s.Seed, 10))
 	return strings.Join(words, " ")
 }

@@ -141,10 +141,14 @@ func (set *huSet) batch(s simulate.Settings, size int) int {
 	return size
 }
 
+// threshold is how far below the previous global model's AUC an update may score. The
+// paper does not give it.
+const threshold = fl.One / 10
+
 // federated is the paper's setting with a seed.
 func (b *book) federated(seed int64) simulate.Settings {
 	s := simulate.Defaults()
-	s.Rounds, s.Seed, s.Curve = b.options.rounds, seed, simulate.CurveValidation
+	s.Rounds, s.Seed, s.Curve, s.Threshold = b.options.rounds, seed, simulate.CurveValidation, threshold
 	return s
 }
 
@@ -243,7 +247,7 @@ func (b *book) simulation(set *huSet, s simulate.Settings, name string) cell {
 		Settings   simulate.Settings `json:"settings"`
 	}{"hu federated", set.name, set.data.SHA256, s}
 	return cell{
-		name: fmt.Sprintf("%s, %s, seed %d", set.name, name, s.Seed), key: key,
+		name: fmt.Sprintf("%s, %s, seed %d", set.name, name, s.Seed), command: command(set.name, s), key: key,
 		guess: federatedCost(s, set.data.Train.Len(), set.data.Validation.Len(), set.data.Test.Len()),
 		run: func(ctx context.Context, checkpoint string, progress func(done, total int)) (outcome, error) {
 			return simulated(ctx, set.data, s, checkpoint, progress)
@@ -264,7 +268,7 @@ func simulated(ctx context.Context, data *dataset.Data, s simulate.Settings, che
 	if report.Test == nil {
 		return outcome{}, fmt.Errorf("%s has no test split", data.Name)
 	}
-	result := outcome{Test: *report.Test, Digest: report.Digest, Command: command(data.Name, s)}
+	result := outcome{Test: *report.Test, Digest: report.Digest}
 	for _, round := range report.Rounds {
 		if round.Metrics != nil {
 			result.Curve = append(result.Curve, *round.Metrics)
@@ -331,7 +335,7 @@ func (b *book) fit(experiment string, set *huSet, spec model.Spec, backbone stri
 		Seed       int64      `json:"seed"`
 	}{experiment, set.name, set.data.SHA256, spec, backbone, epochs, o.BatchSize, o.LearningRate, o.Momentum, seed}
 	name := centralName(set.name, spec.Name, epochs, seed)
-	return cell{name: name, key: key, run: func(ctx context.Context, _ string, progress func(done, total int)) (outcome, error) {
+	return cell{name: name, command: ownCommand(name), key: key, run: func(ctx context.Context, _ string, progress func(done, total int)) (outcome, error) {
 		split, err := examples(progress)
 		if err != nil {
 			return outcome{}, err
@@ -346,6 +350,6 @@ func (b *book) fit(experiment string, set *huSet, spec model.Spec, backbone stri
 			return outcome{}, err
 		}
 		measured, err := model.Evaluate(ctx, spec, w, split.test)
-		return outcome{Test: measured, Digest: w.Digest(), Command: ownCommand(name)}, err
+		return outcome{Test: measured, Digest: w.Digest()}, err
 	}}
 }

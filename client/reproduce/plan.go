@@ -12,10 +12,11 @@ import (
 
 // cell is one run that a table or a plot asks for.
 type cell struct {
-	name  string // for a person, and for -only
-	key   any    // all that the outcome depends on besides the code; its JSON names the run
-	when  when
-	guess float64 // seconds on one core of the machine where costs were measured
+	name    string // for a person, and for -only
+	command string // that does the run by itself
+	key     any    // all that the outcome depends on besides the code; its JSON names the run
+	when    when
+	guess   float64 // seconds on one core of the machine where costs were measured
 
 	// run gets a path for a checkpoint of its own, and hears in progress how many
 	// steps of how many are done.

@@ -69,7 +69,7 @@ func (b *book) finished() ([]runLine, error) {
 			continue
 		}
 		o := kept.Outcome
-		lines = append(lines, runLine{c.name, kept.Key, o.Test, o.Digest, o.Command, kept.Commit, kept.Date, rounded(kept.Seconds), rowsOf(o.Curve)})
+		lines = append(lines, runLine{c.name, kept.Key, o.Test, o.Digest, c.command, kept.Commit, kept.Date, rounded(kept.Seconds), rowsOf(o.Curve)})
 	}
 	return lines, nil
 }

@@ -153,6 +153,7 @@ func (b *book) xrayCell(backbone string, federated bool, seed int64) cell {
 		key.Hospitals = hospitals
 	}
 	c := cell{name: xrayName(backbone, way, seed), key: key, when: when{passOf(seed), seed, onXRays}}
+	c.command = ownCommand(c.name)
 	c.guess = headCosts(backbone, key.Rounds, places, train, key.Batch)
 	if seed == 1 && !federated {
 		c.guess += imageCost[backbone] * float64(train+test)
@@ -162,9 +163,7 @@ func (b *book) xrayCell(backbone string, federated bool, seed int64) cell {
 		if err != nil {
 			return outcome{}, err
 		}
-		result, err := trainHead(ctx, f.spec, made, shards, key, progress)
-		result.Command = ownCommand(c.name)
-		return result, err
+		return trainHead(ctx, f.spec, made, shards, key, progress)
 	}
 	return c
 }

@@ -18,10 +18,9 @@ import (
 
 // outcome is what came of a run.
 type outcome struct {
-	Test    metrics.Result   `json:"test"`            // of the final model on the test split
-	Curve   []metrics.Result `json:"curve,omitempty"` // by round or epoch
-	Digest  string           `json:"digest"`          // of the final model
-	Command string           `json:"command"`         // that makes this run
+	Test   metrics.Result   `json:"test"`            // of the final model on the test split
+	Curve  []metrics.Result `json:"curve,omitempty"` // by round or epoch
+	Digest string           `json:"digest"`          // of the final model
 
 	seed int64 // of the run, where the pages ask for the runs of several
 }
