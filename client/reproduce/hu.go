@@ -141,14 +141,10 @@ func (set *huSet) batch(s simulate.Settings, size int) int {
 	return size
 }
 
-// threshold is how far below the previous global model's AUC an update may score. The
-// paper does not give it.
-const threshold = fl.One / 10
-
 // federated is the paper's setting with a seed.
 func (b *book) federated(seed int64) simulate.Settings {
 	s := simulate.Defaults()
-	s.Rounds, s.Seed, s.Curve, s.Threshold = b.options.rounds, seed, simulate.CurveValidation, threshold
+	s.Rounds, s.Seed, s.Curve = b.options.rounds, seed, simulate.CurveValidation
 	return s
 }
 

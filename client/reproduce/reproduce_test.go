@@ -272,7 +272,7 @@ func TestPages(t *testing.T) {
 			"| breastmnist | ResNet-18 (28), centralised, published | 0.901 |  | 0.863 |",
 			"| tissuemnist | FL-CNN-HMChain | 0.896 | no data | 0.620 | no data | the data are not on this machine |",
 			"| tissuemnist | 0.1 | 256 | 0.898 | no data | 0.614 | no data |",
-			"tissuemnist.npz is not there", "SHA-256 abc", "medfed simulate --data breastmnist --rounds 50 --learning-rate 0.1 --batch-size 128 --threshold 0.1 --seed 1",
+			"tissuemnist.npz is not there", "SHA-256 abc", "medfed simulate --data breastmnist --rounds 50 --learning-rate 0.1 --batch-size 128 --seed 1",
 			"go run ./client/reproduce -only '^breastmnist, vgg16 centralised, 3 epochs, seed 1$'", "(hu-table3-breastmnist.svg)",
 		},
 		"salim-park.md": {
