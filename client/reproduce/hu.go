@@ -12,6 +12,7 @@ import (
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/simulate"
 	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/frozen"
 	"github.com/medfed/medfed/trainer/model"
 )
 
@@ -52,7 +53,7 @@ type huSet struct {
 	data   *dataset.Data // nil where it is not to be had
 	absent string        // why
 
-	backbone     *frozen                                             // VGG16; nil without data, or where it is not run
+	backbone     *frozen.Backbone                                    // VGG16; nil without data, or where it is not run
 	backboneNote string                                              // why it is not run
 	enlarged     int                                                 // images that go through it
 	features     func(progress func(done, total int)) (parts, error) // of the training and test images behind it
@@ -77,15 +78,15 @@ func (b *book) openSets(ctx context.Context) error {
 			b.shown.say("%s is left out: %v", name, err)
 			continue
 		}
-		if err := b.openBackbone(ctx, set); err != nil {
+		if err := b.openVGG16(ctx, set); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// openBackbone prepares VGG16 for a set.
-func (b *book) openBackbone(ctx context.Context, set *huSet) error {
+// openVGG16 prepares VGG16 for a set.
+func (b *book) openVGG16(ctx context.Context, set *huSet) error {
 	images := parts{set.data.Train, set.data.Test}
 	if b.options.quick {
 		images.train, _ = few(images.train, nil)
@@ -95,21 +96,13 @@ func (b *book) openBackbone(ctx context.Context, set *huSet) error {
 		set.backboneNote = fmt.Sprintf("not run: %d images, and -vgg16-images is %d", set.enlarged, b.options.frozen)
 		return nil
 	}
-	f, err := b.openFrozen(model.VGG16)
+	backbone, cache, err := b.openBackbone(model.VGG16, set.data.Classes)
 	if err != nil {
 		return err
 	}
-	f.spec.Classes = set.data.Classes
-	set.backbone = f
-	set.features = once(func(progress func(done, total int)) (made parts, err error) {
-		n := images.train.Len()
-		if made.train, err = f.enlarged(ctx, set.data, images.train, func(done int) { progress(done, set.enlarged) }); err == nil {
-			made.test, err = f.enlarged(ctx, set.data, images.test, func(done int) { progress(n+done, set.enlarged) })
-		}
-		if err == nil {
-			made.train, made.test = standardise(made.train, made.test)
-		}
-		return made, err
+	set.backbone = backbone
+	set.features = featuresOf(ctx, images, func(ctx context.Context, images dataset.Split, progress func(done, total int)) (dataset.Split, error) {
+		return backbone.Features(ctx, cache, images, set.data.Size, set.data.Channels, progress)
 	})
 	return nil
 }
@@ -301,7 +294,7 @@ func (b *book) centralCell(set *huSet, epochs int, seed int64) cell {
 // backboneCell trains the head behind VGG16 on the images enlarged to its size.
 func (b *book) backboneCell(set *huSet, seed int64) cell {
 	s := b.federated(seed)
-	c := b.fit("hu vgg16, features standardised", set, set.backbone.spec, set.backbone.digest, s.Epochs, seed, set.features)
+	c := b.fit("hu vgg16, features standardised", set, set.backbone.Spec, set.backbone.Digest, s.Epochs, seed, set.features)
 	c.guess = headCosts(model.VGG16, s.Epochs, 1, set.data.Train.Len(), s.BatchSize)
 	if seed == 1 {
 		c.guess += imageCost[model.VGG16] * float64(set.enlarged)

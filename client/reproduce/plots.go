@@ -32,7 +32,7 @@ func (b *book) plots(files map[string][]byte) error {
 	}
 	for i, name := range figures {
 		lines := append(curveLines(b.headOutcomes(name, true), "federated ", false), curveLines(b.headOutcomes(name, false), "centralised ", true)...)
-		title := fmt.Sprintf("Salim & Park, Fig. %d: %s, %s", 3+i, name, b.xray.backbones[name].origin)
+		title := fmt.Sprintf("Salim & Park, Fig. %d: %s, %s", 3+i, name, b.xray.backbones[name].Origin)
 		if err := b.draw(files, "salim-park-"+name+".svg", title, "round of federated, epoch of centralised training", "rate on the test split, seed 1", lines, nil); err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/simulate"
 	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/frozen"
 	"github.com/medfed/medfed/trainer/metrics"
 	"github.com/medfed/medfed/trainer/model"
 )
@@ -47,7 +48,7 @@ func newBook(t *testing.T) *book {
 		return s
 	}
 	data := &dataset.Data{Name: breast.Name, SHA256: "abc", Channels: 1, Size: 28, Classes: 2, Train: split(breast.Train), Validation: split(breast.Validation), Test: split(breast.Test)}
-	b.sets = []*huSet{{name: breast.Name, info: breast, data: data, backbone: &frozen{spec: model.Spec{Name: model.VGG16}, digest: "d", origin: "NOT pre-trained: random weights of seed 1"}, enlarged: 702},
+	b.sets = []*huSet{{name: breast.Name, info: breast, data: data, backbone: &frozen.Backbone{Spec: model.Spec{Name: model.VGG16}, Digest: "d", Origin: "NOT pre-trained: random weights of seed 1"}, enlarged: 702},
 		{name: tissue.Name, info: tissue, absent: "tissuemnist.npz is not there"}}
 	b.cells = inOrder(b.huCells())
 	return b
@@ -312,11 +313,11 @@ func TestMeanCurve(t *testing.T) {
 
 // testXRays is a folder of three training and two test X-rays.
 func testXRays(origin string) *xray {
-	x := &xray{backbones: map[string]*frozen{}, shards: map[int64][][]int{}, folder: &dataset.Folder{
+	x := &xray{backbones: map[string]*frozen.Backbone{}, shards: map[int64][][]int{}, folder: &dataset.Folder{
 		Data: &dataset.Data{SHA256: "def", Train: dataset.Split{Labels: []int{0, 1, 1}}, Test: dataset.Split{Labels: []int{0, 1}}}, Train: []string{"a", "b", "b"}, Test: []string{"c", "d"},
 	}}
 	for _, name := range figures {
-		x.backbones[name] = &frozen{origin: origin}
+		x.backbones[name] = &frozen.Backbone{Origin: origin}
 	}
 	return x
 }
@@ -421,7 +422,7 @@ func separable(spec model.Spec, n int) dataset.Split {
 }
 
 func TestHeadsLearnFederatedAndCentralised(t *testing.T) {
-	spec := model.Spec{Name: model.VGG16, Channels: 3, Size: frozenSize, Classes: 2}
+	spec := model.Spec{Name: model.VGG16, Channels: 3, Size: frozen.ImageSize, Classes: 2}
 	examples := parts{separable(spec, 32), separable(spec, 16)}
 	key := xrayKey{Rounds: 6, Batch: 8, Rate: 0.05, Momentum: 0.9, Seed: 1}
 	shards := make([][]int, hospitals)
@@ -440,34 +441,6 @@ func TestHeadsLearnFederatedAndCentralised(t *testing.T) {
 		if err != nil || again.Digest != o.Digest {
 			t.Errorf("%s: a second run differs: %v", name, err)
 		}
-	}
-}
-
-func TestEnlargedImagesKeepTheirBrightness(t *testing.T) {
-	data := &dataset.Data{Size: 28, Channels: 1, Classes: 2}
-	split := dataset.Split{Images: make([]float32, 28*28), Labels: []int{0}}
-	for i := range split.Images {
-		split.Images[i] = 200/127.5 - 1
-	}
-	out := enlarge(data, split, 0)
-	if len(out) != 3*frozenSize*frozenSize {
-		t.Fatalf("%d values", len(out))
-	}
-	for i, v := range out {
-		c := i % 3
-		want := (200.0/255 - dataset.ImageNet.Mean[c]) / dataset.ImageNet.Std[c]
-		if math.Abs(float64(v)-want) > 1e-6 {
-			t.Fatalf("value %d is %v, want %v", i, v, want)
-		}
-	}
-}
-
-func TestStandardised(t *testing.T) {
-	train := dataset.Split{Images: []float32{1, 100, 7, 3, 300, 7}, Labels: []int{0, 1}}
-	test := dataset.Split{Images: []float32{5, 200, 8}, Labels: []int{0}}
-	a, b := standardise(train, test)
-	if !slices.Equal(a.Images, []float32{-1, -1, 0, 1, 1, 0}) || !slices.Equal(b.Images, []float32{3, 0, 0}) || train.Images[0] != 1 {
-		t.Errorf("got %v, %v", a.Images, b.Images)
 	}
 }
 

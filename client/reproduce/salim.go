@@ -6,6 +6,7 @@ import (
 
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
+	"github.com/medfed/medfed/trainer/frozen"
 	"github.com/medfed/medfed/trainer/metrics"
 	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/weights"
@@ -24,7 +25,7 @@ const (
 // xray is the folder of X-rays and the backbones.
 type xray struct {
 	folder    *dataset.Folder
-	backbones map[string]*frozen
+	backbones map[string]*frozen.Backbone
 	features  map[string]func(progress func(done, total int)) (parts, error) // by backbone
 	shards    map[int64][][]int                                              // training X-rays of the hospitals, by seed
 }
@@ -55,7 +56,7 @@ func (b *book) openXRays(ctx context.Context) error {
 		return nil
 	}
 	folder, err := dataset.LoadFolder(ctx, b.options.xray, dataset.FolderOptions{
-		Name: "X-rays", Size: frozenSize, Channels: 3, Classes: []string{"normal", "covid"}, Normalisation: dataset.ImageNet,
+		Name: "X-rays", Size: frozen.ImageSize, Channels: 3, Classes: []string{"normal", "covid"}, Normalisation: dataset.ImageNet,
 	})
 	if err != nil {
 		return err
@@ -68,35 +69,24 @@ func (b *book) openXRays(ctx context.Context) error {
 		folder.Data.Train, folder.Train = few(folder.Data.Train, folder.Train)
 		folder.Data.Test, folder.Test = few(folder.Data.Test, folder.Test)
 	}
-	x := &xray{folder: folder, backbones: map[string]*frozen{}, features: map[string]func(func(done, total int)) (parts, error){}, shards: map[int64][][]int{}}
+	x := &xray{folder: folder, backbones: map[string]*frozen.Backbone{}, features: map[string]func(func(done, total int)) (parts, error){}, shards: map[int64][][]int{}}
 	for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
 		if x.shards[seed], err = dataset.PatientShards(folder.Train, hospitals, seed); err != nil {
 			return err
 		}
 	}
 	for _, name := range figures {
-		if x.backbones[name], err = b.openFrozen(name); err != nil {
+		backbone, cache, err := b.openBackbone(name, 2)
+		if err != nil {
 			return err
 		}
-		x.features[name] = x.featuresOf(ctx, x.backbones[name])
+		x.backbones[name] = backbone
+		x.features[name] = featuresOf(ctx, parts{folder.Data.Train, folder.Data.Test}, func(ctx context.Context, images dataset.Split, progress func(done, total int)) (dataset.Split, error) {
+			return backbone.Prepared(ctx, cache, images, progress)
+		})
 	}
 	b.xray = x
 	return nil
-}
-
-// featuresOf are what a backbone makes of the X-rays, when they are first asked for.
-func (x *xray) featuresOf(ctx context.Context, f *frozen) func(progress func(done, total int)) (parts, error) {
-	return once(func(progress func(done, total int)) (made parts, err error) {
-		n := x.folder.Data.Train.Len()
-		all := n + x.folder.Data.Test.Len()
-		if made.train, err = f.features(ctx, x.folder.Data.Train, func(done int) { progress(done, all) }); err == nil {
-			made.test, err = f.features(ctx, x.folder.Data.Test, func(done int) { progress(n+done, all) })
-		}
-		if err == nil {
-			made.train, made.test = standardise(made.train, made.test)
-		}
-		return made, err
-	})
 }
 
 // few are the first 16 images of each class, and their patients where they are given.
@@ -146,7 +136,7 @@ func (b *book) xrayCell(backbone string, federated bool, seed int64) cell {
 		way, places, shards = "federated", hospitals, x.shards[seed]
 	}
 	key := xrayKey{
-		Experiment: "salim-park " + way, SHA256: x.folder.Data.SHA256, Images: train + test, Backbone: backbone, Digest: f.digest, Features: "standardised",
+		Experiment: "salim-park " + way, SHA256: x.folder.Data.SHA256, Images: train + test, Backbone: backbone, Digest: f.Digest, Features: "standardised",
 		Rounds: b.options.xrayRounds, Batch: xrayBatch, Rate: xrayRate, Momentum: xrayMomentum, Seed: seed,
 	}
 	if federated {
@@ -163,7 +153,7 @@ func (b *book) xrayCell(backbone string, federated bool, seed int64) cell {
 		if err != nil {
 			return outcome{}, err
 		}
-		return trainHead(ctx, f.spec, made, shards, key, progress)
+		return trainHead(ctx, f.Spec, made, shards, key, progress)
 	}
 	return c
 }

@@ -23,7 +23,7 @@ func (b *book) salimPage() string {
 	p.WriteString("**These numbers are no evidence of diagnostic value.** The two classes come from different hospitals, scanners and projections, so that a model can score by telling the source. The paper's images are not known; these are others.\n\n## Table II\n\n")
 	var rows [][]string
 	for _, name := range figures {
-		paper, origin := table2[name], x.backbones[name].origin
+		paper, origin := table2[name], x.backbones[name].Origin
 		rows = append(rows, tableIIRow("DL-"+strings.ToUpper(name), paper.federated, b.headOutcomes(name, true), origin), tableIIRow("CL-"+strings.ToUpper(name), paper.centralised, b.headOutcomes(name, false), origin))
 	}
 	table(&p, []string{"process", "accuracy, paper (Table II)", "ours", "sensitivity, paper", "ours", "specificity, paper", "ours", "backbone"}, rows)

@@ -36,13 +36,13 @@ type Backbone struct {
 	build func() (*model.Backbone, error)
 }
 
-// imageSize is the height and width of the images that the backbones take.
-const imageSize = 224
+// ImageSize is the height and width of the images that the backbones take.
+const ImageSize = 224
 
 // SpecFor is the spec of a model for images of the given shape. A model with a frozen
 // backbone takes images of any shape, because they are brought to its own.
 func SpecFor(name string, channels, size, classes int) model.Spec {
-	own := model.Spec{Name: name, Channels: 3, Size: imageSize, Classes: classes}
+	own := model.Spec{Name: name, Channels: 3, Size: ImageSize, Classes: classes}
 	if own.CheckFrozen() == nil {
 		return own
 	}
@@ -98,11 +98,10 @@ func (b *Backbone) Check(digest string) error {
 	return fmt.Errorf("MF-BACKBONE-DIGEST: the weights of %s (%s) have the digest %s, not %s as agreed on; use the same file as the others", b.Spec.Name, b.Origin, b.Digest, digest)
 }
 
-// Features replaces images of size × size pixels, valued as [dataset.Split] says, by
-// their features, from the cache where they are there. Images of another size or of
-// one channel are brought to the backbone's, bilinearly, and all to ImageNet's
-// normalisation. progress may be nil. Not for two goroutines at a time.
-func (b *Backbone) Features(ctx context.Context, cache *features.Cache, images dataset.Split, size, channels int, progress func(done, total int)) (dataset.Split, error) {
+// Prepared replaces images that have the backbone's size and colours and ImageNet's
+// normalisation ([dataset.ImageNet]) by their features, from the cache where they are
+// there. progress may be nil. Not for two goroutines at a time.
+func (b *Backbone) Prepared(ctx context.Context, cache *features.Cache, images dataset.Split, progress func(done, total int)) (dataset.Split, error) {
 	source := features.Backbone{
 		Name: b.Spec.Name, Digest: b.Digest, Width: b.Spec.Inputs(),
 		Compute: func(ctx context.Context, images dataset.Split) ([]float32, error) {
@@ -113,8 +112,16 @@ func (b *Backbone) Features(ctx context.Context, cache *features.Cache, images d
 			return made.Features(ctx, images.Images)
 		},
 	}
+	computed, err := cache.Features(ctx, source, images, progress)
+	return dataset.Split{Images: computed, Labels: images.Labels}, err
+}
+
+// Features is Prepared for images of size × size pixels, valued as [dataset.Split]
+// says: they are brought to the backbone's size and colours, bilinearly, and to
+// ImageNet's normalisation.
+func (b *Backbone) Features(ctx context.Context, cache *features.Cache, images dataset.Split, size, channels int, progress func(done, total int)) (dataset.Split, error) {
 	const some = 32 // images enlarged at once: 64 times as large as MedMNIST's
-	out := dataset.Split{Images: make([]float32, 0, images.Len()*source.Width), Labels: images.Labels}
+	out := dataset.Split{Images: make([]float32, 0, images.Len()*b.Spec.Inputs()), Labels: images.Labels}
 	for first := 0; first < images.Len(); first += some {
 		last := min(first+some, images.Len())
 		chunk := dataset.Split{Labels: images.Labels[first:last]}
@@ -122,11 +129,11 @@ func (b *Backbone) Features(ctx context.Context, cache *features.Cache, images d
 			pixels := size * size * channels
 			chunk.Images = append(chunk.Images, b.enlarge(images.Images[i*pixels:(i+1)*pixels], size, channels)...)
 		}
-		computed, err := cache.Features(ctx, source, chunk, nil)
+		computed, err := b.Prepared(ctx, cache, chunk, nil)
 		if err != nil {
 			return dataset.Split{}, err
 		}
-		out.Images = append(out.Images, computed...)
+		out.Images = append(out.Images, computed.Images...)
 		if progress != nil {
 			progress(last, images.Len())
 		}
@@ -194,13 +201,11 @@ func Standardise(by dataset.Split, parts ...dataset.Split) {
 			d := float64(by.Images[i]) - mean
 			square += d * d / n
 		}
-		factor := 0.0
-		if square > 0 {
-			factor = 1 / math.Sqrt(square)
-		}
 		for _, part := range parts {
 			for i := j; i < len(part.Images); i += width {
-				part.Images[i] = float32((float64(part.Images[i]) - mean) * factor)
+				if part.Images[i] = float32((float64(part.Images[i]) - mean) / math.Sqrt(square)); square == 0 {
+					part.Images[i] = 0
+				}
 			}
 		}
 	}

@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 
@@ -20,12 +19,7 @@ func residualNet(capacity int) (*Graph, gorgonia.Nodes, *gorgonia.Node, error) {
 	copy(Floats(x.Value()), numbers(1, capacity*108))
 	copy(Floats(labels.Value()), []float32{0, 2, 1})
 	var params gorgonia.Nodes
-	param := func(shape ...int) *gorgonia.Node {
-		p := g.Parameter(fmt.Sprint("p", len(params)), shape...)
-		copy(Floats(p.Value()), numbers(uint64(len(params)), product(shape)))
-		params = append(params, p)
-		return p
-	}
+	param := parameters(g, &params)
 	first, shared, last := param(3, 3, 3, 3), param(3, 3, 3, 3), []*gorgonia.Node{param(3, 3), param(3)}
 	chain := []func(x *gorgonia.Node) (*gorgonia.Node, error){
 		func(x *gorgonia.Node) (*gorgonia.Node, error) { return g.Conv2D(x, first, nil, 1, 1) },

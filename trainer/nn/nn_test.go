@@ -547,6 +547,16 @@ func TestShorterBatch(t *testing.T) {
 	}
 }
 
+// parameters makes parameters of fixed numbers and adds them to a list.
+func parameters(g *Graph, list *gorgonia.Nodes) func(shape ...int) *gorgonia.Node {
+	return func(shape ...int) *gorgonia.Node {
+		p := g.Parameter(fmt.Sprint("p", len(*list)), shape...)
+		copy(Floats(p.Value()), numbers(uint64(len(*list)), product(shape)))
+		*list = append(*list, p)
+		return p
+	}
+}
+
 // smallNet is a net of every layer, on fixed numbers.
 func smallNet(capacity int, running *Statistics) (*Graph, gorgonia.Nodes, *gorgonia.Node, error) {
 	g, err := NewGraph(capacity)
@@ -557,12 +567,7 @@ func smallNet(capacity int, running *Statistics) (*Graph, gorgonia.Nodes, *gorgo
 	copy(Floats(images.Value()), numbers(1, capacity*128))
 	copy(Floats(labels.Value()), []float32{0, 2, 1})
 	var params gorgonia.Nodes
-	param := func(shape ...int) *gorgonia.Node {
-		p := g.Parameter(fmt.Sprint("p", len(params)), shape...)
-		copy(Floats(p.Value()), numbers(uint64(len(params)), product(shape)))
-		params = append(params, p)
-		return p
-	}
+	param := parameters(g, &params)
 	chain := []func(x *gorgonia.Node) (*gorgonia.Node, error){
 		func(x *gorgonia.Node) (*gorgonia.Node, error) { return g.Conv2D(x, param(4, 2, 3, 3), param(4), 1, 1) },
 		func(x *gorgonia.Node) (*gorgonia.Node, error) {

@@ -62,9 +62,6 @@ func TestOnARM64(t *testing.T) {
 	if err != nil {
 		t.Skip("NEON is not tested: there is no qemu-aarch64 (Debian: qemu-user)")
 	}
-	if testing.Short() {
-		t.Skip("emulation takes its time")
-	}
 	program := filepath.Join(t.TempDir(), "kernel.test")
 	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", program, ".")
 	build.Env = append(os.Environ(), "GOARCH=arm64", "CGO_ENABLED=0")
