@@ -8,12 +8,13 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
-// The strategies whose names these rules need. FedAvg is the mean of the
+// The strategies whose names these rules need: FedAvg and the server optimisers. FedAvg is the mean of the
 // accepted updates weighted by num_examples (McMahan et al. 2017; Hu et al.
 // section 4.2).
 const (
 	StrategyFedAvg  = "fedavg"
 	strategyFedAdam = "fedadam"
+	strategyFedAvgM = "fedavgm"
 )
 
 // StrategyParameter is a number that a strategy can be given. Its bounds, both
@@ -43,6 +44,9 @@ func StrategyRules() []StrategyRule {
 			{"beta_2", "0", "0.999999", false}, {"tau", "1e-12", "1000000", false}, clipping,
 		}},
 		{StrategyFedAvg, []StrategyParameter{clipping}},
+		{strategyFedAvgM, []StrategyParameter{
+			{"server_learning_rate", "1e-12", "1000000", false}, {"server_momentum", "0", "0.999999", false}, clipping,
+		}},
 		{"fedmedian", []StrategyParameter{clipping}},
 		{"fedprox", []StrategyParameter{{"proximal_mu", "0", "1000000", false}, clipping}},
 		{"fedtrimmedavg", []StrategyParameter{{"beta", "0", "0.499999", false}, clipping}},
@@ -149,13 +153,13 @@ func isDigits(text string) bool {
 }
 
 // GlobalSizes are the least and the most bytes that a global model of the task
-// can have, of which every update has those of the first. FedAdam keeps two more
-// numbers for every learned one beside the model, under names of their own: more
-// than the model, less than four times it. The masters' attestations decide which
+// can have, of which every update has those of the first. A server optimiser keeps one
+// more number for every learned one beside the model or, FedAdam, two, under names of
+// their own: more than the model, less than four times it. The masters' attestations decide which
 // it is, and a node does not use weights that are not what they attested.
 func GlobalSizes(terms Terms) (least, most int64) {
 	size := terms.Initial.Size
-	if name, _, _ := strings.Cut(terms.Strategy, ":"); name == strategyFedAdam {
+	if name, _, _ := strings.Cut(terms.Strategy, ":"); name == strategyFedAdam || name == strategyFedAvgM {
 		return size + 1, min(4*size, MaxModelSize)
 	}
 	return size, size

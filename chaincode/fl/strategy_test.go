@@ -47,6 +47,8 @@ func TestStrategies(t *testing.T) {
 		"krum:num_malicious_nodes=1000001":                                      false,
 		"multikrum:num_nodes_to_select=0":                                       false,
 		"fedtrimmedavg:beta=0.5":                                                false,
+		"fedavgm:server_momentum=0.9,server_learning_rate=1":                    true,
+		"fedavgm:server_momentum=1":                                             false,
 		"fedadam:eta=0":                                                         false,
 		"fedadam:beta_1=0.9999990000000000000000000000000001":                   false,
 	} {
@@ -60,13 +62,14 @@ func TestStrategies(t *testing.T) {
 	}
 }
 
-func TestOnlyFedAdamsGlobalModelsDifferInSize(t *testing.T) {
+func TestOnlyServerOptimisersGlobalModelsDifferInSize(t *testing.T) {
 	terms := validTerms()
 	for strategy, want := range map[string][2]int64{
 		"fedavg":                   {100_000, 100_000},
 		"fedprox:proximal_mu=0.01": {100_000, 100_000},
 		"fedadam":                  {100_001, 400_000},
 		"fedadam:eta=0.01":         {100_001, 400_000},
+		"fedavgm":                  {100_001, 400_000},
 	} {
 		terms.Strategy = strategy
 		if least, most := fl.GlobalSizes(terms); least != want[0] || most != want[1] {

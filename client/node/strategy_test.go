@@ -95,7 +95,7 @@ func (b bare) Evaluate(ctx context.Context, spec model.Spec, w *weights.Weights,
 
 func TestTasksOfEveryStrategyComplete(t *testing.T) {
 	for _, strategy := range []string{
-		"fedadam:eta=0.6", "fedprox:proximal_mu=0.25", "fedmedian", "fedtrimmedavg:beta=0.2", "krum:num_malicious_nodes=1",
+		"fedadam:eta=0.6", "fedavgm:server_momentum=0.1", "fedprox:proximal_mu=0.25", "fedmedian", "fedtrimmedavg:beta=0.2", "krum:num_malicious_nodes=1",
 		"multikrum:num_malicious_nodes=1,num_nodes_to_select=3", "bulyan", "fedavg:clipping_norm=1.5",
 	} {
 		t.Run(strategy, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestTasksOfEveryStrategyComplete(t *testing.T) {
 				t.Errorf("the learner saw %d models with state and a proximal mu of %v", state, proximal)
 			}
 			last := w.round(w.terms.Rounds).Round
-			if larger := last.Global.Size > w.terms.Initial.Size; larger != (parsed.Name() == fed.FedAdam) {
+			if larger := last.Global.Size > w.terms.Initial.Size; larger != parsed.KeepsState() {
 				t.Errorf("the global model has %d bytes, the first %d", last.Global.Size, w.terms.Initial.Size)
 			}
 		})

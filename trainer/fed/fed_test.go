@@ -237,6 +237,7 @@ func TestGoldenDigests(t *testing.T) {
 		Bulyan:        "3faaf779670abb84bd224b25f623f75b1a0d9de420170950b763f4811c730ed1",
 		FedAdam:       "3af950c7d8b736a5d3ecacc8fdea1f3c233a04119e6ac5d5cad96db07d43fbe7",
 		FedAvg:        "e0285ac38919e574ab9e11fe63f7e64f49b7759f6b23e8c8d3b8e8ae2ba8c6be",
+		FedAvgM:       "3c072f468a305e45e82ff250d3493f54c195802dd78ad77fd83017941546ee84",
 		FedMedian:     "3d2f06213236d396bd64e456991c871e6e7366f7508305ac6d81eff42e9960f2",
 		FedProx:       "e0285ac38919e574ab9e11fe63f7e64f49b7759f6b23e8c8d3b8e8ae2ba8c6be",
 		FedTrimmedAvg: "2a2d751d39dc8f1c2f284c44bf5b4239d71c3a2c3cfcbbcf2d80c508cf4eedae",

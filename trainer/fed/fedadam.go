@@ -1,52 +1,21 @@
 package fed
 
 import (
-	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/medfed/medfed/trainer/weights"
 )
 
-// The state of FedAdam travels with the global model, so that the digest the
-// masters attest covers it and a node that comes late finds it: after the
-// model's own tensors stand the scalar fedadam.round, the number of steps made,
-// and for every trained tensor x of the model fedadam.m/x and fedadam.v/x, the
-// moving means of its steps and of their squares, in the model's order.
+// The state of FedAdam: the scalar fedadam.round, the number of steps made, and for
+// every trained tensor x of the model fedadam.m/x and fedadam.v/x, the moving means
+// of its steps and of their squares, in the model's order.
 const (
 	stateRound = "fedadam.round"
 	stateM     = "fedadam.m/"
 	stateV     = "fedadam.v/"
 	maxRound   = 1 << 24 // whole numbers a float32 holds
 )
-
-func isState(name string) bool {
-	return name == stateRound || strings.HasPrefix(name, stateM) || strings.HasPrefix(name, stateV)
-}
-
-// Model is the global model without the state a server optimiser keeps beside
-// it: what nodes train from and evaluate. Weights without state are returned as
-// they are; in any case the tensors share memory with global. nil gives nil.
-func Model(global *weights.Weights) *weights.Weights {
-	if global == nil || !slices.ContainsFunc(global.Tensors, func(t weights.Tensor) bool { return isState(t.Name) }) {
-		return global
-	}
-	model := &weights.Weights{}
-	for _, t := range global.Tensors {
-		if !isState(t.Name) {
-			model.Tensors = append(model.Tensors, t)
-		}
-	}
-	return model
-}
-
-// isStatistic reports whether a tensor is measured rather than trained: the
-// running statistics of batch normalisation. FedAdam averages them, where
-// Flower steps them too: a step could make a variance negative.
-func isStatistic(name string) bool {
-	return strings.HasSuffix(name, ".running_mean") || strings.HasSuffix(name, ".running_var")
-}
 
 // adam is one step's constants. Flower counts rounds from 1 and corrects the
 // bias as if one more had passed; so is it here.
@@ -82,9 +51,6 @@ func power(base float64, n int) float64 {
 }
 
 func fedAdam(s Strategy, previous *weights.Weights, updates []Update) (*weights.Weights, error) {
-	if previous == nil {
-		return nil, fmt.Errorf("MF-FED-PREVIOUS: fedadam steps from the previous global model; give it")
-	}
 	round, m, v, err := readState(previous)
 	if err != nil {
 		return nil, err
@@ -107,10 +73,7 @@ func fedAdam(s Strategy, previous *weights.Weights, updates []Update) (*weights.
 			next.Tensors = append(next.Tensors, m[t.Name], v[t.Name])
 		}
 	}
-	if name, bad := notFinite(next); bad {
-		return nil, fmt.Errorf("MF-FED-NOTFINITE: tensor %q of the aggregate would hold NaN or an infinity; lower eta or clip the updates", name)
-	}
-	return next, nil
+	return finite(next, "eta")
 }
 
 // readState copies the state out of a global model: the number of steps made and
@@ -153,21 +116,4 @@ func readRound(global *weights.Weights) (int, error) {
 		return 0, damaged(stateRound)
 	}
 	return int(t.Data[0]), nil
-}
-
-// readTensor copies the state of the model's tensor t.
-func readTensor(global *weights.Weights, prefix string, t weights.Tensor) (weights.Tensor, error) {
-	found := global.Find(prefix + t.Name)
-	if found == nil || !slices.Equal(found.Shape, t.Shape) {
-		return weights.Tensor{}, damaged(prefix + t.Name)
-	}
-	return weights.Tensor{Name: found.Name, Shape: slices.Clone(found.Shape), Data: slices.Clone(found.Data)}, nil
-}
-
-func damaged(name string) error {
-	return fmt.Errorf("MF-FED-STATE: the state %q in the previous global model is missing, misshapen or out of range; fetch the model again", name)
-}
-
-func zeros(prefix string, t weights.Tensor) weights.Tensor {
-	return weights.Tensor{Name: prefix + t.Name, Shape: slices.Clone(t.Shape), Data: make([]float32, len(t.Data))}
 }

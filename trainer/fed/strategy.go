@@ -22,6 +22,10 @@ const (
 	// gradient and steps along it with Adam (Reddi et al., arXiv 2003.00295). It
 	// keeps state; see [Model].
 	FedAdam = "fedadam"
+	// FedAvgM adds server_momentum times its last step to the distance from the previous
+	// global model to the mean, and steps server_learning_rate times that (Hsu et al.,
+	// arXiv 1909.06335). It keeps state; see [Model].
+	FedAvgM = "fedavgm"
 	// FedMedian is the median of every value (Yin et al., arXiv 1803.01498); of an
 	// even number of updates the mean of the middle two. num_examples is unused.
 	FedMedian = "fedmedian"
@@ -55,10 +59,12 @@ type Parameter struct {
 // DifferentialPrivacyServerSideFixedClipping without its noise).
 var clippingNorm = Parameter{Name: "clipping_norm", High: 1e30}
 
-// rule is a strategy's parameters and its work on sorted, checked updates.
+// rule is a strategy's parameters and its work on sorted, checked updates. A server
+// optimiser steps from the previous global model, and keeps state beside it.
 type rule struct {
 	name       string
 	parameters []Parameter
+	optimiser  bool
 	aggregate  func(s Strategy, previous *weights.Weights, updates []Update) (*weights.Weights, error)
 }
 
@@ -70,19 +76,23 @@ func rules() []rule {
 		return average(updates), nil
 	}
 	return []rule{
-		{Bulyan, []Parameter{malicious}, bulyan},
+		{Bulyan, []Parameter{malicious}, false, bulyan},
 		{FedAdam, []Parameter{
 			{Name: "eta", Default: 0.1, Low: 1e-12, High: 1e6},
 			{Name: "beta_1", Default: 0.9, High: 0.999999},
 			{Name: "beta_2", Default: 0.99, High: 0.999999},
 			{Name: "tau", Default: 1e-3, Low: 1e-12, High: 1e6},
-		}, fedAdam},
-		{FedAvg, nil, mean},
-		{FedMedian, nil, fedMedian},
-		{FedProx, []Parameter{{Name: "proximal_mu", High: 1e6}}, mean},
-		{FedTrimmedAvg, []Parameter{{Name: "beta", Default: 0.2, High: 0.499999}}, fedTrimmedAvg},
-		{Krum, []Parameter{malicious}, krum},
-		{MultiKrum, []Parameter{malicious, {Name: "num_nodes_to_select", Default: 1, Low: 1, High: 1e6, Whole: true}}, krum},
+		}, true, fedAdam},
+		{FedAvg, nil, false, mean},
+		{FedAvgM, []Parameter{
+			{Name: "server_learning_rate", Default: 1, Low: 1e-12, High: 1e6},
+			{Name: "server_momentum", High: 0.999999},
+		}, true, fedAvgM},
+		{FedMedian, nil, false, fedMedian},
+		{FedProx, []Parameter{{Name: "proximal_mu", High: 1e6}}, false, mean},
+		{FedTrimmedAvg, []Parameter{{Name: "beta", Default: 0.2, High: 0.499999}}, false, fedTrimmedAvg},
+		{Krum, []Parameter{malicious}, false, krum},
+		{MultiKrum, []Parameter{malicious, {Name: "num_nodes_to_select", Default: 1, Low: 1, High: 1e6, Whole: true}}, false, krum},
 	}
 }
 
@@ -166,6 +176,9 @@ func (s Strategy) set(pair string) error {
 	return nil
 }
 
+// KeepsState tells whether a global model carries more than the model; see [Model].
+func (s Strategy) KeepsState() bool { return s.rule.optimiser }
+
 // Name is the strategy's name without parameters.
 func (s Strategy) Name() string { return s.rule.name }
 
@@ -214,6 +227,9 @@ func Aggregate(strategy string, previous *weights.Weights, updates []Update) (*w
 	sorted, err := ordered(Model(previous), updates)
 	if err != nil {
 		return nil, err
+	}
+	if s.rule.optimiser && previous == nil {
+		return nil, fmt.Errorf("MF-FED-PREVIOUS: %s steps from the previous global model; give it", s.rule.name)
 	}
 	if norm := s.value(clippingNorm.Name); norm > 0 {
 		if sorted, err = clip(Model(previous), sorted, norm); err != nil {

@@ -15,8 +15,8 @@ import (
 
 // TestAgainstFlower holds every strategy against Flower's own functions
 // (flwr/server/strategy/aggregate.py at commit fdef7afb, NumPy 1.24.2) on the
-// fixed updates; fedadam and clipping against the formulas of its fedadam.py and
-// differential_privacy.py in NumPy's float64.
+// fixed updates; fedadam, fedavgm and clipping against the formulas of its fedadam.py,
+// fedavgm.py and differential_privacy.py in NumPy.
 func TestAgainstFlower(t *testing.T) {
 	previous, updates := pseudo(11, 5)
 	for _, c := range []struct {
@@ -33,6 +33,8 @@ func TestAgainstFlower(t *testing.T) {
 		{"multikrum:num_malicious_nodes=2,num_nodes_to_select=4", 11, []float32{1.6546367406845093, 0.32422223687171936, 1.6685566902160645, 0.29297319054603577, 1.4670590162277222}},
 		{"bulyan:num_malicious_nodes=2", 11, []float32{1.6344852447509766, 0.1342482566833496, 1.9979475736618042, 0.4262455403804779, 3.2472636699676514}},
 		{"fedadam", 11, []float32{1.4161169528961182, -3.274221181869507, 3.7707371711730957, 3.666271924972534, -1.3466176986694336}},
+		{"fedavgm", 11, []float32{1.4678236246109009, 0.8724868297576904, 0.38382697105407715, 0.6851377487182617, 1.0963151454925537}},
+		{"fedavgm:server_learning_rate=0.5,server_momentum=0.9", 11, []float32{1.4076974391937256, -1.2379024028778076, 2.114298105239868, 2.2127065658569336, -0.16212737560272217}},
 		{"fedavg:clipping_norm=2.5", 11, []float32{1.3659961223602295, -2.0544440746307373, 2.8854429721832275, 2.779517650604248, -0.6088863611221313}},
 	} {
 		got := flat(Model(aggregate(t, c.strategy, previous, updates[:c.updates])))
@@ -43,13 +45,19 @@ func TestAgainstFlower(t *testing.T) {
 			}
 		}
 	}
-	third := []float32{1.5388904809951782, -3.098235607147217, 3.5948522090911865, 3.490462303161621, -1.1709485054016113}
-	for range 3 {
-		previous = aggregate(t, FedAdam, previous, updates)
-	}
-	for i, want := range third {
-		if got := flat(Model(previous))[i]; math.Abs(float64(got-want)) > 4e-6 {
-			t.Errorf("fedadam after 3 rounds: value %d is %v, want %v", i, got, want)
+	for strategy, third := range map[string][]float32{
+		"fedadam": {1.5388904809951782, -3.098235607147217, 3.5948522090911865, 3.490462303161621, -1.1709485054016113},
+		"fedavgm:server_learning_rate=0.5,server_momentum=0.9": {1.5556079149246216, 3.9536547660827637, -2.142660617828369, -1.54511296749115, 2.9336414337158203},
+		"fedavgm:server_momentum=0.7":                          {1.5267473459243774, 2.9406676292419434, -1.3120347261428833, -0.8118797540664673, 2.3295888900756836},
+	} {
+		global := previous
+		for range 3 {
+			global = aggregate(t, strategy, global, updates)
+		}
+		for i, want := range third {
+			if got := flat(Model(global))[i]; math.Abs(float64(got-want)) > 4e-6 {
+				t.Errorf("%s after 3 rounds: value %d is %v, want %v", strategy, i, got, want)
+			}
 		}
 	}
 }
@@ -300,40 +308,44 @@ func TestClippingBoundsEveryUpdate(t *testing.T) {
 	wantCode(t, err, "MF-FED-PREVIOUS")
 }
 
-// TestFedAdamStateTravelsWithTheModel: the state survives the canonical bytes,
-// is what the page says, and stays out of the model.
-func TestFedAdamStateTravelsWithTheModel(t *testing.T) {
+// TestStateTravelsWithTheModel: a server optimiser's state survives the canonical
+// bytes, is what the page says, and stays out of the model.
+func TestStateTravelsWithTheModel(t *testing.T) {
 	previous, updates := pseudo(4, 3)
 	if Model(previous) != previous || Model(nil) != nil {
 		t.Error("a model without state is not itself")
 	}
-	first := aggregate(t, FedAdam, previous, updates)
-	var names []string
-	for _, x := range first.Tensors {
-		names = append(names, x.Name)
-	}
-	want := []string{"scalar", "vector", "fedadam.round", "fedadam.m/scalar", "fedadam.v/scalar", "fedadam.m/vector", "fedadam.v/vector"}
-	if !slices.Equal(names, want) {
-		t.Fatalf("tensors %v, want %v", names, want)
-	}
-	if err := weights.Compatible(Model(first), previous); err != nil {
-		t.Error(err)
-	}
-	read, err := weights.Parse(first.Bytes())
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest := first.Digest()
-	a, b := aggregate(t, FedAdam, first, updates), aggregate(t, FedAdam, read, updates)
-	if !bytes.Equal(a.Bytes(), b.Bytes()) || first.Digest() != digest {
-		t.Error("the second step differs after a trip through bytes, or changed its argument")
-	}
-	if a.Find(stateRound).Data[0] != 2 {
-		t.Errorf("round is %v", a.Find(stateRound).Data)
+	for strategy, state := range map[string][]string{
+		"fedadam":                     {"fedadam.round", "fedadam.m/scalar", "fedadam.v/scalar", "fedadam.m/vector", "fedadam.v/vector"},
+		"fedavgm:server_momentum=0.5": {"fedavgm.momentum/scalar", "fedavgm.momentum/vector"},
+	} {
+		first := aggregate(t, strategy, previous, updates)
+		var names []string
+		for _, x := range first.Tensors {
+			names = append(names, x.Name)
+		}
+		if want := append([]string{"scalar", "vector"}, state...); !slices.Equal(names, want) {
+			t.Fatalf("tensors %v, want %v", names, want)
+		}
+		if err := weights.Compatible(Model(first), previous); err != nil {
+			t.Error(err)
+		}
+		read, err := weights.Parse(first.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest := first.Digest()
+		a, b := aggregate(t, strategy, first, updates), aggregate(t, strategy, read, updates)
+		if !bytes.Equal(a.Bytes(), b.Bytes()) || first.Digest() != digest {
+			t.Errorf("%s: the second step differs after a trip through bytes, or changed its argument", strategy)
+		}
+		if round := a.Find(stateRound); round != nil && round.Data[0] != 2 {
+			t.Errorf("round is %v", round.Data)
+		}
 	}
 }
 
-func TestFedAdamAveragesRunningStatistics(t *testing.T) {
+func TestServerOptimisersAverageRunningStatistics(t *testing.T) {
 	make := func(weight, variance float32) *weights.Weights {
 		return &weights.Weights{Tensors: []weights.Tensor{
 			{Name: "features.1.weight", Data: []float32{weight}},
@@ -341,18 +353,20 @@ func TestFedAdamAveragesRunningStatistics(t *testing.T) {
 			{Name: "features.1.running_var", Data: []float32{variance}},
 		}}
 	}
-	w := aggregate(t, FedAdam, make(1, 0.1), []Update{{"a", make(3, 0.01), 1}, {"b", make(5, 0.03), 1}})
-	if got := w.Find("features.1.running_var").Data[0]; got != 0.02 {
-		t.Errorf("running_var is %v", got)
-	}
-	if got := w.Find("features.1.running_mean").Data[0]; got != 4 {
-		t.Errorf("running_mean is %v", got)
-	}
-	if got := w.Find("features.1.weight").Data[0]; got <= 1 || got >= 1.2 {
-		t.Errorf("weight is %v", got)
-	}
-	if len(w.Tensors) != 6 {
-		t.Errorf("%d tensors", len(w.Tensors))
+	for strategy, state := range map[string]int{"fedadam": 3, "fedavgm:server_learning_rate=0.05": 1} {
+		w := aggregate(t, strategy, make(1, 0.1), []Update{{"a", make(3, 0.01), 1}, {"b", make(5, 0.03), 1}})
+		if got := w.Find("features.1.running_var").Data[0]; got != 0.02 {
+			t.Errorf("%s: running_var is %v", strategy, got)
+		}
+		if got := w.Find("features.1.running_mean").Data[0]; got != 4 {
+			t.Errorf("%s: running_mean is %v", strategy, got)
+		}
+		if got := w.Find("features.1.weight").Data[0]; got <= 1 || got >= 1.2 {
+			t.Errorf("%s: weight is %v", strategy, got)
+		}
+		if len(w.Tensors) != 3+state {
+			t.Errorf("%s: %d tensors", strategy, len(w.Tensors))
+		}
 	}
 }
 
@@ -382,6 +396,29 @@ func TestFedAdamRefuses(t *testing.T) {
 	}
 	huge := []Update{{"a", vector(math.MaxFloat32, 1), 1}}
 	_, err = Aggregate(FedAdam, vector(-math.MaxFloat32, 1), huge)
+	wantCode(t, err, "MF-FED-NOTFINITE")
+}
+
+func TestFedAvgMRefuses(t *testing.T) {
+	previous, updates := pseudo(3, 2)
+	_, err := Aggregate(FedAvgM, nil, updates)
+	wantCode(t, err, "MF-FED-PREVIOUS")
+	first := aggregate(t, FedAvgM, previous, updates)
+	for name, damage := range map[string]func(w *weights.Weights){
+		"momentum missing":   func(w *weights.Weights) { w.Tensors = slices.Delete(w.Tensors, 2, 3) },
+		"momentum misshapen": func(w *weights.Weights) { w.Find(stateMomentum + "vector").Shape = []int{1, 1} },
+		"momentum infinite":  func(w *weights.Weights) { w.Find(stateMomentum + "vector").Data[0] = float32(math.Inf(1)) },
+		"another's state":    func(w *weights.Weights) { w.Find(stateMomentum + "vector").Name = stateM + "vector" },
+	} {
+		w := first.Clone()
+		damage(w)
+		if _, err := Aggregate(FedAvgM, w, updates); err == nil {
+			t.Errorf("%s: taken", name)
+		} else {
+			wantCode(t, err, "MF-FED-STATE")
+		}
+	}
+	_, err = Aggregate("fedavgm:server_learning_rate=1e6", vector(-1e35, 1), []Update{{"a", vector(1e35, 1), 1}})
 	wantCode(t, err, "MF-FED-NOTFINITE")
 }
 
