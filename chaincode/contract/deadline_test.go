@@ -151,6 +151,46 @@ func TestRelativeThresholdComparesWithThePreviousGlobalModel(t *testing.T) {
 	}
 }
 
+// TestAllowanceWidensAfterRoundsThatAcceptNone: the first global model scores
+// 800000 by chance, and every update 650000.
+func TestAllowanceWidensAfterRoundsThatAcceptNone(t *testing.T) {
+	relative := terms()
+	relative.ThresholdKind, relative.Threshold, relative.MaxFailed = fl.ThresholdRelative, 50_000, 10
+	w := start(t, relative)
+	for _, id := range nodeIDs() {
+		w.scores[id] = 650_000
+	}
+	w.tally(1)
+	w.open(2)
+	w.later(600)
+	w.do(w.coordinator, "round:CloseTraining", request(2)) // too few updates: compared with nothing
+	w.tally(3)
+	w.tally(4)
+	w.later(240)
+	w.do(w.coordinator, "round:CloseRound", request(4)) // accepted, and no global model agreed on
+	w.open(5)
+	state := w.taskState()
+	var rounds []fl.RoundState
+	for i, want := range []struct {
+		allowance fl.Micro
+		phase     fl.RoundPhase // in which it failed
+	}{
+		{50_000, fl.RoundRevealing}, {100_000, fl.RoundTraining}, {100_000, fl.RoundRevealing},
+		{150_000, fl.RoundAggregating}, {50_000, ""},
+	} {
+		rounds = append(rounds, w.state(i+1))
+		if got := rounds[i].Round; got.Allowance != want.allowance || got.FailedIn != want.phase {
+			t.Errorf("round %d has the allowance %d and failed in %q, want %+v", i+1, got.Allowance, got.FailedIn, want)
+		}
+	}
+	w.replays()
+	rounds[3].Round.Allowance = relative.Threshold
+	want := []fl.Difference{{Round: 4, What: "allowance", Ledger: "50000", Replayed: "150000"}}
+	if found := fl.Differences(state, rounds); !slices.Equal(found, want) {
+		t.Errorf("an allowance that was not widened: %+v, want %+v", found, want)
+	}
+}
+
 func TestRoundWithNothingAcceptedFails(t *testing.T) {
 	w := start(t, terms())
 	for _, id := range nodeIDs() {

@@ -22,6 +22,7 @@ func (s *scene) openFirst() (*fl.Round, error) {
 		return nil, ledger.Errorf("MF-ROUND-EARLY", "%d of %d nodes have revealed their salts at %d; wait for the rest, or until the deadline at %d", len(salts), len(nodes), s.now, s.task.Deadline)
 	}
 	s.round = s.newRound(1, fl.FirstBeacon(task, salts), s.task.First, 0)
+	s.round.Allowance = fl.FirstAllowance(s.task.Terms)
 	participants := fl.Participants(nodes, salts)
 	if fl.CheckNodes(s.task.Terms, participants) != nil {
 		s.round.Reason = "too few nodes revealed their salts by the deadline"
@@ -62,6 +63,7 @@ func (s *scene) openNext(progress fl.Progress) (*fl.Round, error) {
 	s.now = max(s.now, last.ChangedAt)
 	beacon := fl.NextBeacon(task, last.Number, last.Beacon, state.Reveals)
 	s.round = s.newRound(last.Number+1, beacon, previous, previousRound)
+	s.round.Allowance = fl.NextAllowance(s.task.Terms, last.Allowance, last.Results, last.PreviousMedian)
 	progress.LastRound++
 	return s.draw(nodes, standings, progress)
 }

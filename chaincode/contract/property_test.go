@@ -27,6 +27,14 @@ func TestCase08RandomPrograms(t *testing.T) {
 		chosen.Rounds = rapid.IntRange(1, 3).Draw(t, "rounds")
 		chosen.MaxFailed = rapid.IntRange(1, 3).Draw(t, "maxFailed")
 		chosen.Participation = rapid.Int64Range(600_000, fl.One).Draw(t, "participation")
+		scores := map[string]fl.Micro{}
+		if rapid.Bool().Draw(t, "relative") {
+			chosen.ThresholdKind, chosen.Threshold, chosen.MaxFailed = fl.ThresholdRelative, 50_000, 5
+			score := rapid.Int64Range(600_000, 900_000).Draw(t, "score") // the previous global model's is 800000
+			for _, id := range nodeIDs() {
+				scores[id] = score
+			}
+		}
 		if rapid.Bool().Draw(t, "private") {
 			chosen.Privacy = privacy()
 			chosen.Privacy.Epsilon = rapid.Int64Range(fl.One, 5*fl.One).Draw(t, "budget")
@@ -44,6 +52,7 @@ func TestCase08RandomPrograms(t *testing.T) {
 		} else {
 			p.world = start(t, chosen, endorsers)
 		}
+		p.scores = scores
 		p.watch()
 		for range rapid.IntRange(10, 100).Draw(t, "steps") {
 			p.step()
@@ -55,6 +64,9 @@ func TestCase08RandomPrograms(t *testing.T) {
 		reached["task "+string(p.taskState().Task.Phase)]++
 		for _, round := range p.rounds {
 			reached["round "+string(round.Phase)]++
+			if round.Allowance > chosen.Threshold {
+				reached["wider allowance"]++
+			}
 		}
 	})
 	t.Logf("came to %v", reached)

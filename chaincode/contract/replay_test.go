@@ -53,6 +53,7 @@ func TestReplayNoticesEveryTampering(t *testing.T) {
 		"trainer":           func(_ *fl.TaskState, r []fl.RoundState) { r[3].Round.Trainers[0] = r[3].Round.Masters[0] },
 		"accepted":          func(_ *fl.TaskState, r []fl.RoundState) { r[2].Round.Results[0].Accepted = true },
 		"median":            func(_ *fl.TaskState, r []fl.RoundState) { r[2].Round.Results[1].Median-- },
+		"allowance":         func(_ *fl.TaskState, r []fl.RoundState) { r[2].Round.Allowance = 50_000 },
 		"previous median":   func(_ *fl.TaskState, r []fl.RoundState) { r[0].Round.PreviousMedian = 0 },
 		"results dropped":   func(_ *fl.TaskState, r []fl.RoundState) { r[0].Round.Results = nil },
 		"score":             func(_ *fl.TaskState, r []fl.RoundState) { r[0].Reveals[0].Scores[0].Score++ },

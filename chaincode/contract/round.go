@@ -230,8 +230,9 @@ func (*RoundContract) RevealScores(ctx *ledger.Context, request fl.RevealRequest
 }
 
 // Tally takes the median of each update's scores and compares it with the
-// task's threshold, when all that committed revealed, or the deadline has
-// passed. It sets the weights of the next election. Caller: any member.
+// task's threshold, which the round's allowance widens when it is relative, when
+// all that committed revealed, or the deadline has passed. It sets the weights of
+// the next election. Caller: any member.
 func (*RoundContract) Tally(ctx *ledger.Context, request fl.RoundRequest) (*fl.Round, error) {
 	s, err := enterRound(ctx, "Tally", request.Task, request.Round, anyMember)
 	if err != nil {
@@ -254,7 +255,7 @@ func (*RoundContract) Tally(ctx *ledger.Context, request fl.RoundRequest) (*fl.R
 	case fl.Fail:
 		return s.fail("too few reveals by the deadline", standings)
 	}
-	s.round.Results, s.round.PreviousMedian = fl.Tally(s.task.Terms, s.round.Trainers, state.Updates, state.Reveals)
+	s.round.Results, s.round.PreviousMedian = fl.Tally(s.task.Terms, s.round.Allowance, s.round.Trainers, state.Updates, state.Reveals)
 	standings = append(fl.ScoredStandings(s.round.Number, s.round.Results), standings...)
 	if !fl.AnyAccepted(s.round.Results) {
 		return s.fail("no update was accepted", standings)

@@ -26,11 +26,11 @@ func LowerMedian(values []Micro) Micro {
 
 // Tally finds a round's results, in the order of its trainers: each update's
 // lower median over the masters that revealed, its own organisation's left
-// out, and whether the task's threshold accepts it (Hu et al. section 3.2.2,
-// phases 3 to 5). An update that a revealing master left out counts as scored 0
+// out, and whether the task's threshold with the round's allowance accepts it
+// (Hu et al. section 3.2.2, phases 3 to 5). An update that a revealing master left out counts as scored 0
 // by it. It also gives the median of the previous global model, Unscored when
 // no master scored it or fewer than a quorum revealed.
-func Tally(terms Terms, trainers []string, updates []Update, reveals []Reveal) ([]Result, Micro) {
+func Tally(terms Terms, allowance Micro, trainers []string, updates []Update, reveals []Reveal) ([]Result, Micro) {
 	previous := previousMedian(terms, reveals)
 	results := []Result{}
 	for _, trainer := range trainers {
@@ -46,7 +46,7 @@ func Tally(terms Terms, trainers []string, updates []Update, reveals []Reveal) (
 		result := Result{Node: trainer, Median: Unscored, Scores: len(scores)}
 		if len(scores) >= Quorum(terms.F) {
 			result.Median = LowerMedian(scores)
-			result.Accepted = accepts(terms, result.Median, previous)
+			result.Accepted = accepts(terms, allowance, result.Median, previous)
 		}
 		results = append(results, result)
 	}
@@ -65,18 +65,6 @@ func previousMedian(terms Terms, reveals []Reveal) Micro {
 		return Unscored
 	}
 	return LowerMedian(scores)
-}
-
-// accepts compares a median with the task's threshold.
-func accepts(terms Terms, median, previous Micro) bool {
-	switch terms.ThresholdKind {
-	case ThresholdAbsolute:
-		return median >= terms.Threshold
-	case ThresholdRelative:
-		return previous != Unscored && median >= previous-terms.Threshold
-	default:
-		return false
-	}
 }
 
 // scoreOf is what a master scored an update, 0 when it left it out.

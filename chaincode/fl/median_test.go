@@ -87,12 +87,14 @@ func TestCase21LiarsCanNotLeaveTheHonestRange(t *testing.T) {
 	})
 }
 
-// play is a random tally: masters that revealed, updates, and the threshold.
+// play is a random tally: masters that revealed, updates, the threshold and the
+// round's allowance.
 type play struct {
-	terms    fl.Terms
-	trainers []string
-	updates  []fl.Update
-	reveals  []fl.Reveal
+	terms     fl.Terms
+	allowance fl.Micro
+	trainers  []string
+	updates   []fl.Update
+	reveals   []fl.Reveal
 }
 
 func plays(t *rapid.T) play {
@@ -100,7 +102,7 @@ func plays(t *rapid.T) play {
 		F:             rapid.IntRange(0, 2).Draw(t, "f"),
 		Threshold:     rapid.Int64Range(0, fl.One).Draw(t, "threshold"),
 		ThresholdKind: rapid.SampledFrom([]fl.ThresholdKind{fl.ThresholdAbsolute, fl.ThresholdRelative}).Draw(t, "kind"),
-	}}
+	}, allowance: rapid.Int64Range(0, fl.One).Draw(t, "allowance")}
 	orgs := []string{"A", "B", "C", "D", "E", "F", "G"}
 	for i := range rapid.IntRange(0, 6).Draw(t, "trainers") {
 		p.trainers = append(p.trainers, rapid.SampledFrom(orgs).Draw(t, "org")+"/t"+string(rune('0'+i)))
@@ -161,7 +163,7 @@ func naiveTally(p play) (map[string]fl.Result, fl.Micro) {
 			if p.terms.ThresholdKind == fl.ThresholdAbsolute {
 				r.Accepted = r.Median >= p.terms.Threshold
 			} else {
-				r.Accepted = previous >= 0 && r.Median+p.terms.Threshold >= previous
+				r.Accepted = previous >= 0 && r.Median+p.allowance >= previous
 			}
 		}
 		results[update.Node] = r
@@ -172,7 +174,7 @@ func naiveTally(p play) (map[string]fl.Result, fl.Micro) {
 func TestTallyEqualsNaiveOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := plays(t)
-		got, gotPrevious := fl.Tally(p.terms, p.trainers, p.updates, p.reveals)
+		got, gotPrevious := fl.Tally(p.terms, p.allowance, p.trainers, p.updates, p.reveals)
 		want, wantPrevious := naiveTally(p)
 		if gotPrevious != wantPrevious || len(got) != len(want) {
 			t.Fatalf("got %v, previous %d; want %v, previous %d", got, gotPrevious, want, wantPrevious)
@@ -194,7 +196,7 @@ func TestTallyEqualsNaiveOracle(t *testing.T) {
 func TestCase22OwnOrganisationsScoreIsIgnored(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := plays(t)
-		before, _ := fl.Tally(p.terms, p.trainers, p.updates, p.reveals)
+		before, _ := fl.Tally(p.terms, p.allowance, p.trainers, p.updates, p.reveals)
 		for i := range p.reveals { // every master praises its own organisation
 			for j, score := range p.reveals[i].Scores {
 				if fl.OrgOf(score.Node) == fl.OrgOf(p.reveals[i].Master) {
@@ -202,7 +204,7 @@ func TestCase22OwnOrganisationsScoreIsIgnored(t *testing.T) {
 				}
 			}
 		}
-		after, _ := fl.Tally(p.terms, p.trainers, p.updates, p.reveals)
+		after, _ := fl.Tally(p.terms, p.allowance, p.trainers, p.updates, p.reveals)
 		if !slices.Equal(before, after) {
 			t.Fatalf("praise of one's own changed %v to %v", before, after)
 		}
@@ -215,11 +217,11 @@ func TestCase22QuorumOfScores(t *testing.T) {
 		return fl.Reveal{Master: master, Scores: []fl.Score{{Node: "A/t", Score: 600_000}}}
 	}
 	updates := []fl.Update{{Node: "A/t"}}
-	two, _ := fl.Tally(terms, []string{"A/t"}, updates, []fl.Reveal{reveal("B/m"), reveal("C/m"), reveal("A/m")})
+	two, _ := fl.Tally(terms, 0, []string{"A/t"}, updates, []fl.Reveal{reveal("B/m"), reveal("C/m"), reveal("A/m")})
 	if two[0] != (fl.Result{Node: "A/t", Median: fl.Unscored, Scores: 2}) {
 		t.Errorf("2f scores of other organisations give %+v", two[0])
 	}
-	three, _ := fl.Tally(terms, []string{"A/t"}, updates, []fl.Reveal{reveal("B/m"), reveal("C/m"), reveal("D/m")})
+	three, _ := fl.Tally(terms, 0, []string{"A/t"}, updates, []fl.Reveal{reveal("B/m"), reveal("C/m"), reveal("D/m")})
 	if three[0] != (fl.Result{Node: "A/t", Median: 600_000, Scores: 3, Accepted: true}) {
 		t.Errorf("2f+1 scores give %+v", three[0])
 	}
@@ -228,7 +230,7 @@ func TestCase22QuorumOfScores(t *testing.T) {
 func TestScoreLeftOutCountsAsZero(t *testing.T) {
 	terms := fl.Terms{F: 1, ThresholdKind: fl.ThresholdAbsolute, Threshold: 1}
 	score := []fl.Score{{Node: "A/t", Score: 600_000}}
-	results, _ := fl.Tally(terms, []string{"A/t"}, []fl.Update{{Node: "A/t"}},
+	results, _ := fl.Tally(terms, 0, []string{"A/t"}, []fl.Update{{Node: "A/t"}},
 		[]fl.Reveal{{Master: "B/m", Scores: score}, {Master: "C/m"}, {Master: "D/m"}})
 	if results[0] != (fl.Result{Node: "A/t", Median: 0, Scores: 3}) {
 		t.Errorf("one score and two left out give %+v", results[0])

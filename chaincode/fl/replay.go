@@ -15,6 +15,7 @@ type Replayed struct {
 	Spent          []string // of a private task: nodes that were not drawn to train for want of budget
 	Previous       ModelRef
 	PreviousRound  int
+	Allowance      Micro
 	Results        []Result // empty when it never came to a tally
 	PreviousMedian Micro
 	Global         *ModelRef // nil unless the round closed
@@ -43,15 +44,16 @@ func Participants(nodes []Node, salts []BeaconSalt) []Node {
 	return participants
 }
 
-// Replay computes a task's rounds again: beacons, elections, samples, medians,
-// global models and standings. The rounds are all of the task in order, from
-// number 1; the last may still be open.
+// Replay computes a task's rounds again: beacons, elections, samples, allowances,
+// medians, global models and standings. The rounds are all of the task in order,
+// from number 1; the last may still be open.
 func Replay(state TaskState, rounds []RoundState) []Replayed {
 	task := state.Task
 	nodes := Participants(state.Nodes, state.Salts)
 	next := Replayed{
 		Beacon:    FirstBeacon(task.Terms.Task, state.Salts),
 		Previous:  task.First,
+		Allowance: FirstAllowance(task.Terms),
 		Standings: []Standing{},
 	}
 	replayed := []Replayed{}
@@ -69,6 +71,7 @@ func Replay(state TaskState, rounds []RoundState) []Replayed {
 			Beacon:        NextBeacon(task.Terms.Task, done.Round, done.Beacon, round.Reveals),
 			Previous:      done.Previous,
 			PreviousRound: done.PreviousRound,
+			Allowance:     NextAllowance(task.Terms, done.Allowance, done.Results, done.PreviousMedian),
 			Standings:     done.Standings,
 			Spendings:     done.Spendings,
 		}
@@ -90,7 +93,7 @@ func replayRound(task Task, drawn Replayed, state RoundState) Replayed {
 	if cameToTally(state.Round) {
 		spoke = Revealed(state.Reveals)
 		if len(state.Reveals) >= Quorum(task.F) {
-			done.Results, done.PreviousMedian = Tally(task.Terms, drawn.Trainers, state.Updates, state.Reveals)
+			done.Results, done.PreviousMedian = Tally(task.Terms, drawn.Allowance, drawn.Trainers, state.Updates, state.Reveals)
 		}
 	}
 	changed := append(ScoredStandings(done.Round, done.Results), SilentStandings(done.Round, drawn.Masters, spoke)...)
@@ -152,8 +155,9 @@ func cameToTally(round Round) bool {
 }
 
 // Differences replays a task and lists where the ledger says otherwise: none
-// when every beacon, election, sample, median, threshold, standing and global
-// model is what the rules give, and every salt and score opens its commitment.
+// when every beacon, election, sample, allowance, median, threshold, standing and
+// global model is what the rules give, and every salt and score opens its
+// commitment.
 func Differences(state TaskState, rounds []RoundState) []Difference {
 	found := differences{[]Difference{}}
 	for _, salt := range state.Salts {
@@ -195,6 +199,7 @@ func (d *differences) compareRound(replayed Replayed, state RoundState) {
 	d.compare(number, "spent", round.Spent, replayed.Spent)
 	d.compare(number, "previous", round.Previous, replayed.Previous)
 	d.compare(number, "previous_round", round.PreviousRound, replayed.PreviousRound)
+	d.compare(number, "allowance", round.Allowance, replayed.Allowance)
 	d.compare(number, "results", round.Results, replayed.Results)
 	d.compare(number, "previous_median", round.PreviousMedian, replayed.PreviousMedian)
 	d.compare(number, "global", round.Global, replayed.Global)

@@ -27,7 +27,8 @@ const (
 	// ThresholdAbsolute accepts an update whose median is at least Threshold.
 	ThresholdAbsolute ThresholdKind = "absolute"
 	// ThresholdRelative accepts an update whose median is at least the median of
-	// the previous global model less Threshold.
+	// the previous global model less the round's allowance: Threshold, and more
+	// after rounds that accepted none, see NextAllowance.
 	ThresholdRelative ThresholdKind = "relative"
 )
 
@@ -188,6 +189,7 @@ type Round struct {
 	OpenedAt       int64      `json:"opened_at"`
 	ChangedAt      int64      `json:"changed_at"`                            // Unix seconds of the last change of phase
 	Results        []Result   `json:"results"`                               // set by the tally, in the order of Trainers; empty before
+	Allowance      Micro      `json:"allowance"`                             // of a relative threshold: how far below PreviousMedian an update is accepted; see NextAllowance
 	PreviousMedian Micro      `json:"previous_median"`                       // of the previous global model, -1 when not scored
 	Global         *ModelRef  `json:"global,omitempty" metadata:",optional"` // set when the round closes
 	Attestations   int        `json:"attestations"`                          // masters that attested Global

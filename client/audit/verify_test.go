@@ -329,6 +329,9 @@ func TestOrderersCannotHideWhatEndorsersDidNotDo(t *testing.T) {
 		"an election by endorsers who collude": {"MF-AUDIT-RULES", "task audited, round 2: masters", plant{results: func(p place, r *rwset.TxReadWriteSet) {
 			at(closing, func() { changeRound(t, r, func(round *fl.Round) { slices.Reverse(round.Masters) }) })(p)
 		}}},
+		"an allowance by endorsers who collude": {"MF-AUDIT-RULES", "task audited, round 2: allowance", plant{results: func(p place, r *rwset.TxReadWriteSet) {
+			at(closing, func() { changeRound(t, r, func(round *fl.Round) { round.Allowance = fl.One }) })(p)
+		}}},
 		"attestations by endorsers who collude": {"MF-AUDIT-RULES", "task audited, round 2: attestations", plant{results: func(p place, r *rwset.TxReadWriteSet) {
 			at(closing, func() { changeRound(t, r, func(round *fl.Round) { round.Attestations = 3 }) })(p)
 		}}},

@@ -195,10 +195,11 @@ func (s *Simulation) spent() bool {
 
 // open draws the next round.
 func (s *Simulation) open() fl.RoundState {
-	beacon, previous, made := fl.FirstBeacon(task, s.salts), refer(s.global), 0
+	beacon, previous, made, allowance := fl.FirstBeacon(task, s.salts), refer(s.global), 0, fl.FirstAllowance(s.terms)
 	if n := len(s.rounds); n > 0 {
 		last := s.rounds[n-1]
 		beacon = fl.NextBeacon(task, n, last.Round.Beacon, last.Reveals)
+		allowance = fl.NextAllowance(s.terms, last.Round.Allowance, last.Round.Results, last.Round.PreviousMedian)
 		made = last.Round.PreviousRound
 		if last.Round.Phase == fl.RoundClosed {
 			made = n
@@ -209,7 +210,7 @@ func (s *Simulation) open() fl.RoundState {
 	return fl.RoundState{
 		Round: fl.Round{
 			Task: task, Number: len(s.rounds) + 1, Beacon: beacon, Masters: masters, Trainers: trainers, Spent: spent,
-			Previous: previous, PreviousRound: made, Results: []fl.Result{}, PreviousMedian: fl.Unscored,
+			Previous: previous, PreviousRound: made, Allowance: allowance, Results: []fl.Result{}, PreviousMedian: fl.Unscored,
 		},
 		Updates: []fl.Update{}, Commitments: []fl.ScoreCommitment{}, Reveals: []fl.Reveal{},
 		Proposals: []fl.Proposal{}, Attestations: []fl.Attestation{},
@@ -328,7 +329,7 @@ func (s *Simulation) scoreAll(ctx context.Context, state *fl.RoundState, updates
 	if err != nil {
 		return err
 	}
-	state.Round.Results, state.Round.PreviousMedian = fl.Tally(s.terms, state.Round.Trainers, state.Updates, state.Reveals)
+	state.Round.Results, state.Round.PreviousMedian = fl.Tally(s.terms, state.Round.Allowance, state.Round.Trainers, state.Updates, state.Reveals)
 	return nil
 }
 

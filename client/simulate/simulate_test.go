@@ -310,6 +310,51 @@ func TestATaskCanFail(t *testing.T) {
 	}
 }
 
+// TestATaskComesFreeOfAModelThatIsGoodByChance: the first model of this seed is,
+// and the updates lie more than the threshold below it.
+func TestATaskComesFreeOfAModelThatIsGoodByChance(t *testing.T) {
+	s := few()
+	s.Threshold, s.MaxFailed = fl.One/10, 5
+	simulation, err := New(s, tiny())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var saved []Checkpoint
+	report, err := simulation.Run(t.Context(), Hooks{Saved: func(c Checkpoint) error { saved = append(saved, c); return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Phase != fl.TaskCompleted || len(report.Rounds) < 5 {
+		t.Fatalf("the task is %s after %d rounds", report.Phase, len(report.Rounds))
+	}
+	for i, want := range []fl.Micro{100_000, 200_000, 300_000, 400_000, 100_000} {
+		got := report.Rounds[i].Round
+		if got.Allowance != want || fl.AnyAccepted(got.Results) != (i >= 3) {
+			t.Errorf("round %d has the allowance %d, want %d: %+v, %d", i+1, got.Allowance, want, got.Results, got.PreviousMedian)
+		}
+	}
+	state, rounds := simulation.State()
+	if found := fl.Differences(state, rounds); len(found) > 0 {
+		t.Errorf("the rules' replay finds otherwise: %+v", found)
+	}
+	table, err := report.CSV()
+	if err != nil || !strings.Contains(string(table), ",0.400000,") {
+		t.Errorf("%s, %v", table, err)
+	}
+	resumed, err := Resume(s, tiny(), saved[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := resumed.Run(t.Context(), Hooks{})
+	if err != nil || again.Digest != report.Digest {
+		t.Errorf("gone on with from its second round it comes to another model: %v", err)
+	}
+	saved[3].Rounds[3].Round.Allowance = fl.One
+	if _, err := Resume(s, tiny(), saved[3]); err == nil || !strings.Contains(err.Error(), "allowance") {
+		t.Errorf("a checkpoint with an allowance of its own: %v", err)
+	}
+}
+
 func TestSettingsAreChecked(t *testing.T) {
 	for name, spoil := range map[string]func(*Settings){
 		"strategy":  func(s *Settings) { s.Strategy = "fedmagic" },

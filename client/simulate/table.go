@@ -13,7 +13,7 @@ import (
 
 // columns of the table; of private training one more, and one behind a backbone.
 func (r *Report) columns() []string {
-	columns := []string{"round", "phase", "trainers", "accepted", "poisoned", "poisoned_accepted", "previous_median",
+	columns := []string{"round", "phase", "trainers", "accepted", "poisoned", "poisoned_accepted", "previous_median", "allowance",
 		"accuracy", "auc", "sensitivity", "specificity", "loss", "digest"}
 	if r.Settings.Privacy.On() {
 		columns = append(columns, "epsilon")
@@ -50,19 +50,22 @@ func (r *Report) row(round Round) []string {
 	accepted, poisoned := r.Counts(round)
 	row := []string{
 		strconv.Itoa(round.Round.Number), string(round.Round.Phase),
-		strconv.Itoa(len(round.Round.Trainers)), strconv.Itoa(accepted[0] + accepted[1]), strconv.Itoa(poisoned), strconv.Itoa(accepted[1]), "",
+		strconv.Itoa(len(round.Round.Trainers)), strconv.Itoa(accepted[0] + accepted[1]), strconv.Itoa(poisoned), strconv.Itoa(accepted[1]), "", "",
 		"", "", "", "", "", "",
 	}
 	if round.Round.PreviousMedian != fl.Unscored {
 		row[6] = decimal(float64(round.Round.PreviousMedian) / float64(fl.One))
+		if r.Settings.ThresholdKind == fl.ThresholdRelative {
+			row[7] = decimal(float64(round.Round.Allowance) / float64(fl.One))
+		}
 	}
 	if m := round.Metrics; m != nil {
 		for i, v := range []float64{m.Accuracy, m.AUC, m.Sensitivity, m.Specificity, m.Loss} {
-			row[7+i] = decimal(v)
+			row[8+i] = decimal(v)
 		}
 	}
 	if round.Round.Global != nil {
-		row[12] = round.Round.Global.Digest
+		row[13] = round.Round.Global.Digest
 	}
 	if r.Settings.Privacy.On() {
 		row = append(row, decimal(float64(round.Epsilon)/float64(fl.One)))

@@ -182,7 +182,7 @@ func (o *options) newReport(n *network.Network, data *dataset.Data) report.Repor
 		Run: report.Run{
 			Task: "demo-" + now.UTC().Format("20060102-150405"), Seed: o.seed, Commit: commit(), Date: now.Format(time.RFC3339),
 			Command: "make demo DATA=" + o.data, Partition: dataset.IID, Machine: fmt.Sprintf("%d cores, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH),
-			Rule: "An update is accepted when the median of its AUC is at most 0.1 below the previous global model's.",
+			Rule: "An update is accepted when the median of its AUC is at most 0.1 below the previous global model's, and 0.1 more after each round in a row that accepted none.",
 		},
 		Data:     report.Data{Name: data.Name, SHA256: data.SHA256, Synthetic: data.Synthetic},
 		Network:  report.Network{Peers: peers, Orderers: orderers, Consensus: "SmartBFT", Fabric: network.FabricVersion},

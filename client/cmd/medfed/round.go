@@ -211,6 +211,9 @@ func printRound(w io.Writer, s fl.RoundState) {
 	if r.PreviousMedian >= 0 && len(r.Results) > 0 {
 		fmt.Fprintf(w, "previous global model\t\t%s\t\t\n", micro(r.PreviousMedian))
 	}
+	if r.Allowance > 0 {
+		fmt.Fprintf(w, "accepted: median %s\n", allowanceInWords(r.Allowance))
+	}
 	if r.Global != nil {
 		fmt.Fprintf(w, "global model: digest %s, attested by %d masters\n", r.Global.Digest, r.Attestations)
 	}

@@ -92,7 +92,7 @@ func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	flags.IntVar(&s.F, "f", s.F, "masters that may lie")
 	flags.Var(&f.metric, "metric", "what the masters score")
 	flags.Var(&f.thresholdKind, "threshold-kind", "what a median is compared with")
-	flags.Var(&f.threshold, "threshold", "least median accepted, or how far below the previous global model's")
+	flags.Var(&f.threshold, "threshold", "least median accepted, or how far below the previous global model's, more after rounds that accept none")
 	flags.Var(&f.baseWeight, "base-weight", "a newcomer's weight in the election")
 	flags.IntVar(&s.MaxFailed, "max-failed", s.MaxFailed, "rounds that may fail in a row")
 	flags.StringVar(&f.poison, "poison", simulate.PoisonNone, "what dishonest clients do: none, sign-flip, label-flip, or scale with its factor as in scale:100")

@@ -272,10 +272,18 @@ func printTask(w io.Writer, s fl.TaskState) {
 }
 
 func thresholdInWords(t fl.Terms) string {
-	if t.ThresholdKind == fl.ThresholdRelative {
-		return "at most " + plain(t.Threshold) + " below the previous global model's"
+	if t.ThresholdKind != fl.ThresholdRelative {
+		return "at least " + plain(t.Threshold)
 	}
-	return "at least " + plain(t.Threshold)
+	words := allowanceInWords(t.Threshold)
+	if t.Threshold > 0 {
+		words += ", and " + plain(t.Threshold) + " more after each round in a row that accepted none"
+	}
+	return words
+}
+
+func allowanceInWords(allowance fl.Micro) string {
+	return "at most " + plain(allowance) + " below the previous global model's"
 }
 
 // standingOf is a node's weight in the next election and what set it.

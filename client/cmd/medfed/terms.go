@@ -88,7 +88,7 @@ func (t *terms) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&t.Strategy, "strategy", t.Strategy, strategyUsage())
 	flags.StringVar(&t.Metric, "metric", t.Metric, "what the masters score: accuracy or auc")
 	flags.StringVar(&t.ThresholdKind, "threshold-kind", t.ThresholdKind, "absolute, or relative to the previous global model")
-	flags.Var(&t.Threshold, "threshold", "least median accepted, or how far below the previous global model's")
+	flags.Var(&t.Threshold, "threshold", "least median accepted, or how far below the previous global model's, more after rounds that accept none")
 	flags.IntVar(&t.F, "f", t.F, "masters that may lie")
 	flags.IntVar(&t.Masters, "masters", t.Masters, "masters elected a round, at least 3f+1 (m)")
 	flags.Var(&t.Participation, "participation", "share of the other nodes that train in a round (P)")
