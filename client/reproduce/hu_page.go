@@ -16,7 +16,7 @@ func (b *book) huPage() string {
 	var p strings.Builder
 	s := b.federated(1)
 	b.heading(&p, "Hu et al., FL-HMChain: Tables 3 and 4")
-	fmt.Fprintf(&p, "Setting: %d clients of which %s %% train a round, %d rounds (paper: 50) of %d epochs, plain SGD, learning rate %s and batch %d where a table does not say otherwise; %d masters score, and an update is accepted down to an AUC of %s below the previous global model's (the paper does not give it). ",
+	fmt.Fprintf(&p, "Setting: %d clients of which %s %% train a round, %d rounds (paper: 50) of %d epochs, plain SGD, learning rate %s and batch %d where a table does not say otherwise; %d masters score, and an update is accepted down to an AUC of %s below the previous global model's (the paper does not give it), after a round that accepted none as much again. ",
 		s.Clients, micro(100*s.Participation), s.Rounds, s.Epochs, micro(s.LearningRate), s.BatchSize, s.Masters, micro(s.Threshold))
 	p.WriteString("Every number of ours is of the model after the last round or epoch, on the test split, touched once a run: mean ± standard deviation (number of seeds). AUC and ACC go from 0 to 1.\n\n")
 	p.WriteString("The paper's Table 2 gives the learning rate 0.01, its text and Table 4 give 0.1 for the numbers of Table 3; so 0.1 here. The paper gives one number a cell, without a spread.\n\n## Table 3\n\n")
