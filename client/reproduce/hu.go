@@ -27,20 +27,21 @@ var (
 type addition struct {
 	add    func(*simulate.Settings)
 	chosen string // by what; never the test split
+	beside string // to say beside the number
 }
 
-// additions are by set. They leave the paper's clients, rounds, epochs, batch size and
-// model as they are.
+// additions are by set. They leave the paper's clients, rounds, epochs and batch size as
+// they are, and the layers of its model.
 var additions = map[string]*addition{
 	"pneumoniamnist": {func(s *simulate.Settings) {
 		serverMomentum(s)
 		s.Decay, s.Balance, s.Augmentation = fl.One*95/100, true, fl.Augmentation{Shift: 2, Rotate: 10 * fl.One}
-	}, "the validation split, as it is and with its images shifted, turned and made noisy, with seeds 1 and 2"},
+	}, "the validation split, as it is and with its images shifted, turned and made noisy, with seeds 1 and 2", ""},
 	"breastmnist": {func(s *simulate.Settings) {
 		unscored(s)
 		serverMomentum(s)
-		s.Decay = fl.One * 93 / 100
-	}, "five folds of the training and validation splits, divided in four ways, with seed 1"},
+		s.Model, s.Decay = model.HMChainEnsemble, fl.One*93/100
+	}, "five folds of the training and validation splits, divided in four ways, with seed 1; the ensemble by five folds and five first models", "; an ensemble of five of the paper's networks"},
 }
 
 // serverMomentum has momentum in the local training and across rounds, and a learning
@@ -205,11 +206,16 @@ func (b *book) paperCell(set *huSet, seed int64) cell {
 	return c
 }
 
-// additionsCell is the paper's setting with what is added to it.
-func (b *book) additionsCell(set *huSet, seed int64) cell {
+// withAdditions is the paper's setting with what is added to it.
+func (b *book) withAdditions(set *huSet, seed int64) simulate.Settings {
 	s := b.federated(seed)
 	additions[set.name].add(&s)
-	c := b.simulation(set, s, "federated with additions")
+	return s
+}
+
+// additionsCell is a run of that.
+func (b *book) additionsCell(set *huSet, seed int64) cell {
+	c := b.simulation(set, b.withAdditions(set, seed), "federated with additions")
 	c.when = when{paperSeeds, seed, atPaperSetting}
 	if seed == 1 {
 		c.when.pass = firstSeed

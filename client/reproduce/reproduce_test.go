@@ -402,7 +402,7 @@ func TestAdditionsKeepThePapersSetting(t *testing.T) {
 		if s == plain || add.chosen == "" {
 			t.Errorf("%s: nothing is added", set)
 		}
-		if s.Model != plain.Model || s.Clients != plain.Clients || s.Participation != plain.Participation || s.Rounds != plain.Rounds || s.Epochs != plain.Epochs ||
+		if !strings.HasPrefix(s.Model, plain.Model) || s.Clients != plain.Clients || s.Participation != plain.Participation || s.Rounds != plain.Rounds || s.Epochs != plain.Epochs ||
 			s.BatchSize != plain.BatchSize || s.Split != plain.Split || s.Seed != 2 || s.Curve != simulate.CurveValidation {
 			t.Errorf("%s: %+v", set, s)
 		}

@@ -74,6 +74,11 @@ func New(settings Settings, data *dataset.Data) (*Simulation, error) {
 	if s.spec.CheckFrozen() == nil && settings.Backbone.Digest == "" {
 		return nil, codes.Errorf("MF-SIMULATE-SETTINGS", "the data for %s are its backbone's features, and the settings do not name the backbone; name it", settings.Model)
 	}
+	if settings.Privacy.On() {
+		if err := s.spec.CheckPrivate(); err != nil {
+			return nil, err
+		}
+	}
 	var err error
 	if s.strategy, err = fed.Parse(settings.Strategy); err != nil {
 		return nil, err

@@ -10,6 +10,9 @@ const (
 	// fully connected head of 128, 128 and as many outputs as classes.
 	HMChainCNN = "hmchain-cnn"
 
+	// HMChainEnsemble is five HMChainCNN side by side, whose probabilities are averaged.
+	HMChainEnsemble = "hmchain-cnn-ensemble"
+
 	// ResNet18 is the residual network of 18 layers (He et al., 2015) for images of
 	// 28×28, as the authors of MedMNIST train it (Yang et al., "MedMNIST v2", 2023):
 	// the stem is a 3×3 convolution with stride 1, without max-pooling.
@@ -33,11 +36,14 @@ type architecture struct {
 	layers           func() []layer // up to the last hidden layer; all are learned
 	output           string         // name of the last layer, a linear one of as many outputs as classes
 	backbone         func() []layer // frozen layers in front of them; nil for none
+	member           string         // of an ensemble: the architecture of its members, which has the layers
+	members          int            // and how many they are; 0 for what is no ensemble
 }
 
 var architectures = []architecture{
 	// Below 16 pixels nothing is left of hmchain-cnn after the last pooling.
 	{name: HMChainCNN, channels: []int{1, 3}, minSize: 16, maxSize: 64, layers: hmchain, output: "classifier.4"},
+	{name: HMChainEnsemble, channels: []int{1, 3}, minSize: 16, maxSize: 64, member: HMChainCNN, members: 5},
 	{name: ResNet18, channels: []int{1, 3}, minSize: 16, maxSize: 64, layers: resnet18, output: "fc"},
 	{name: VGG16, channels: []int{3}, minSize: 224, maxSize: 224, backbone: vgg16, layers: head, output: "head.5"},
 	{name: ResNet50, channels: []int{3}, minSize: 224, maxSize: 224, backbone: resnet50, layers: head, output: "head.5"},

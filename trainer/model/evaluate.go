@@ -43,7 +43,13 @@ func predict(ctx context.Context, spec Spec, w *weights.Weights, data dataset.Sp
 	if err := spec.checkData(data); err != nil {
 		return nil, err
 	}
-	n, err := acquire(design{spec, evaluationBatch, nn.Evaluating})
+	return spec.predictMembers(ctx, w, data)
+}
+
+// predict is the function of that name for a spec that is no ensemble, and checked
+// arguments.
+func (s Spec) predict(ctx context.Context, w *weights.Weights, data dataset.Split) ([]float32, error) {
+	n, err := acquire(design{s, evaluationBatch, nn.Evaluating})
 	if err != nil {
 		return nil, err
 	}

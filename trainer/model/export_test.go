@@ -21,7 +21,7 @@ func TestExportLoadsInPyTorch(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	for _, spec := range []Spec{{HMChainCNN, 1, 28, 2}, {HMChainCNN, 3, 20, 5}, {ResNet18, 1, 16, 3}, {VGG16, 3, 224, 2}, {ResNet50, 3, 224, 2}} {
+	for _, spec := range []Spec{{HMChainCNN, 1, 28, 2}, {HMChainCNN, 3, 20, 5}, {HMChainEnsemble, 1, 20, 3}, {ResNet18, 1, 16, 3}, {VGG16, 3, 224, 2}, {ResNet50, 3, 224, 2}} {
 		t.Run(fmt.Sprintf("%s of %d classes", spec.Name, spec.Classes), func(t *testing.T) {
 			data := inputs(spec, 12)
 			w, err := Train(t.Context(), spec, initial(t, spec), data, TrainOptions{Epochs: 2, BatchSize: 6, LearningRate: 0.05, Momentum: 0.9, Seed: 3})

@@ -62,7 +62,7 @@ func (p PrivateOptions) check() error {
 //
 // Errors are as those of Train.
 func TrainPrivately(ctx context.Context, spec Spec, start *weights.Weights, data dataset.Split, o TrainOptions, p PrivateOptions) (*weights.Weights, error) {
-	for _, err := range []error{spec.Validate(), o.check(), p.check()} {
+	for _, err := range []error{spec.CheckPrivate(), o.check(), p.check()} {
 		if err != nil {
 			return nil, err
 		}
@@ -91,6 +91,18 @@ func TrainPrivately(ctx context.Context, spec Spec, start *weights.Weights, data
 		return nil, fmt.Errorf("MF-MODEL-DIVERGED: after the last step %s is not finite; lower the learning rate", name)
 	}
 	return w, nil
+}
+
+// CheckPrivate refuses an impossible spec, and one that can't be trained privately; the
+// error is coded.
+func (s Spec) CheckPrivate() error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	if member, count := s.member(); count > 1 {
+		return fmt.Errorf("MF-MODEL-OPTIONS: private training of %s would spend its budget once for each of %d members; use %s", s.Name, count, member.Name)
+	}
+	return nil
 }
 
 // generators are what a private training draws its numbers from.

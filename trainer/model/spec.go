@@ -150,8 +150,13 @@ func (s slot) learned() bool { return s.kind != mean && s.kind != variance }
 // state dict of the same model in PyTorch; num_batches_tracked, which nothing
 // reads, is left out. hmchain-cnn is two Sequentials, features and classifier;
 // resnet18 is torchvision's ResNet with another stem; a head is a Sequential named
-// head, of dropout, linear, ReLU, linear, ReLU, linear.
+// head, of dropout, linear, ReLU, linear, ReLU, linear; an ensemble is a ModuleList
+// named members.
 func (s Spec) slots() []slot {
+	if a := s.architecture(); a.members > 0 {
+		member, _ := s.member()
+		return a.memberSlots(member.slots())
+	}
 	all, _ := slotsOf(s.layers(), s.input())
 	return all
 }

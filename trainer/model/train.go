@@ -121,7 +121,12 @@ func Train(ctx context.Context, spec Spec, start *weights.Weights, data dataset.
 	if err := o.checkAugmentation(spec); err != nil {
 		return nil, err
 	}
-	n, err := acquire(design{spec, o.capacity(len(data.Labels)), nn.Training})
+	return spec.trainMembers(ctx, start, data, o)
+}
+
+// train is Train for a spec that is no ensemble, and checked arguments.
+func (s Spec) train(ctx context.Context, start *weights.Weights, data dataset.Split, o TrainOptions) (*weights.Weights, error) {
+	n, err := acquire(design{s, o.capacity(len(data.Labels)), nn.Training})
 	if err != nil {
 		return nil, err
 	}

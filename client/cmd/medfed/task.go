@@ -64,6 +64,11 @@ func createTask(ctx context.Context, a *app, name string, form terms) (fl.TaskSt
 	if err != nil {
 		return none, err
 	}
+	if t.Privacy.On() {
+		if err := node.Spec(t).CheckPrivate(); err != nil {
+			return none, err
+		}
+	}
 	if _, t.Backbone, err = form.Backbone.open(node.Spec(t)); err != nil {
 		return none, err
 	}

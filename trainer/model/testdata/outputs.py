@@ -29,6 +29,13 @@ def hmchain():
     return net
 
 
+def ensemble():
+    net = nn.Module()
+    net.members = nn.ModuleList(hmchain() for _ in range(5))
+    net.forward = lambda x: torch.stack([torch.softmax(member.forward(x), 1) for member in net.members]).mean(0).log()
+    return net
+
+
 def resnet18():
     import torchvision
     net = torchvision.models.resnet18(num_classes=classes)
@@ -48,7 +55,7 @@ with open(weights, "rb") as f:
     n, = struct.unpack("<Q", f.read(8))
     header, data = json.loads(f.read(n)), f.read()
 state = {k: torch.from_numpy(numpy.frombuffer(data[slice(*e["data_offsets"])], "<f4").copy().reshape(e["shape"])) for k, e in header.items()}
-net = {"hmchain-cnn": hmchain, "resnet18": resnet18, "vgg16": lambda: head(512), "resnet50": lambda: head(2048)}[name]()
+net = {"hmchain-cnn": hmchain, "hmchain-cnn-ensemble": ensemble, "resnet18": resnet18, "vgg16": lambda: head(512), "resnet50": lambda: head(2048)}[name]()
 missing, unexpected = net.load_state_dict(state, strict=False)
 assert not unexpected and all(k.endswith("num_batches_tracked") for k in missing), (missing, unexpected)
 net.eval()
