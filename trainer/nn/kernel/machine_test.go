@@ -69,7 +69,7 @@ func TestOnARM64(t *testing.T) {
 		t.Fatalf("building for arm64: %v\n%s", err, out)
 	}
 	out, err := exec.CommandContext(t.Context(), emulator, program, "-test.v", "-rapid.checks=25",
-		"-test.run=OfEveryMachine|FamiliesAgree|IsTheDefinition|Linear|FrozenConv$|NotANumber").CombinedOutput()
+		"-test.run=OfEveryMachine|FamiliesAgree|IsTheDefinition|Linear|FrozenConv$|NotANumber|SeveralBlocks").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -8,6 +8,8 @@ func multiply(t *tile, rows, panels int) {
 		multiplyPlain(t, rows, panels)
 		return
 	}
+	var held heldExtra
+	extra := held.hold(t, rows, panels)
 	tilesNEON[rows](t) // one panel, see tilePanels
-	finish(t, rows, panels)
+	finish(t, rows, panels, extra)
 }

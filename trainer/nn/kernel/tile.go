@@ -19,8 +19,8 @@ type segment struct{ a, b int }
 //
 // over segments s in order and 0 <= k < depth, each product fused into the sum.
 // Columns 16..31 of b lie at a distance of bPanel from columns 0..15. An empty
-// init is zero. Then extra[r*cRow+j] is added, unless extra is empty, and with
-// relu set what is below zero becomes zero. Offsets are in elements.
+// init is zero. Then extra[r*cRow+j] is added, unless extra is empty; it may be c, as c was
+// before. With relu set what is below zero becomes zero. Offsets are in elements.
 //
 // The assembly knows the offsets of these fields; TestLayout checks them.
 type tile struct {
@@ -96,6 +96,8 @@ func block(left int) int {
 
 // multiplyPlain is the tile kernel in plain Go.
 func multiplyPlain(t *tile, rows, panels int) {
+	var held heldExtra
+	extra := held.hold(t, rows, panels)
 	for p := range panels {
 		for r := range rows {
 			var sum [panel]float32
@@ -113,19 +115,33 @@ func multiplyPlain(t *tile, rows, panels int) {
 			copy(t.c[r*t.cRow+p*panel:], sum[:])
 		}
 	}
-	finish(t, rows, panels)
+	finish(t, rows, panels, extra)
 }
 
-// finish is the end of a tile kernel in plain Go: extra and ReLU.
-func finish(t *tile, rows, panels int) {
-	if len(t.extra) == 0 && !t.relu {
+// heldExtra has room for the extra of a tile.
+type heldExtra [maxRows * 2 * panel]float32
+
+// hold copies a tile's extra, in rows of whole panels: it may lie where the result
+// goes. The result is nil where there is none.
+func (h *heldExtra) hold(t *tile, rows, panels int) []float32 {
+	if len(t.extra) == 0 {
+		return nil
+	}
+	for r := range rows {
+		copy(h[r*panels*panel:][:panels*panel], t.extra[r*t.cRow:])
+	}
+	return h[:rows*panels*panel]
+}
+
+// finish is the end of a tile kernel in plain Go: the extra that was held, and ReLU.
+func finish(t *tile, rows, panels int, extra []float32) {
+	if extra == nil && !t.relu {
 		return
 	}
 	for r := range rows {
-		at := r * t.cRow
-		sums := t.c[at:][:panels*panel]
-		if len(t.extra) > 0 {
-			addRow(sums, t.extra[at:])
+		sums := t.c[r*t.cRow:][:panels*panel]
+		if extra != nil {
+			addRow(sums, extra[r*panels*panel:])
 		}
 		if t.relu {
 			clip(sums)

@@ -45,35 +45,55 @@ func TestWinogradIsTheDefinition(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := drawWinograd(rt)
 		n := rapid.IntRange(1, s.Batch).Draw(rt, "images in use")
-		small := s
-		small.Batch = n
-		x, w, b, dy := randomConv(s, rapid.Uint64().Draw(rt, "seed"))
-		sx, sdy := x[:len(x)/s.Batch*n], dy[:len(dy)/s.Batch*n]
-		wy, wdx, wdw, wdb := naiveConv(small, sx, w, b, sdy)
-		want := [][]float64{wy, wdx, wdw, wdb}
-		var first [][]float32
-		for _, l := range Levels() {
-			restore, err := Use(l)
-			if err != nil {
-				rt.Fatal(err)
-			}
-			y, dx, dw, db := convResults(t, s, n, x, w, b, dy)
-			if l == Plain {
-				first = append(first, nil, nil, nil, nil)
-				first[0], first[1], first[2], first[3] = convResults(t, small, n, sx, w, b, sdy)
-			}
-			restore()
-			for i, got := range [][]float32{y[:len(sdy)], dx[:len(sx)], dw, db} {
-				name := []string{"output", "input gradient", "weight gradient", "bias gradient"}[i]
-				if d := distance(got, want[i]); !(d < 2e-5) {
-					rt.Fatalf("%v: %s of %+v is off by %g", l, name, s, d)
-				}
-				if !sameBits(got, first[i]) {
-					rt.Fatalf("%v: %s of %+v, %d images in use, differs from plain Go", l, name, s, n)
-				}
-			}
+		if err := winogradDiffers(t, s, n, rapid.Uint64().Draw(rt, "seed")); err != nil {
+			rt.Fatal(err)
 		}
 	})
+}
+
+// TestWinogradOfSeveralBlocks: the products of a chunk of images that is worked on in
+// several blocks are added to those of the blocks before.
+func TestWinogradOfSeveralBlocks(t *testing.T) {
+	s := ConvShape{Batch: 9, Height: 12, Width: 12, Channels: 32, Filters: 48, KernelHeight: 3, KernelWidth: 3, Stride: 1, Padding: 1}
+	f := newConvWinograd(s)
+	if images := s.Batch / f.chunks(s.Batch); images <= f.blockImages() {
+		t.Fatalf("%+v: %d images are one block of %d", s, images, f.blockImages())
+	}
+	if err := winogradDiffers(t, s, s.Batch, 1); err != nil {
+		t.Error(err)
+	}
+}
+
+// winogradDiffers tells where a family differs from the definition or from plain Go.
+func winogradDiffers(t *testing.T, s ConvShape, n int, seed uint64) error {
+	small := s
+	small.Batch = n
+	x, w, b, dy := randomConv(s, seed)
+	sx, sdy := x[:len(x)/s.Batch*n], dy[:len(dy)/s.Batch*n]
+	wy, wdx, wdw, wdb := naiveConv(small, sx, w, b, sdy)
+	want := [][]float64{wy, wdx, wdw, wdb}
+	first := make([][]float32, 4)
+	for _, l := range Levels() {
+		restore, err := Use(l)
+		if err != nil {
+			return err
+		}
+		y, dx, dw, db := convResults(t, s, n, x, w, b, dy)
+		if l == Plain {
+			first[0], first[1], first[2], first[3] = convResults(t, small, n, sx, w, b, sdy)
+		}
+		restore()
+		for i, got := range [][]float32{y[:len(sdy)], dx[:len(sx)], dw, db} {
+			name := []string{"output", "input gradient", "weight gradient", "bias gradient"}[i]
+			if d := distance(got, want[i]); !(d < 2e-5) {
+				return fmt.Errorf("%v: %s of %+v is off by %g", l, name, s, d)
+			}
+			if !sameBits(got, first[i]) {
+				return fmt.Errorf("%v: %s of %+v, %d images in use, differs from plain Go", l, name, s, n)
+			}
+		}
+	}
+	return nil
 }
 
 // TestWinogradGradients compares both gradients with differences of the output:
