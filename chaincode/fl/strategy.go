@@ -8,9 +8,9 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
-// The strategies whose names these rules need: FedAvg and the server optimisers. FedAvg is the mean of the
-// accepted updates weighted by num_examples (McMahan et al. 2017; Hu et al.
-// section 4.2).
+// The strategies whose names these rules need: the server optimisers and FedAvg, the
+// mean of the accepted updates weighted by num_examples (McMahan et al. 2017; Hu et
+// al. section 4.2).
 const (
 	StrategyFedAvg  = "fedavg"
 	strategyFedAdam = "fedadam"

@@ -15,14 +15,18 @@ func fedAvgM(s Strategy, previous *weights.Weights, updates []Update) (*weights.
 	}
 	rate, momentum := s.value("server_learning_rate"), s.value("server_momentum")
 	model, next := Model(previous), average(updates)
+	fresh := model == previous // without state: before the first step
 	var state []weights.Tensor
 	for i, t := range model.Tensors {
 		if isStatistic(t.Name) {
 			continue
 		}
-		velocity, err := readMomentum(previous, t)
-		if err != nil {
-			return nil, err
+		velocity := zeros(stateMomentum, t)
+		if !fresh {
+			var err error
+			if velocity, err = readTensor(previous, stateMomentum, t); err != nil {
+				return nil, err
+			}
 		}
 		data := next.Tensors[i].Data
 		for j, x := range t.Data {
@@ -34,13 +38,4 @@ func fedAvgM(s Strategy, previous *weights.Weights, updates []Update) (*weights.
 	}
 	next.Tensors = append(next.Tensors, state...)
 	return finite(next, "server_learning_rate")
-}
-
-// readMomentum copies the momentum of the model's tensor t: nothing yet in a model
-// without state, which is one before the first step.
-func readMomentum(global *weights.Weights, t weights.Tensor) (weights.Tensor, error) {
-	if Model(global) == global {
-		return zeros(stateMomentum, t), nil
-	}
-	return readTensor(global, stateMomentum, t)
 }

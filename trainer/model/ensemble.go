@@ -15,11 +15,11 @@ import (
 // Lakshminarayanan et al., arXiv 1612.01474). With few examples the networks err
 // differently. Training and evaluation cost as many times those of one.
 
-// memberSlots are the slots of all members, by the names of a torch.nn.ModuleList
+// memberSlots are the slots of count members, by the names of a torch.nn.ModuleList
 // called members.
-func (a architecture) memberSlots(member []slot) []slot {
+func memberSlots(member []slot, count int) []slot {
 	var all []slot
-	for i := range a.members {
+	for i := range count {
 		for _, t := range member {
 			t.name = fmt.Sprintf("members.%d.%s", i, t.name)
 			all = append(all, t)

@@ -153,9 +153,8 @@ func (s slot) learned() bool { return s.kind != mean && s.kind != variance }
 // head, of dropout, linear, ReLU, linear, ReLU, linear; an ensemble is a ModuleList
 // named members.
 func (s Spec) slots() []slot {
-	if a := s.architecture(); a.members > 0 {
-		member, _ := s.member()
-		return a.memberSlots(member.slots())
+	if member, count := s.member(); count > 1 {
+		return memberSlots(member.slots(), count)
 	}
 	all, _ := slotsOf(s.layers(), s.input())
 	return all

@@ -19,8 +19,8 @@ type segment struct{ a, b int }
 //
 // over segments s in order and 0 <= k < depth, each product fused into the sum.
 // Columns 16..31 of b lie at a distance of bPanel from columns 0..15. An empty
-// init is zero. Then extra[r*cRow+j] is added, unless extra is empty; it may be c, as c was
-// before. With relu set what is below zero becomes zero. Offsets are in elements.
+// init is zero. Then extra[r*cRow+j] is added, unless extra is empty; it may be c, as
+// c was before. With relu set what is below zero becomes zero. Offsets are in elements.
 //
 // The assembly knows the offsets of these fields; TestLayout checks them.
 type tile struct {
