@@ -311,10 +311,10 @@ func TestATaskCanFail(t *testing.T) {
 }
 
 // TestATaskComesFreeOfAModelThatIsGoodByChance: the first model of this seed is,
-// and the updates lie more than the threshold below it.
+// and the updates, of too large steps, lie more than the threshold below it.
 func TestATaskComesFreeOfAModelThatIsGoodByChance(t *testing.T) {
 	s := few()
-	s.Threshold, s.MaxFailed = fl.One/10, 5
+	s.Threshold, s.MaxFailed, s.LearningRate, s.Seed = fl.One/10, 5, fl.One, 46
 	simulation, err := New(s, tiny())
 	if err != nil {
 		t.Fatal(err)

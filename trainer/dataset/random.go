@@ -12,6 +12,7 @@ const (
 	useSynthetic
 	usePatients
 	useAugmentation
+	useNoise
 )
 
 // random draws whole numbers. Its source is PCG-DXSM, whose algorithm

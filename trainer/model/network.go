@@ -27,16 +27,16 @@ type network struct {
 	graph    *nn.Graph
 	machine  *nn.Machine
 	images   []float32                            // value of the input: images NHWC, or features
-	labels   []float32                            // value of the labels; not Evaluating
-	balance  []float32                            // weights of the classes; not Evaluating
+	labels   []float32                            // value of the labels; nil without gradients
+	balance  []float32                            // weights of the classes; nil without gradients
 	view     func(out, in []float32, example int) // what is fed of an example; nil for all there is
 	slots    []slot
 	tensors  [][]float32 // values of the slots, in order
 	learned  gorgonia.Nodes
 	moved    []gorgonia.ValueGrad // learned, as a solver wants them
-	gradient [][]float32          // of learned, as the last run has them; not Evaluating
+	gradient [][]float32          // of learned, as the last run has them; nil without
 	dropouts []*rand.PCG          // their sources of numbers
-	result   *gorgonia.Node       // the loss, a scalar, or if Evaluating the probabilities
+	result   *gorgonia.Node       // the loss, a scalar, or without gradients the probabilities
 }
 
 // build makes a network.
@@ -62,7 +62,7 @@ func assemble(d design) (*network, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.mode == nn.Evaluating {
+	if !d.mode.Gradients() {
 		if n.result, err = graph.Softmax(logits); err != nil {
 			return nil, err
 		}

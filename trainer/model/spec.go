@@ -15,8 +15,6 @@ package model
 
 import (
 	"fmt"
-	"math"
-	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -167,48 +165,6 @@ func emptyOf(slots []slot) *weights.Weights {
 	w := new(weights.Weights)
 	for _, t := range slots {
 		w.Tensors = append(w.Tensors, weights.Tensor{Name: t.name, Shape: t.shape, Data: make([]float32, t.size())})
-	}
-	return w
-}
-
-// Streams separate the numbers drawn from one seed for different things. That of
-// the order of examples is 0; dropouts count on from dropoutStream.
-const (
-	initialStream  = 1
-	backboneStream = 2
-	dropoutStream  = 16
-)
-
-// Initial returns the weights from which training starts, drawn as PyTorch draws
-// them by default: weights and biases uniform in ±1/sqrt(fan in), batch
-// normalisation at scale 1, shift 0, mean 0 and variance 1. The same spec and
-// seed give the same bytes everywhere. An impossible spec is a coded error.
-func Initial(spec Spec, seed int64) (*weights.Weights, error) {
-	if err := spec.Validate(); err != nil {
-		return nil, err
-	}
-	source := rand.NewPCG(uint64(seed), initialStream)
-	return drawn(spec.slots(), source, func(t slot) float64 { return 1 / math.Sqrt(float64(t.fanIn)) }), nil
-}
-
-// drawn draws weights and biases uniform in ± bound.
-func drawn(slots []slot, source *rand.PCG, bound func(slot) float64) *weights.Weights {
-	w := emptyOf(slots)
-	for i, t := range slots {
-		data := w.Tensors[i].Data
-		switch t.kind {
-		case weight, bias:
-			bound := bound(t)
-			for j := range data {
-				// 53 random bits as a number in [-1, 1), rounded once to float32.
-				unit := float64(source.Uint64()>>11)*0x1p-52 - 1
-				data[j] = float32(unit * bound)
-			}
-		case gamma, variance:
-			for j := range data {
-				data[j] = 1
-			}
-		}
 	}
 	return w
 }

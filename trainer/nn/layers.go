@@ -162,12 +162,28 @@ const (
 	// no example has a part in what is computed for another, as private training
 	// needs it.
 	Frozen
+	// Measuring uses the batch's statistics, as Training does, and sets the running
+	// ones to them.
+	Measuring
 )
+
+// Gradients tells whether a graph of the mode is for gradients.
+func (m Mode) Gradients() bool { return m == Training || m == Frozen }
+
+// momentum is the weight of a batch in the running statistics: PyTorch's 0.1 in
+// training, all of it to measure.
+func (m Mode) momentum() float64 {
+	if m == Measuring {
+		return 1
+	}
+	return 0.1
+}
 
 // BatchNorm normalises each channel of x [capacity, H, W, C], scales by gamma [C]
 // and adds beta [C], as PyTorch's BatchNorm2d with its defaults (epsilon 1e-5,
 // momentum 0.1, running variance unbiased), and applies ReLU if relu is set. In
-// Training mode each run moves the running statistics once.
+// Training mode each run moves the running statistics once, in Measuring mode all the
+// way.
 func (g *Graph) BatchNorm(x, gamma, beta *gorgonia.Node, running *Statistics, mode Mode, relu bool) (*gorgonia.Node, error) {
 	if err := checkNorm(g.capacity, x, gamma, beta, running); err != nil {
 		return nil, err
@@ -214,7 +230,7 @@ func checkNorm(capacity int, x, gamma, beta *gorgonia.Node, running *Statistics)
 
 // normaliser is a kernel of batch normalisation.
 type normaliser interface {
-	Train(out, in, gamma, beta, runningMean, runningVar []float32)
+	Train(out, in, gamma, beta, runningMean, runningVar []float32, momentum float64)
 	Apply(out, in, gamma, beta, runningMean, runningVar []float32)
 	Gradient(gradIn, gradGamma, gradBeta, gradOut, in, gamma []float32)
 }
@@ -226,8 +242,8 @@ func (g *Graph) normalised(name string, shape []int, norm normaliser, x, gamma, 
 	size, result := in.TotalSize()/g.capacity, tensor.Shape(shape).TotalSize()/g.capacity
 	o := g.operation(name, shape, func(out []float32, v [][]float32) {
 		n := g.batch
-		if mode == Training {
-			norm.Train(out[:n*result], v[0][:n*size], v[1], v[2], running.Mean, running.Var)
+		if mode == Training || mode == Measuring {
+			norm.Train(out[:n*result], v[0][:n*size], v[1], v[2], running.Mean, running.Var, mode.momentum())
 		} else {
 			norm.Apply(out[:n*result], v[0][:n*size], v[1], v[2], running.Mean, running.Var)
 		}
@@ -409,7 +425,7 @@ func (g *Graph) positive(name string, y, grad *gorgonia.Node) (*gorgonia.Node, e
 // 0 with the given probability, 0 to below 1, and else by 1/(1-probability), as
 // PyTorch's Dropout: NaN and infinities times 0 are NaN. Each run takes one number
 // from source for each element of the batch, in order; the caller seeds it. In
-// Evaluating mode the result is x.
+// a mode without gradients the result is x.
 func (g *Graph) Dropout(x *gorgonia.Node, probability float64, source *rand.PCG, mode Mode) (*gorgonia.Node, error) {
 	shape := x.Shape().Clone()
 	if len(shape) == 0 || shape[0] != g.capacity {
@@ -418,7 +434,7 @@ func (g *Graph) Dropout(x *gorgonia.Node, probability float64, source *rand.PCG,
 	if !(probability >= 0 && probability < 1) {
 		return nil, fmt.Errorf("a dropout's probability is %v; it must be at least 0 and below 1", probability)
 	}
-	if mode == Evaluating {
+	if !mode.Gradients() {
 		return x, nil
 	}
 	row := shape.TotalSize() / g.capacity

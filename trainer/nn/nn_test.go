@@ -457,6 +457,38 @@ func TestDropout(t *testing.T) {
 	}
 }
 
+// TestMeasuring: the output is that of training, and the running statistics are the
+// batch's mean and unbiased variance, wherever they stood.
+func TestMeasuring(t *testing.T) {
+	const rows, channels = 4 * 6 * 6, 3
+	x, factors := numbers(9, rows*channels), slices.Repeat([]float32{1}, rows*channels)
+	scale, shift := []float32{1, -2, 0.5}, []float32{0, 1, 2}
+	with := func(mode Mode) ([]float32, *Statistics) {
+		running := NewStatistics(channels)
+		running.Mean[0], running.Var[1] = 7, 40
+		out, _ := run(t, 4, [][]float32{x, scale, shift}, [][]int{{4, 6, 6, channels}, {channels}, {channels}}, factors, func(g *Graph, in []*gorgonia.Node) (*gorgonia.Node, error) {
+			return g.BatchNorm(in[0], in[1], in[2], running, mode, false)
+		})
+		return out, running
+	}
+	out, running := with(Measuring)
+	if trained, _ := with(Training); !slices.Equal(out, trained) {
+		t.Error("the output is not that of training")
+	}
+	means, variances := make([]float64, channels), make([]float64, channels)
+	for c := range channels {
+		for r := range rows {
+			means[c] += float64(x[r*channels+c]) / rows
+		}
+		for r := range rows {
+			d := float64(x[r*channels+c]) - means[c]
+			variances[c] += d * d / (rows - 1)
+		}
+	}
+	near(t, "running mean", running.Mean, means, 1e-6)
+	near(t, "running variance", running.Var, variances, 1e-6)
+}
+
 // TestNotANumber: NaN and infinities pass through the new operations, and zero
 // times one of them is NaN.
 func TestNotANumber(t *testing.T) {

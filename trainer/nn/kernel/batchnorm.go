@@ -29,9 +29,6 @@ type BatchNorm struct {
 // Epsilon is what PyTorch's BatchNorm2d adds to the variance.
 const Epsilon = 1e-5
 
-// momentum is the weight of a batch in the running statistics, as in PyTorch.
-const momentum = 0.1
-
 // normRows is the number of rows (positions) summed in float32; sums of chunks
 // are added in float64.
 const normRows = 512
@@ -73,16 +70,16 @@ func NewBatchNorm(rows, channels int, relu bool) (*BatchNorm, error) {
 func chunksOf(rows int) int { return (rows + normRows - 1) / normRows }
 
 // Train normalises the rows of in by their own mean and biased variance, and
-// moves runningMean and runningVar towards the mean and the unbiased variance by
-// PyTorch's momentum 0.1. A single row leaves runningVar as it is: its unbiased
-// variance is undefined.
-func (b *BatchNorm) Train(out, in, gamma, beta, runningMean, runningVar []float32) {
-	b.measure(in, runningMean, runningVar)
+// moves runningMean and runningVar towards the mean and the unbiased variance by the
+// momentum, PyTorch's word for the weight of the batch: 0 leaves them, 1 replaces them.
+// A single row leaves runningVar as it is: its unbiased variance is undefined.
+func (b *BatchNorm) Train(out, in, gamma, beta, runningMean, runningVar []float32, momentum float64) {
+	b.measure(in, runningMean, runningVar, momentum)
 	b.apply(out, in, gamma, beta)
 }
 
 // measure takes mean and variance of in, and moves the running ones.
-func (b *BatchNorm) measure(in, runningMean, runningVar []float32) {
+func (b *BatchNorm) measure(in, runningMean, runningVar []float32, momentum float64) {
 	rows := len(in) / b.channels
 	b.trained = true
 	b.guessMean(in, rows)
@@ -96,15 +93,15 @@ func (b *BatchNorm) measure(in, runningMean, runningVar []float32) {
 		}
 		b.mean[c] = float64(b.center[c]) + shift
 		b.invStd[c] = 1 / math.Sqrt(variance+Epsilon)
-		runningMean[c] = move(runningMean[c], b.mean[c])
+		runningMean[c] = move(runningMean[c], b.mean[c], momentum)
 		if rows > 1 {
-			runningVar[c] = move(runningVar[c], variance*n/(n-1))
+			runningVar[c] = move(runningVar[c], variance*n/(n-1), momentum)
 		}
 	}
 }
 
 // move is one step of a running statistic.
-func move(running float32, batch float64) float32 {
+func move(running float32, batch, momentum float64) float32 {
 	return float32(float64((1-momentum)*float64(running)) + float64(momentum*batch))
 }
 

@@ -308,7 +308,7 @@ func normResults(t testing.TB, rows, channels int, relu bool, x, gamma, beta, dy
 	y, dx := make([]float32, len(x)), make([]float32, len(x))
 	dg, db := make([]float32, channels), make([]float32, channels)
 	mean, variance := slices.Repeat([]float32{0.5}, channels), slices.Repeat([]float32{2}, channels)
-	b.Train(y, x, gamma, beta, mean, variance)
+	b.Train(y, x, gamma, beta, mean, variance, 0.1)
 	b.Gradient(dx, dg, db, dy, x, gamma)
 	ey, edx := make([]float32, len(x)), make([]float32, len(x))
 	edg, edb := make([]float32, channels), make([]float32, channels)

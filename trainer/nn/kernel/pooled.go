@@ -46,8 +46,8 @@ func NewPooledBatchNorm(batch, height, width, channels int, relu bool) (*PooledB
 }
 
 // Train computes out, a quarter the size of in, as [BatchNorm.Train] does.
-func (p *PooledBatchNorm) Train(out, in, gamma, beta, runningMean, runningVar []float32) {
-	p.norm.measure(in, runningMean, runningVar)
+func (p *PooledBatchNorm) Train(out, in, gamma, beta, runningMean, runningVar []float32, momentum float64) {
+	p.norm.measure(in, runningMean, runningVar, momentum)
 	p.apply(out, in, gamma, beta)
 }
 

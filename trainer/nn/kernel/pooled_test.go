@@ -17,7 +17,7 @@ func pooledResults(t testing.TB, s PoolShape, n int, relu bool, x, gamma, beta, 
 	}
 	mean, variance := slices.Repeat([]float32{0.5}, s.Channels), slices.Repeat([]float32{2}, s.Channels)
 	var results [][]float32
-	for _, run := range []func(out, in, gamma, beta, mean, variance []float32){p.Train, p.Apply} {
+	for _, run := range []func(out, in, gamma, beta, mean, variance []float32){byTenth(p.Train), p.Apply} {
 		y, dx := make([]float32, len(dy)), make([]float32, len(x))
 		dg, db := make([]float32, s.Channels), make([]float32, s.Channels)
 		run(y, x, gamma, beta, mean, variance)
@@ -25,6 +25,13 @@ func pooledResults(t testing.TB, s PoolShape, n int, relu bool, x, gamma, beta, 
 		results = append(results, y, dx, dg, db)
 	}
 	return append(results, mean, variance)
+}
+
+// byTenth is train with PyTorch's momentum.
+func byTenth(train func(out, in, gamma, beta, mean, variance []float32, momentum float64)) func(out, in, gamma, beta, mean, variance []float32) {
+	return func(out, in, gamma, beta, mean, variance []float32) {
+		train(out, in, gamma, beta, mean, variance, 0.1)
+	}
 }
 
 // inTwo is pooledResults by a batch normalisation and a max-pooling.
@@ -40,7 +47,7 @@ func inTwo(t testing.TB, s PoolShape, relu bool, x, gamma, beta, dy []float32) [
 	mean, variance := slices.Repeat([]float32{0.5}, s.Channels), slices.Repeat([]float32{2}, s.Channels)
 	var results [][]float32
 	n := len(x) / (s.Height * s.Width * s.Channels)
-	for _, run := range []func(out, in, gamma, beta, mean, variance []float32){b.Train, b.Apply} {
+	for _, run := range []func(out, in, gamma, beta, mean, variance []float32){byTenth(b.Train), b.Apply} {
 		between, dBetween := make([]float32, len(x)), make([]float32, len(x))
 		y, dx := make([]float32, len(dy)), make([]float32, len(x))
 		dg, db := make([]float32, s.Channels), make([]float32, s.Channels)
