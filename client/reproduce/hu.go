@@ -98,8 +98,7 @@ func (b *book) openSets(ctx context.Context) error {
 func (b *book) openVGG16(ctx context.Context, set *huSet) error {
 	images := parts{set.data.Train, set.data.Test}
 	if b.options.quick {
-		images.train, _ = few(images.train, nil)
-		images.test, _ = few(images.test, nil)
+		images.train, images.test = few(images.train), few(images.test)
 	}
 	if set.enlarged = images.train.Len() + images.test.Len(); set.enlarged > b.options.frozen {
 		set.backboneNote = fmt.Sprintf("not run: %d images, and -vgg16-images is %d", set.enlarged, b.options.frozen)

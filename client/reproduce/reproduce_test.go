@@ -314,7 +314,7 @@ func TestMeanCurve(t *testing.T) {
 // testXRays is a folder of three training and two test X-rays.
 func testXRays(origin string) *xray {
 	x := &xray{backbones: map[string]*frozen.Backbone{}, shards: map[int64][][]int{}, folder: &dataset.Folder{
-		Data: &dataset.Data{SHA256: "def", Train: dataset.Split{Labels: []int{0, 1, 1}}, Test: dataset.Split{Labels: []int{0, 1}}}, Train: []string{"a", "b", "b"}, Test: []string{"c", "d"},
+		Data: &dataset.Data{SHA256: "def", Train: dataset.Split{Labels: []int{0, 1, 1}, Patients: []string{"a", "b", "b"}}, Test: dataset.Split{Labels: []int{0, 1}, Patients: []string{"c", "d"}}},
 	}}
 	for _, name := range figures {
 		x.backbones[name] = &frozen.Backbone{Origin: origin}

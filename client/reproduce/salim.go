@@ -66,12 +66,11 @@ func (b *book) openXRays(ctx context.Context) error {
 		return nil
 	}
 	if b.options.quick {
-		folder.Data.Train, folder.Train = few(folder.Data.Train, folder.Train)
-		folder.Data.Test, folder.Test = few(folder.Data.Test, folder.Test)
+		folder.Data.Train, folder.Data.Test = few(folder.Data.Train), few(folder.Data.Test)
 	}
 	x := &xray{folder: folder, backbones: map[string]*frozen.Backbone{}, features: map[string]func(func(done, total int)) (parts, error){}, shards: map[int64][][]int{}}
 	for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
-		if x.shards[seed], err = dataset.PatientShards(folder.Train, hospitals, seed); err != nil {
+		if x.shards[seed], err = (dataset.Partition{Kind: dataset.ByPatient}).Shards(folder.Data.Train, hospitals, seed); err != nil {
 			return err
 		}
 	}
@@ -89,20 +88,16 @@ func (b *book) openXRays(ctx context.Context) error {
 	return nil
 }
 
-// few are the first 16 images of each class, and their patients where they are given.
-func few(s dataset.Split, patients []string) (dataset.Split, []string) {
+// few are the first 16 images of each class.
+func few(s dataset.Split) dataset.Split {
 	var some []int
-	var who []string
 	count := map[int]int{}
 	for i, label := range s.Labels {
 		if count[label]++; count[label] <= 16 {
 			some = append(some, i)
-			if patients != nil {
-				who = append(who, patients[i])
-			}
 		}
 	}
-	return s.Select(some), who
+	return s.Select(some)
 }
 
 func distinct(names []string) int {

@@ -19,7 +19,7 @@ func (b *book) salimPage() string {
 	}
 	data := x.folder.Data
 	fmt.Fprintf(&p, "%d X-rays of %d patients to train, %d of %d patients to test (paper's Table I: 152 of 55, 64 of 21). %d hospitals with different patients, %d rounds of one epoch; centralised: %d epochs. A head (dropout, 256, 64, softmax 2) is trained on the features of a frozen backbone, standardised over the training X-rays, by SGD with learning rate %v, momentum %v, batch %d: the paper does not give these.\n\n",
-		data.Train.Len(), distinct(x.folder.Train), data.Test.Len(), distinct(x.folder.Test), hospitals, b.options.xrayRounds, b.options.xrayRounds, xrayRate, xrayMomentum, xrayBatch)
+		data.Train.Len(), distinct(data.Train.Patients), data.Test.Len(), distinct(data.Test.Patients), hospitals, b.options.xrayRounds, b.options.xrayRounds, xrayRate, xrayMomentum, xrayBatch)
 	p.WriteString("**These numbers are no evidence of diagnostic value.** The two classes come from different hospitals, scanners and projections, so that a model can score by telling the source. The paper's images are not known; these are others.\n\n## Table II\n\n")
 	var rows [][]string
 	for _, name := range figures {

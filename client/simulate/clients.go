@@ -32,7 +32,7 @@ const poisonStream = 77
 // newClients shares the training examples out, and poisons those of the clients
 // that flip labels.
 func newClients(s Settings, data *dataset.Data) ([]client, error) {
-	shards, err := s.partition().Shards(data.Train.Labels, s.Clients, s.Seed)
+	shards, err := s.partition().Shards(data.Train, s.Clients, s.Seed)
 	if err != nil {
 		return nil, err
 	}

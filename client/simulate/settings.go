@@ -41,7 +41,7 @@ type Settings struct {
 	Balance       bool             `json:"balance_classes,omitempty"`
 	Augmentation  fl.Augmentation  `json:"augmentation,omitzero"`
 	Strategy      string           `json:"strategy"` // as in a task's terms
-	Split         string           `json:"split"`    // dataset.IID or dataset.Dirichlet
+	Split         string           `json:"split"`    // dataset.IID, dataset.Dirichlet or dataset.ByPatient
 	Alpha         float64          `json:"alpha"`    // of the Dirichlet split, else 0
 	Masters       int              `json:"masters"`  // elected a round; 0 accepts every update unscored
 	F             int              `json:"f"`        // masters that may lie
@@ -53,6 +53,7 @@ type Settings struct {
 	Poison        Poison           `json:"poison"`
 	Privacy       fl.Privacy       `json:"privacy,omitzero"`  // of the local training; left out for none
 	Backbone      fl.Backbone      `json:"backbone,omitzero"` // whose features the data are; left out for images
+	Holdout       fl.Micro         `json:"holdout,omitempty"` // share of the training images whose patients were made the test split; 0 where the data bring their own
 	Seed          int64            `json:"seed"`
 	Curve         string           `json:"curve"`              // split that every round's global model is measured on
 	Untested      bool             `json:"untested,omitempty"` // the test split is left alone, as whoever chooses settings must

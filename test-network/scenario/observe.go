@@ -194,7 +194,7 @@ func (o *observer) evaluate(ctx context.Context, w *weights.Weights, data datase
 // perHospital evaluates a global model on the validation examples of each
 // organisation's nodes.
 func (o *observer) perHospital(ctx context.Context, w *weights.Weights) ([]report.LocalResult, error) {
-	shards, err := dataset.Partition{Kind: dataset.IID}.Shards(o.scenario.Data.Validation.Labels, len(o.scenario.nodes), o.scenario.Seed)
+	shards, err := dataset.Partition{Kind: dataset.IID}.Shards(o.scenario.Data.Validation, len(o.scenario.nodes), o.scenario.Seed)
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func (t TamperedNode) shares(ctx context.Context) (train, validation dataset.Spl
 		return train, validation, err
 	}
 	share := func(s dataset.Split) (dataset.Split, error) {
-		shares, err := dataset.Partition{Kind: dataset.IID}.Shards(s.Labels, t.Shards, t.Seed)
+		shares, err := dataset.Partition{Kind: dataset.IID}.Shards(s, t.Shards, t.Seed)
 		if err != nil {
 			return dataset.Split{}, err
 		}

@@ -52,6 +52,8 @@ type Split struct {
 	// normalisation to mean 0.5 and standard deviation 0.5 of MedMNIST's examples.
 	Images []float32
 	Labels []int
+	// Patients names the patient of each image; nil where the set does not tell.
+	Patients []string
 }
 
 // Len is the number of images.
@@ -68,6 +70,9 @@ func (s Split) Select(indices []int) Split {
 	for _, i := range indices {
 		out.Images = append(out.Images, s.Images[i*pixels:(i+1)*pixels]...)
 		out.Labels = append(out.Labels, s.Labels[i])
+		if s.Patients != nil {
+			out.Patients = append(out.Patients, s.Patients[i])
+		}
 	}
 	return out
 }

@@ -42,12 +42,9 @@ type FolderOptions struct {
 
 // Folder is a set read from image files.
 type Folder struct {
-	Data    *Data
-	Classes []string // the name of every label
-	// Patients of the images of each part, in the same order: what
-	// [PatientShards] and [PatientHoldout] go by.
-	Train, Validation, Test []string
-	Bad                     []BadFile // what was left out, in path order
+	Data    *Data     // whose splits tell the patients
+	Classes []string  // the name of every label
+	Bad     []BadFile // what was left out, in path order
 }
 
 // BadFile is a file that could not be used, and why.
@@ -283,10 +280,10 @@ func (f *Folder) gather(files []file, read []decoded, skipBad bool) error {
 			f.Bad = append(f.Bad, BadFile{x.path, d.err})
 			continue
 		}
-		split, patients := f.part(x.part)
+		split := f.part(x.part)
 		split.Images = append(split.Images, d.values...)
 		split.Labels = append(split.Labels, slices.Index(f.Classes, x.class))
-		*patients = append(*patients, x.patient)
+		split.Patients = append(split.Patients, x.patient)
 		read[i].values = nil // held once from here on
 		fmt.Fprintf(hash, "%d\t%s\t%s\t%s\n", x.part, x.class, x.path, d.sha256)
 	}
@@ -297,12 +294,12 @@ func (f *Folder) gather(files []file, read []decoded, skipBad bool) error {
 	return nil
 }
 
-func (f *Folder) part(part int) (*Split, *[]string) {
+func (f *Folder) part(part int) *Split {
 	switch part {
 	case partValidation:
-		return &f.Data.Validation, &f.Validation
+		return &f.Data.Validation
 	case partTest:
-		return &f.Data.Test, &f.Test
+		return &f.Data.Test
 	}
-	return &f.Data.Train, &f.Train
+	return &f.Data.Train
 }

@@ -88,8 +88,8 @@ func TestFolderLayouts(t *testing.T) {
 			if want := slices.Repeat([]float32{0.6}, 16); !slices.Equal(d.Test.Images, want) {
 				t.Errorf("values %v", d.Test.Images)
 			}
-			if len(f.Train) != 2 || len(f.Validation) != 1 || len(f.Test) != 1 {
-				t.Errorf("patients %v %v %v", f.Train, f.Validation, f.Test)
+			if len(d.Train.Patients) != 2 || len(d.Validation.Patients) != 1 || len(d.Test.Patients) != 1 {
+				t.Errorf("patients %v %v %v", d.Train.Patients, d.Validation.Patients, d.Test.Patients)
 			}
 		})
 	}
@@ -110,8 +110,8 @@ func TestFolderNamesClassesAndPatientsAsAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(f.Data.Train.Labels, []int{1, 0, 0}) || !slices.Equal(f.Train, []string{"p2", "p1", "p1"}) || f.Data.Classes != 3 {
-		t.Errorf("labels %v, patients %v", f.Data.Train.Labels, f.Train)
+	if !slices.Equal(f.Data.Train.Labels, []int{1, 0, 0}) || !slices.Equal(f.Data.Train.Patients, []string{"p2", "p1", "p1"}) || f.Data.Classes != 3 {
+		t.Errorf("labels %v, patients %v", f.Data.Train.Labels, f.Data.Train.Patients)
 	}
 	if !slices.Equal(heard, []int{13, 23, 33}) {
 		t.Errorf("progress %v", heard)
@@ -120,8 +120,8 @@ func TestFolderNamesClassesAndPatientsAsAsked(t *testing.T) {
 	if err != nil || again.Data.SHA256 != f.Data.SHA256 || len(f.Data.SHA256) != 64 {
 		t.Errorf("checksum %s, then %s (%v)", f.Data.SHA256, again.Data.SHA256, err)
 	}
-	if !slices.Equal(again.Train, []string{"sick/p2-a.png", "well/p1-a.png", "well/p1-b.png"}) {
-		t.Errorf("patients by default %v", again.Train)
+	if !slices.Equal(again.Data.Train.Patients, []string{"sick/p2-a.png", "well/p1-a.png", "well/p1-b.png"}) {
+		t.Errorf("patients by default %v", again.Data.Train.Patients)
 	}
 }
 
@@ -187,8 +187,8 @@ func TestManifestNamesMissingAndChangedFiles(t *testing.T) {
 	if len(f.Bad) != 3 || f.Bad[0].Path != "c.png" || f.Bad[1].Path != "folder" || f.Bad[2].Path != "missing.png" || !errors.Is(f.Bad[2].Err, os.ErrNotExist) {
 		t.Errorf("bad files %v", f.Bad)
 	}
-	if !slices.Equal(f.Train, []string{"p1", "p1"}) {
-		t.Errorf("patients %v", f.Train)
+	if !slices.Equal(f.Data.Train.Patients, []string{"p1", "p1"}) {
+		t.Errorf("patients %v", f.Data.Train.Patients)
 	}
 }
 
@@ -366,15 +366,15 @@ func TestXRayFolder(t *testing.T) {
 		t.Errorf("test classes %v", got)
 	}
 	patients := map[string]bool{}
-	for _, p := range f.Train {
+	for _, p := range f.Data.Train.Patients {
 		patients[p] = true
 	}
-	for _, p := range f.Test {
+	for _, p := range f.Data.Test.Patients {
 		if patients[p] {
 			t.Errorf("patient %s is in both parts", p)
 		}
 	}
-	shards, err := PatientShards(f.Train, 4, 1)
+	shards, err := Partition{Kind: ByPatient}.Shards(f.Data.Train, 4, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,13 +10,14 @@ import (
 const (
 	IID       = "iid"       // every shard a random sample of the set
 	Dirichlet = "dirichlet" // every shard its own mixture of classes
+	ByPatient = "patient"   // no patient in two shards
 )
 
 // Partition is how a set is split over nodes.
 type Partition struct {
-	Kind string // IID or Dirichlet
+	Kind string // IID, Dirichlet or ByPatient
 	// Alpha is the concentration of the Dirichlet split, from 1e-5 to 1e6: the
-	// smaller, the more of a class lies in few shards. Unused by IID.
+	// smaller, the more of a class lies in few shards. Unused by the others.
 	Alpha float64
 }
 
@@ -30,7 +31,7 @@ const (
 	maxShards = 1 << 20
 )
 
-// Shards splits the indices of labels into n shards: each index is in exactly
+// Shards splits the indices of the images into n shards: each index is in exactly
 // one, none is empty, each is in ascending order. The same arguments give the
 // same shards on every machine. The error is MF-DATA-PARTITION.
 //
@@ -42,10 +43,14 @@ const (
 // are never computed: an example's shard given those drawn before follows
 // Pólya's urn, which is the same distribution and needs integers only. A shard
 // left empty then takes one example from the largest.
-func (p Partition) Shards(labels []int, n int, seed int64) ([][]int, error) {
-	if n < 1 || n > maxShards || n > len(labels) {
-		return nil, fmt.Errorf("MF-DATA-PARTITION: %d examples cannot be split into %d shards that are not empty; use 1 to %d shards", len(labels), n, min(len(labels), maxShards))
+//
+// ByPatient takes patients in a random order, those with the most images first, each
+// to the shard with the fewest.
+func (p Partition) Shards(s Split, n int, seed int64) ([][]int, error) {
+	if n < 1 || n > maxShards || n > s.Len() {
+		return nil, fmt.Errorf("MF-DATA-PARTITION: %d examples cannot be split into %d shards that are not empty; use 1 to %d shards", s.Len(), n, min(s.Len(), maxShards))
 	}
+	labels := s.Labels
 	var shards [][]int
 	switch p.Kind {
 	case IID:
@@ -56,8 +61,13 @@ func (p Partition) Shards(labels []int, n int, seed int64) ([][]int, error) {
 		}
 		shards = urn(labels, n, uint64(math.Round(p.Alpha*unit)), newRandom(seed, useDirichlet))
 		fillEmpty(shards)
+	case ByPatient:
+		var err error
+		if shards, err = patientShards(s, n, newRandom(seed, usePatients)); err != nil {
+			return nil, err
+		}
 	default:
-		return nil, fmt.Errorf("MF-DATA-PARTITION: there is no split %q; use %s or %s", p.Kind, IID, Dirichlet)
+		return nil, fmt.Errorf("MF-DATA-PARTITION: there is no split %q; use %s, %s or %s", p.Kind, IID, Dirichlet, ByPatient)
 	}
 	for _, shard := range shards {
 		slices.Sort(shard)

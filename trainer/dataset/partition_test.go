@@ -28,7 +28,7 @@ func TestPartitionIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p, labels, n, seed := drawPartition(t)
 		before := slices.Clone(labels)
-		shards, err := p.Shards(labels, n, seed)
+		shards, err := p.Shards(Split{Labels: labels}, n, seed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestPartitionIsExact(t *testing.T) {
 				t.Fatalf("index %d is in %d shards", i, times)
 			}
 		}
-		again, _ := p.Shards(labels, n, seed)
+		again, _ := p.Shards(Split{Labels: labels}, n, seed)
 		if !reflect.DeepEqual(shards, again) || !slices.Equal(before, labels) {
 			t.Fatal("not a function of its arguments")
 		}
@@ -60,7 +60,7 @@ func TestIIDIsEven(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		labels := make([]int, rapid.IntRange(1, 300).Draw(t, "size"))
 		n := rapid.IntRange(1, len(labels)).Draw(t, "n")
-		shards, err := Partition{Kind: IID}.Shards(labels, n, rapid.Int64().Draw(t, "seed"))
+		shards, err := Partition{Kind: IID}.Shards(Split{Labels: labels}, n, rapid.Int64().Draw(t, "seed"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func TestGoldenShards(t *testing.T) {
 		{Partition{Kind: IID}, "d01b416e2c2fdbdb"},
 		{Partition{Kind: Dirichlet, Alpha: 0.5}, "7d783ef00f38d5c5"},
 	} {
-		shards, err := c.p.Shards(labelsOf(), 10, 42)
+		shards, err := c.p.Shards(Split{Labels: labelsOf()}, 10, 42)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +147,7 @@ func TestPartitionRefuses(t *testing.T) {
 		{Partition{Kind: Dirichlet, Alpha: math.NaN()}, labels, 2},
 		{Partition{Kind: Dirichlet, Alpha: math.Inf(1)}, labels, 2},
 	} {
-		_, err := c.p.Shards(c.labels, c.n, 1)
+		_, err := c.p.Shards(Split{Labels: c.labels}, c.n, 1)
 		wantCode(t, err, "MF-DATA-PARTITION")
 	}
 }

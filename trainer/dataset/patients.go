@@ -3,22 +3,20 @@ package dataset
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 )
 
-// PatientShards splits images, given by their patients, into n shards so that no
-// patient is in two: patients in a random order, those with the most images
-// first, each to the shard with the fewest. Every image is in exactly one shard,
-// none is empty, each is in ascending order. The error is MF-DATA-PARTITION.
-func PatientShards(patients []string, n int, seed int64) ([][]int, error) {
-	groups, err := byPatient(patients)
+// patientShards splits images into n shards as [ByPatient] says.
+func patientShards(s Split, n int, r random) ([][]int, error) {
+	groups, err := s.byPatient()
 	if err != nil {
 		return nil, err
 	}
-	if n < 1 || n > len(groups) {
+	if n > len(groups) {
 		return nil, fmt.Errorf("MF-DATA-PARTITION: %d patients cannot be split into %d shards that are not empty; use 1 to %d shards", len(groups), n, len(groups))
 	}
-	order := newRandom(seed, usePatients).permutation(len(groups))
+	order := r.permutation(len(groups))
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(groups[b]), len(groups[a])) })
 	shards := make([][]int, n)
 	for _, g := range order {
@@ -30,55 +28,51 @@ func PatientShards(patients []string, n int, seed int64) ([][]int, error) {
 		}
 		shards[smallest] = append(shards[smallest], groups[g]...)
 	}
-	for _, shard := range shards {
-		slices.Sort(shard)
-	}
 	return shards, nil
 }
 
-// PatientHoldout sets patients aside, in a random order, until at least share of
-// the images (above 0, below 1) is held: for a validation or test part of which
-// training has seen no patient. At least one patient is held and one left. Both
-// lists are of image indices, in ascending order. The error is MF-DATA-PARTITION.
-func PatientHoldout(patients []string, share float64, seed int64) (rest, held []int, err error) {
-	groups, err := byPatient(patients)
+// Holdout sets patients aside, in a random order, until at least share of the images
+// (above 0, below 1) is held: for a validation or test part of which training has seen
+// no patient. At least one patient is held and one left. Both parts have their images
+// in the order of s. The error is MF-DATA-PARTITION.
+func (s Split) Holdout(share float64, seed int64) (rest, held Split, err error) {
+	groups, err := s.byPatient()
 	if err != nil {
-		return nil, nil, err
+		return Split{}, Split{}, err
 	}
 	if !(share > 0 && share < 1) || len(groups) < 2 {
-		return nil, nil, fmt.Errorf("MF-DATA-PARTITION: a share of %v of %d patients cannot be held out; use a share between 0 and 1 and at least 2 patients", share, len(groups))
+		return Split{}, Split{}, fmt.Errorf("MF-DATA-PARTITION: a share of %v of %d patients cannot be held out; use a share between 0 and 1 and at least 2 patients", share, len(groups))
 	}
+	var left, aside []int
 	order := newRandom(seed, usePatients).permutation(len(groups))
 	for i, g := range order {
 		last := i == len(order)-1
-		if !last && float64(len(held)) < share*float64(len(patients)) {
-			held = append(held, groups[g]...)
+		if !last && float64(len(aside)) < share*float64(s.Len()) {
+			aside = append(aside, groups[g]...)
 		} else {
-			rest = append(rest, groups[g]...)
+			left = append(left, groups[g]...)
 		}
 	}
-	slices.Sort(rest)
-	slices.Sort(held)
-	return rest, held, nil
+	slices.Sort(left)
+	slices.Sort(aside)
+	return s.Select(left), s.Select(aside), nil
 }
 
 // byPatient gives every patient's images, patients in the order of their names.
-func byPatient(patients []string) ([][]int, error) {
+func (s Split) byPatient() ([][]int, error) {
+	if s.Patients == nil {
+		return nil, fmt.Errorf("MF-DATA-PARTITION: the set does not tell whose images they are; use a folder of images, with the column patient_id in its %s, or another split", manifestName)
+	}
 	images := map[string][]int{}
-	for i, patient := range patients {
+	for i, patient := range s.Patients {
 		if patient == "" {
 			return nil, fmt.Errorf("MF-DATA-PARTITION: image %d has no patient; name the patient of every image", i)
 		}
 		images[patient] = append(images[patient], i)
 	}
-	names := make([]string, 0, len(images))
-	for name := range images {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	groups := make([][]int, len(names))
-	for i, name := range names {
-		groups[i] = images[name]
+	groups := make([][]int, 0, len(images))
+	for _, name := range slices.Sorted(maps.Keys(images)) {
+		groups = append(groups, images[name])
 	}
 	return groups, nil
 }

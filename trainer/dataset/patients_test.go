@@ -13,6 +13,15 @@ func drawPatients(t *rapid.T) []string {
 	return rapid.SliceOfN(rapid.StringMatching(`p[0-9]{1,2}`), 1, 100).Draw(t, "patients")
 }
 
+// splitOf has an image of one value for each of the patients, and its number as label.
+func splitOf(patients []string) Split {
+	s := Split{Patients: patients}
+	for i := range patients {
+		s.Images, s.Labels = append(s.Images, float32(i)), append(s.Labels, i)
+	}
+	return s
+}
+
 func distinct(patients []string, indices []int) map[string]bool {
 	names := map[string]bool{}
 	for _, i := range indices {
@@ -33,7 +42,8 @@ func TestPatientShardsKeepPatientsTogether(t *testing.T) {
 		total := len(distinct(patients, indices))
 		n := rapid.IntRange(1, total).Draw(t, "n")
 		seed := rapid.Int64().Draw(t, "seed")
-		shards, err := PatientShards(patients, n, seed)
+		s := splitOf(patients)
+		shards, err := (Partition{Kind: ByPatient}).Shards(s, n, seed)
 		if err != nil || len(shards) != n {
 			t.Fatalf("%d shards (%v)", len(shards), err)
 		}
@@ -50,7 +60,7 @@ func TestPatientShardsKeepPatientsTogether(t *testing.T) {
 		if held != total || !slices.Equal(seen, indices) {
 			t.Fatalf("%d patients in shards, %d in all; images %v", held, total, seen)
 		}
-		again, _ := PatientShards(patients, n, seed)
+		again, _ := (Partition{Kind: ByPatient}).Shards(s, n, seed)
 		if !reflect.DeepEqual(shards, again) {
 			t.Fatal("not a function of its arguments")
 		}
@@ -61,37 +71,41 @@ func TestPatientHoldout(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		patients := drawPatients(t)
 		share := rapid.Float64Range(0.01, 0.99).Draw(t, "share")
-		rest, held, err := PatientHoldout(patients, share, rapid.Int64().Draw(t, "seed"))
+		rest, held, err := splitOf(patients).Holdout(share, rapid.Int64().Draw(t, "seed"))
 		if err != nil {
 			wantCode(t, err, "MF-DATA-PARTITION")
 			return
 		}
-		if len(rest) == 0 || len(held) == 0 || len(rest)+len(held) != len(patients) {
-			t.Fatalf("%d and %d of %d", len(rest), len(held), len(patients))
+		all := append(slices.Clone(rest.Labels), held.Labels...)
+		slices.Sort(all)
+		if rest.Len() == 0 || held.Len() == 0 || !slices.Equal(all, splitOf(patients).Labels) {
+			t.Fatalf("%d and %d of %d", rest.Len(), held.Len(), len(patients))
 		}
-		for p := range distinct(patients, held) {
-			if distinct(patients, rest)[p] {
+		for _, p := range held.Patients {
+			if slices.Contains(rest.Patients, p) {
 				t.Fatalf("patient %s is on both sides", p)
 			}
 		}
-		if float64(len(held)) < share*float64(len(patients)) && len(distinct(patients, rest)) > 1 {
-			t.Fatalf("%d held of %d for a share of %v", len(held), len(patients), share)
+		if left := slices.Compact(slices.Sorted(slices.Values(rest.Patients))); float64(held.Len()) < share*float64(len(patients)) && len(left) > 1 {
+			t.Fatalf("%d held of %d for a share of %v", held.Len(), len(patients), share)
 		}
 	})
 }
 
 func TestPatientSplitsRefuse(t *testing.T) {
 	for _, n := range []int{-1, 0, 3} {
-		_, err := PatientShards([]string{"a", "b", "a"}, n, 1)
+		_, err := Partition{Kind: ByPatient}.Shards(splitOf([]string{"a", "b", "a"}), n, 1)
 		wantCode(t, err, "MF-DATA-PARTITION")
 	}
-	_, err := PatientShards([]string{"a", ""}, 1, 1)
-	wantCode(t, err, "MF-DATA-PARTITION")
+	for _, s := range []Split{splitOf([]string{"a", ""}), splitOf(nil), {Images: []float32{1}, Labels: []int{0}}} {
+		_, err := Partition{Kind: ByPatient}.Shards(s, 1, 1)
+		wantCode(t, err, "MF-DATA-PARTITION")
+	}
 	for _, share := range []float64{0, 1, -1, math.NaN()} {
-		_, _, err := PatientHoldout([]string{"a", "b"}, share, 1)
+		_, _, err := splitOf([]string{"a", "b"}).Holdout(share, 1)
 		wantCode(t, err, "MF-DATA-PARTITION")
 	}
-	_, _, err = PatientHoldout([]string{"a", "a"}, 0.5, 1)
+	_, _, err := splitOf([]string{"a", "a"}).Holdout(0.5, 1)
 	wantCode(t, err, "MF-DATA-PARTITION")
 }
 

@@ -113,7 +113,8 @@ func (b *Backbone) Prepared(ctx context.Context, cache *features.Cache, images d
 		},
 	}
 	computed, err := cache.Features(ctx, source, images, progress)
-	return dataset.Split{Images: computed, Labels: images.Labels}, err
+	images.Images = computed
+	return images, err
 }
 
 // Features is Prepared for images of size × size pixels, valued as [dataset.Split]
@@ -121,7 +122,8 @@ func (b *Backbone) Prepared(ctx context.Context, cache *features.Cache, images d
 // ImageNet's normalisation.
 func (b *Backbone) Features(ctx context.Context, cache *features.Cache, images dataset.Split, size, channels int, progress func(done, total int)) (dataset.Split, error) {
 	const some = 32 // images enlarged at once: 64 times as large as MedMNIST's
-	out := dataset.Split{Images: make([]float32, 0, images.Len()*b.Spec.Inputs()), Labels: images.Labels}
+	out := images
+	out.Images = make([]float32, 0, images.Len()*b.Spec.Inputs())
 	for first := 0; first < images.Len(); first += some {
 		last := min(first+some, images.Len())
 		chunk := dataset.Split{Labels: images.Labels[first:last]}

@@ -106,7 +106,7 @@ func (d *dataFlags) share(s dataset.Split) (dataset.Split, error) {
 	if s.Len() == 0 {
 		return s, nil
 	}
-	shares, err := d.partition.Shards(s.Labels, d.shard.n, d.seed)
+	shares, err := d.partition.Shards(s, d.shard.n, d.seed)
 	if err != nil {
 		return dataset.Split{}, err
 	}

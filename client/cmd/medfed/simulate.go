@@ -28,6 +28,7 @@ type simulateFlags struct {
 	threshold     decimal
 	baseWeight    decimal
 	poisonShare   decimal
+	holdout       decimal
 	poison        string
 	privacy       privacy
 	refinements   refinements
@@ -75,6 +76,7 @@ func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	f.privacy = defaultPrivacy()
 	flags.StringVar(&f.data.name, "data", "pneumoniamnist", `data set: a MedMNIST 2D set, or "synthetic"`)
 	f.data.bindImages(flags)
+	flags.Var(&f.holdout, "holdout", "with --images that have no test part: share of them, by whole patients, to test on; 0 for none")
 	flags.StringVar(&f.data.folder, "data-folder", dataFolder(), "folder of .npz files (or "+dataset.FolderVariable+")")
 	flags.Lookup("data-folder").DefValue = ""
 	flags.BoolVar(&f.data.offline, "offline", false, "do not download a set that is not on this machine")
@@ -130,7 +132,7 @@ func (f *simulateFlags) check() (simulate.Settings, error) {
 	s.Threshold, s.BaseWeight, s.Poison = int64(f.threshold), int64(f.baseWeight), poison
 	s.Decay, s.Balance, s.Augmentation = int64(f.refinements.Decay), f.refinements.Balance, fl.Augmentation(f.refinements.Augment)
 	s.Metric, s.ThresholdKind, s.Curve = fl.Metric(f.metric.value), fl.ThresholdKind(f.thresholdKind.value), f.curve.value
-	s.Split, s.Alpha = f.partition.Kind, f.partition.Alpha
+	s.Split, s.Alpha, s.Holdout = f.partition.Kind, f.partition.Alpha, int64(f.holdout)
 	s.Privacy = f.privacy.onLedger()
 	return s, nil
 }
@@ -158,12 +160,15 @@ func runSimulate(ctx context.Context, a *app, f *simulateFlags) error {
 	return a.print(report, func(w io.Writer) { printSimulation(w, report) })
 }
 
-// load brings the data; for a model with a frozen backbone as features, which the
-// settings then tell the origin of.
+// load brings the data, with a test split of its own or one held out; for a model with
+// a frozen backbone as features, which the settings then tell the origin of.
 func (f *simulateFlags) load(ctx context.Context, a *app, settings *simulate.Settings) (*dataset.Data, error) {
 	f.data.shapedFor(frozen.SpecFor(settings.Model, 0, 0, 2))
 	data, err := f.data.load(ctx, a)
 	if err != nil {
+		return nil, err
+	}
+	if err := holdOut(data, *settings); err != nil {
 		return nil, err
 	}
 	var backbone *frozen.Backbone
@@ -177,6 +182,19 @@ func (f *simulateFlags) load(ctx context.Context, a *app, settings *simulate.Set
 	}
 	own, err = a.ownFeatures(ctx, backbone, own, settings.Privacy)
 	return &own, err
+}
+
+// holdOut makes a test split of some training images' patients where the settings ask
+// for it.
+func holdOut(data *dataset.Data, settings simulate.Settings) (err error) {
+	if settings.Holdout == 0 {
+		return nil
+	}
+	if data.Test.Len() > 0 {
+		return usage("the data have %d test images of their own; leave --holdout out", data.Test.Len())
+	}
+	data.Train, data.Test, err = data.Train.Holdout(float64(settings.Holdout)/float64(fl.One), settings.Seed)
+	return err
 }
 
 // begin starts a simulation, or goes on from the checkpoint where there is one.

@@ -243,7 +243,7 @@ func (s *shard) Set(text string) error {
 // partition is the value of --partition.
 type partition struct{ dataset.Partition }
 
-func (p *partition) Type() string { return "iid|dirichlet:alpha" }
+func (p *partition) Type() string { return "iid|dirichlet:alpha|patient" }
 func (p *partition) String() string {
 	if p.Kind == dataset.Dirichlet {
 		return fmt.Sprintf("%s:%g", p.Kind, p.Alpha)
@@ -254,8 +254,8 @@ func (p *partition) String() string {
 func (p *partition) Set(s string) error {
 	kind, parameter, hasParameter := strings.Cut(s, ":")
 	switch {
-	case kind == dataset.IID && !hasParameter:
-		p.Partition = dataset.Partition{Kind: dataset.IID}
+	case (kind == dataset.IID || kind == dataset.ByPatient) && !hasParameter:
+		p.Partition = dataset.Partition{Kind: kind}
 		return nil
 	case kind == dataset.Dirichlet && hasParameter:
 		alpha, err := strconv.ParseFloat(parameter, 64)
@@ -265,7 +265,7 @@ func (p *partition) Set(s string) error {
 		p.Partition = dataset.Partition{Kind: dataset.Dirichlet, Alpha: alpha}
 		return nil
 	}
-	return errors.New("write iid, or dirichlet with its alpha as in dirichlet:0.5")
+	return errors.New("write iid, dirichlet with its alpha as in dirichlet:0.5, or patient for images of which the patients are known")
 }
 
 // checkTask refuses a name that can't be a task's before anything is asked of
