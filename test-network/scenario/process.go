@@ -82,13 +82,6 @@ func (p *Process) Signal(signal syscall.Signal) error {
 	return p.command.Process.Signal(signal)
 }
 
-// Starts is how often it has been started.
-func (p *Process) Starts() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.starts
-}
-
 // Stop ends it for good, by force when it does not listen.
 func (p *Process) Stop() {
 	p.mu.Lock()

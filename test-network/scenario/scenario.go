@@ -89,9 +89,6 @@ func Prepare(c Config) (*Scenario, error) {
 	return s, os.MkdirAll(filepath.Join(c.Dir, "nodes"), 0o755)
 }
 
-// Nodes is how many nodes take part.
-func (s *Scenario) Nodes() int { return len(s.nodes) }
-
 // Run creates the task, starts every participant, and watches until the task
 // has completed. It returns the rounds in the order they were opened. Whatever
 // happens, no participant is left running.
