@@ -212,7 +212,7 @@ func (b *book) additionsList(p *strings.Builder) {
 		listed = true
 	}
 	if listed {
-		p.WriteString("\nWith `--masters 0` nobody scores, and every update is accepted. That momentum with decay and balanced classes were worth comparing was known from earlier runs, which had looked at the test split; that server momentum and an ensemble are worth it was seen on training and validation images only. Earlier recipes, without an ensemble or without either, were measured on the test split as well; the history of runs.json has them.\n\n")
+		p.WriteString("\nWith `--masters 0` nobody scores, and every update is accepted. That momentum with decay and balanced classes were worth comparing was known from earlier runs, which had looked at the test split; that server momentum and an ensemble are worth it was seen on training and validation images only. Earlier recipes, without an ensemble or without either, were measured on the test split as well, and these two when batch normalisation began with other running statistics; the history of runs.json has them.\n\n")
 	}
 }
 
