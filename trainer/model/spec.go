@@ -121,8 +121,8 @@ const (
 	bias                 // the same
 	gamma                // ones; scale of a batch normalisation
 	beta                 // zeros; shift of a batch normalisation
-	mean                 // zeros; running mean, not learned
-	variance             // ones; running variance, not learned
+	mean                 // zeros until measured; running mean, not learned
+	variance             // ones until measured; running variance, not learned
 )
 
 // slot is the place of one tensor in the weights.
