@@ -167,7 +167,7 @@ func (*AccessContract) PutGrant(ctx *ledger.Context, request consent.GrantReques
 	}
 	event := eventOf(given.Parties, given.Status, 0, caller)
 	event.Version = grant.Version
-	return &consent.GrantDigest{Writer: grant.Writer, Digest: consent.Digest(grant)}, ctx.Emit("access:PutGrant", event)
+	return &consent.GrantDigest{Writer: grant.Writer, Digest: consent.Digest(grant)}, ctx.Emit(event)
 }
 
 // inForce reads a consent that permits its grantee a version for one of its
@@ -344,7 +344,7 @@ func (*AccessContract) PurgeGrants(ctx *ledger.Context, request consent.ConsentR
 	if err != nil {
 		return nil, err
 	}
-	return purged, ctx.Emit("access:PurgeGrants", eventOf(parties, status, 0, caller))
+	return purged, ctx.Emit(eventOf(parties, status, 0, caller))
 }
 
 func openOffers(c consent.Consent) int {
@@ -384,7 +384,7 @@ func readAccess(ctx *ledger.Context, id string) (consent.Access, error) {
 
 // emitAccess sets the one event of an access.
 func emitAccess(ctx *ledger.Context, access consent.Access) error {
-	return ctx.Emit("access:RequestAccess", consent.Event{
+	return ctx.Emit(consent.Event{
 		Record: access.Record, Version: access.Version, Consent: access.Consent, Access: access.Access,
 		Custodian: access.Custodian, Patient: access.Patient, Grantee: access.Grantee,
 		Status: string(access.Decision), Code: access.Code, Actor: access.Grantee,

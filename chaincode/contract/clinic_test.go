@@ -205,6 +205,9 @@ func (c *clinic) do(id *ledgertest.Identity, name string, argument any) *ledgert
 	if err != nil {
 		c.Fatalf("%s by %s: %v", name, id, err)
 	}
+	if result.Event == nil || result.Event.Name != name {
+		c.Errorf("%s sets the event %+v", name, result.Event)
+	}
 	return result
 }
 

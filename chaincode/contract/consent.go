@@ -227,7 +227,7 @@ func veto(ctx *ledger.Context, name, id string, change func(consent.Revocation, 
 	if next.EnteredInError {
 		status = consent.StatusEnteredInError
 	}
-	return &next, ctx.Emit(name, eventOf(parties, status, 0, caller))
+	return &next, ctx.Emit(eventOf(parties, status, 0, caller))
 }
 
 // PutTerms puts the private terms of an offer into the custodian's grants
@@ -266,7 +266,7 @@ func (*ConsentContract) PutTerms(ctx *ledger.Context, request consent.AnswerRequ
 	if err := ledger.PutPrivate(ctx, collections.Grants(record.Custodian), ledger.TermsKey(offer.Consent, offer.Offer), private); err != nil {
 		return nil, err
 	}
-	return &offer, ctx.Emit("consent:PutTerms", eventOf(parties, "", offer.Offer, caller))
+	return &offer, ctx.Emit(eventOf(parties, "", offer.Offer, caller))
 }
 
 // ReadTerms gives the private terms of an offer. It is evaluated on the
@@ -507,7 +507,7 @@ func (n *negotiation) save(next consent.Consent, offer int) error {
 }
 
 func (n *negotiation) emit(c consent.Consent, offer int) error {
-	return n.ctx.Emit(n.name, eventOf(c.Parties, c.Status, offer, n.caller))
+	return n.ctx.Emit(eventOf(c.Parties, c.Status, offer, n.caller))
 }
 
 // eventOf is the event of a consent's transaction.

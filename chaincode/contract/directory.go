@@ -97,7 +97,7 @@ func changeRecipient(ctx *ledger.Context, caller ledger.Caller, name string, ent
 		event.Status = "retired"
 	}
 	if entry.Number == newest.Number && entry.Recipient == newest.Recipient && newest.Number > 0 {
-		return &newest, ctx.Emit(name, event)
+		return &newest, ctx.Emit(event)
 	}
 	if entry.Number != newest.Number+1 {
 		return nil, ledger.Errorf("MF-RECIPIENT-NUMBER", "the newest entry is %d; send entry %d", newest.Number, newest.Number+1)
@@ -110,7 +110,7 @@ func changeRecipient(ctx *ledger.Context, caller ledger.Caller, name string, ent
 	if err := ledger.Put(ctx, key, entry); err != nil {
 		return nil, err
 	}
-	return &entry, ctx.Emit(name, event)
+	return &entry, ctx.Emit(event)
 }
 
 // Get gives an identity's entry. Caller: anyone with a role.
@@ -179,7 +179,7 @@ func (*DirectoryContract) PutHospitalKey(ctx *ledger.Context, request consent.Ho
 		return nil, err
 	}
 	digest := consent.HospitalKeyDigest{Number: key.Number, Digest: consent.Digest(key)}
-	return &digest, ctx.Emit("directory:PutHospitalKey", consent.Event{Custodian: caller.MSP, Actor: caller.ID})
+	return &digest, ctx.Emit(consent.Event{Custodian: caller.MSP, Actor: caller.ID})
 }
 
 // readHospitalKey reads the key of a number, nil for none, and tells whether there

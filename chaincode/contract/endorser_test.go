@@ -31,8 +31,8 @@ func TestCase01EndorsersAgree(t *testing.T) {
 				t.Fatalf("%s: endorsed as %s and as %s, error %v", name, first.Payload, again.Payload, err)
 			}
 		}
-		if first.Event == nil {
-			t.Errorf("%s sets no event", name)
+		if first.Event == nil || first.Event.Name != name {
+			t.Errorf("%s sets the event %+v", name, first.Event)
 		}
 		w.ledger.Commit(first)
 	}

@@ -128,7 +128,7 @@ func checkStaged(ctx *ledger.Context, staged consent.Staged) error {
 
 // emitStaged sets the one event of a transaction on a version's private part.
 func emitStaged(ctx *ledger.Context, name string, request consent.VersionRequest, caller ledger.Caller) error {
-	return ctx.Emit(name, consent.Event{Record: request.Record, Version: request.Version, Custodian: caller.MSP, Actor: caller.ID})
+	return ctx.Emit(consent.Event{Record: request.Record, Version: request.Version, Custodian: caller.MSP, Actor: caller.ID})
 }
 
 // Register makes a record public with its staged version 1. Caller: an officer
@@ -439,7 +439,7 @@ func moveRecord(record *consent.Record, to consent.RecordStatus, caller ledger.C
 
 // emitRecord sets the one event of a record's transaction.
 func emitRecord(ctx *ledger.Context, name string, record consent.Record, version int, caller ledger.Caller) error {
-	return ctx.Emit(name, consent.Event{
+	return ctx.Emit(consent.Event{
 		Record: record.Record, Version: version, Custodian: record.Custodian, Patient: record.Patient,
 		Status: string(record.Status), Actor: caller.ID,
 	})

@@ -76,19 +76,19 @@ func TestOneEventPerTransactionNamedAsIt(t *testing.T) {
 		}
 		names = append(names, event.Name)
 	}
-	want := []string{"CreateTask"}
-	want = append(want, slices.Repeat([]string{"JoinTask"}, 9)...)
-	want = append(want, "StartTask")
-	want = append(want, slices.Repeat([]string{"RevealSalt"}, 9)...)
-	want = append(want, "OpenRound")
-	want = append(want, slices.Repeat([]string{"SubmitUpdate"}, 5)...)
-	want = append(want, "CloseTraining")
-	want = append(want, slices.Repeat([]string{"CommitScores"}, 4)...)
-	want = append(want, "CloseCommits")
-	want = append(want, slices.Repeat([]string{"RevealScores"}, 4)...)
-	want = append(want, "Tally", "ProposeGlobal")
-	want = append(want, slices.Repeat([]string{"AttestGlobal"}, 4)...)
-	want = append(want, "CloseRound")
+	want := []string{"task:CreateTask"}
+	want = append(want, slices.Repeat([]string{"task:JoinTask"}, 9)...)
+	want = append(want, "task:StartTask")
+	want = append(want, slices.Repeat([]string{"task:RevealSalt"}, 9)...)
+	want = append(want, "round:OpenRound")
+	want = append(want, slices.Repeat([]string{"round:SubmitUpdate"}, 5)...)
+	want = append(want, "round:CloseTraining")
+	want = append(want, slices.Repeat([]string{"round:CommitScores"}, 4)...)
+	want = append(want, "round:CloseCommits")
+	want = append(want, slices.Repeat([]string{"round:RevealScores"}, 4)...)
+	want = append(want, "round:Tally", "round:ProposeGlobal")
+	want = append(want, slices.Repeat([]string{"round:AttestGlobal"}, 4)...)
+	want = append(want, "round:CloseRound")
 	if !slices.Equal(names, want) {
 		t.Errorf("events are %v, want %v", names, want)
 	}

@@ -169,7 +169,7 @@ func (s *scene) claimDigest(digest string) error {
 
 // emit sets the transaction's one event.
 func (s *scene) emit() error {
-	return s.ctx.Emit(s.name, fl.Event{
+	return s.ctx.Emit(fl.Event{
 		Task:  s.task.Terms.Task,
 		Round: s.round.Number,
 		Phase: string(s.round.Phase),

@@ -300,7 +300,7 @@ func moveTask(ctx *ledger.Context, task *fl.Task, to fl.TaskPhase) error {
 
 // emitTask sets the one event of a task's transaction.
 func emitTask(ctx *ledger.Context, name string, task fl.Task, caller ledger.Caller) error {
-	return ctx.Emit(name, fl.Event{Task: task.Terms.Task, Round: 0, Phase: string(task.Phase), Actor: caller.ID})
+	return ctx.Emit(fl.Event{Task: task.Terms.Task, Round: 0, Phase: string(task.Phase), Actor: caller.ID})
 }
 
 // history gives every committed value of a key, oldest first.

@@ -117,11 +117,13 @@ func (ctx *Context) Now() (int64, error) {
 	return timestamp.GetSeconds(), nil
 }
 
-// Emit sets the transaction's one event. The payload is public: it holds
-// nothing private.
-func (ctx *Context) Emit(name string, payload any) error {
+// Emit sets the transaction's one event, under the name that the transaction was
+// called by, such as round:OpenRound. The payload is public: it holds nothing
+// private.
+func (ctx *Context) Emit(payload any) error {
+	name, _ := ctx.GetStub().GetFunctionAndParameters()
 	if ctx.emitted {
-		return Errorf("MF-INTERNAL", "transaction sets a second event %s; report this", name)
+		return Errorf("MF-INTERNAL", "%s sets a second event; report this", name)
 	}
 	bytes, err := Marshal(payload)
 	if err != nil {

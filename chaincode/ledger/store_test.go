@@ -121,7 +121,7 @@ func TestDocumentsOfAnotherTypeAreCorrupt(t *testing.T) {
 func TestWhatCanNotBeJSONIsRefused(t *testing.T) {
 	b := newBench(t)
 	b.refused("MF-INTERNAL", func(ctx *ledger.Context) error { return ledger.Put(ctx, ledger.TaskKey("a"), func() {}) })
-	b.refused("MF-INTERNAL", func(ctx *ledger.Context) error { return ctx.Emit("X", func() {}) })
+	b.refused("MF-INTERNAL", func(ctx *ledger.Context) error { return ctx.Emit(func() {}) })
 }
 
 func TestCase06Identifiers(t *testing.T) {
@@ -304,22 +304,25 @@ func TestHistoryIsOldestFirst(t *testing.T) {
 	})
 }
 
-func TestOneEventPerTransaction(t *testing.T) {
+func TestOneEventPerTransactionUnderItsName(t *testing.T) {
 	b := newBench(t)
 	b.submit(func(ctx *ledger.Context) error {
-		if err := ctx.Emit("First", note{"x"}); err != nil {
+		if err := ctx.Emit(note{"x"}); err != nil {
 			return err
 		}
-		if err := ctx.Emit("Second", note{"y"}); err == nil || ledger.CodeIn(err.Error()) != "MF-INTERNAL" {
+		if err := ctx.Emit(note{"y"}); err == nil || ledger.CodeIn(err.Error()) != "MF-INTERNAL" {
 			t.Errorf("a second event: %v", err)
 		}
 		return nil
 	})
 	events := b.ledger.Events(0)
-	if len(events) != 1 || events[0].Name != "First" || string(events[0].Payload) != `{"text":"x"}` {
+	if len(events) != 1 || events[0].Name != "run" || string(events[0].Payload) != `{"text":"x"}` {
 		t.Errorf("events %+v", events)
 	}
-	b.refused("MF-LEDGER-WRITE", func(ctx *ledger.Context) error { return ctx.Emit("", note{}) })
+	b.next = func(ctx *ledger.Context) error { return ctx.Emit(note{}) }
+	if _, err := b.ledger.Submit(b.caller, ""); err == nil || ledger.CodeIn(err.Error()) != "MF-LEDGER-WRITE" {
+		t.Errorf("an event of a transaction without a name: %v", err)
+	}
 }
 
 func TestCase18Callers(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 // Event is a transaction's one event, after its commit.
 type Event struct {
 	fl.Event
-	Name          string `json:"name"` // of the transaction, for instance OpenRound
+	Name          string `json:"name"` // of the transaction, for instance round:OpenRound
 	Block         uint64 `json:"block"`
 	TransactionID string `json:"tx_id"`
 }

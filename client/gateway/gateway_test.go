@@ -355,7 +355,7 @@ func serveEvents(starts *[]string, limit int) func(*gatewaypb.ChaincodeEventsReq
 		}
 		for n := from; n < from+uint64(limit); n++ {
 			err := s.Send(&gatewaypb.ChaincodeEventsResponse{BlockNumber: n, Events: []*peer.ChaincodeEvent{
-				{ChaincodeId: "medfed", TxId: fmt.Sprintf("tx%d", n), EventName: "OpenRound", Payload: fmt.Appendf(nil, `{"task":"t","round":%d}`, n)},
+				{ChaincodeId: "medfed", TxId: fmt.Sprintf("tx%d", n), EventName: "round:OpenRound", Payload: fmt.Appendf(nil, `{"task":"t","round":%d}`, n)},
 			}})
 			if err != nil {
 				return err
@@ -375,7 +375,7 @@ func TestEventsGoOnAfterABreak(t *testing.T) {
 	var got []int
 	for range 9 {
 		event := <-events
-		if event.Name != "OpenRound" || event.TransactionID != fmt.Sprintf("tx%d", event.Block) || event.Task != "t" {
+		if event.Name != "round:OpenRound" || event.TransactionID != fmt.Sprintf("tx%d", event.Block) || event.Task != "t" {
 			t.Errorf("%+v", event)
 		}
 		got = append(got, event.Round)

@@ -187,7 +187,7 @@ func (n *Node) listen(events <-chan Event, wake chan<- struct{}) {
 // Updates are among them: the masters score them while others still train.
 func concernsAll(transaction string) bool {
 	switch transaction {
-	case "JoinTask", "RevealSalt", "CommitScores", "RevealScores", "ProposeGlobal", "AttestGlobal":
+	case "task:JoinTask", "task:RevealSalt", "round:CommitScores", "round:RevealScores", "round:ProposeGlobal", "round:AttestGlobal":
 		return false
 	}
 	return true

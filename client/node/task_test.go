@@ -242,7 +242,7 @@ func TestTaskWithoutItsCoordinator(t *testing.T) {
 	}
 	group.Go(func() {
 		for event := range events {
-			if event.Name == "StartTask" {
+			if event.Name == "task:StartTask" {
 				cancel()
 				return
 			}

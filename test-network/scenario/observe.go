@@ -95,7 +95,7 @@ func (o *observer) finish(ctx context.Context) error {
 // note keeps what an event says.
 func (o *observer) note(ctx context.Context, event node.Event) error {
 	now := time.Now()
-	if event.Name == "OpenRound" {
+	if event.Name == "round:OpenRound" {
 		if _, again := o.opened[event.Round]; !again {
 			o.opened[event.Round] = now
 		}
