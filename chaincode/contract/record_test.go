@@ -332,7 +332,7 @@ func TestCase18Custodians(t *testing.T) {
 	record := c.xray(1)
 	next := c.draw(consent.RecordPrefix)
 	insurersOfficer := c.ledger.Identity("InsurerMSP", "officer", "custodian")
-	c.refused("MF-PRIVATE-WRITE", c.propose(insurersOfficer, "record:Stage", versionOf(next, 1)).Transient(transient("version", private(next, 1))))
+	c.refused("MF-PRIVATE-COLLECTION", c.propose(insurersOfficer, "record:Stage", versionOf(next, 1)).Transient(transient("version", private(next, 1))))
 	c.refused("MF-RECORD-DENIED", c.propose(c.officer2, "record:Stage", versionOf(record, 2)).Transient(transient("version", private(record, 2))))
 	request := register(next)
 	request.Holders = []string{"InsurerMSP", "ResearchCentreMSP"}

@@ -88,9 +88,18 @@ func PutPrivate(ctx *Context, collection string, key Key, document any) error {
 		return err
 	}
 	if err := ctx.GetStub().PutPrivateData(collection, composed, bytes); err != nil {
-		return Errorf("MF-PRIVATE-WRITE", "the peer does not take %s into %s; only clients of the custodian's organisation write there", key, collection)
+		return writeRefused(ctx, collection, key)
 	}
 	return nil
+}
+
+// writeRefused says why a peer takes no write: because there is no such
+// collection, which has no hashes either, or because of who the caller is.
+func writeRefused(ctx *Context, collection string, key Key) error {
+	if _, err := PrivateDigest(ctx, collection, key); err != nil {
+		return err
+	}
+	return Errorf("MF-PRIVATE-WRITE", "the peer takes no change of %s in %s from this caller; only clients of the custodian's organisation write there", key, collection)
 }
 
 // PrivateDigest gives the SHA-256 of the document of a key in a collection, 64
@@ -102,7 +111,7 @@ func PrivateDigest(ctx *Context, collection string, key Key) (string, error) {
 	}
 	sum, err := ctx.GetStub().GetPrivateDataHash(collection, composed)
 	if err != nil {
-		return "", Errorf("MF-PRIVATE-COLLECTION", "there is no collection %s to look up %s in; the custodian must be a hospital of the consortium", collection, key)
+		return "", Errorf("MF-PRIVATE-COLLECTION", "there is no collection %s for %s; the custodian must be a hospital of the consortium", collection, key)
 	}
 	return hex.EncodeToString(sum), nil
 }
@@ -115,7 +124,7 @@ func Purge(ctx *Context, collection string, key Key) error {
 		return err
 	}
 	if err := ctx.GetStub().PurgePrivateData(collection, composed); err != nil {
-		return Errorf("MF-PRIVATE-WRITE", "the peer does not purge %s from %s; only clients of the custodian's organisation write there", key, collection)
+		return writeRefused(ctx, collection, key)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func Table() []Status {
 	return []Status{
 		{OK, "done", nil},
 		{Internal, "a fault of medfed itself, or an error without a code", []string{
-			"MF-CHAINCODE", "MF-FEATURES-BACKBONE", "MF-FHIR-EXPORT", "MF-GATEWAY-RESULT", "MF-INTERNAL", "MF-LEDGER", "MF-PRIVATE-READ", "MF-PRIVATE-WRITE", "MF-REPORT", "MF-SCENARIO",
+			"MF-CHAINCODE", "MF-FEATURES-BACKBONE", "MF-FHIR-EXPORT", "MF-GATEWAY-RESULT", "MF-INTERNAL", "MF-LEDGER", "MF-PRIVATE-READ", "MF-REPORT", "MF-SCENARIO",
 		}},
 		{Usage, "a command, flag or argument is wrong", []string{"MF-FHIR-RELEASE", "MF-SIMULATE", "MF-USAGE"}},
 		{Refused, "the ledger's rules refuse it", []string{
@@ -51,7 +51,7 @@ func Table() []Status {
 			"MF-TERMS", "MF-TRANSACTION", "MF-TRANSIENT", "MF-UPDATE", "MF-VERSION",
 		}},
 		{Denied, "this identity may not do it", []string{
-			"MF-ACCESS-DENIED", "MF-CONSENT-DENIED", "MF-GATEWAY-DENIED", "MF-IDENTITY-UNREADABLE", "MF-LIST-DENIED", "MF-NODE-ROLE", "MF-RECIPIENT-DENIED", "MF-RECORD-DENIED",
+			"MF-ACCESS-DENIED", "MF-CONSENT-DENIED", "MF-GATEWAY-DENIED", "MF-IDENTITY-UNREADABLE", "MF-LIST-DENIED", "MF-NODE-ROLE", "MF-PRIVATE-WRITE", "MF-RECIPIENT-DENIED", "MF-RECORD-DENIED",
 			"MF-ROLE", "MF-ROUND-NOT-MASTER", "MF-ROUND-NOT-TRAINER", "MF-TASK-DENIED",
 		}},
 		{NotFound, "there is no such task, round, node or content", []string{
