@@ -22,16 +22,24 @@ package dataset
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
+
+	"github.com/medfed/medfed/trainer/dataset/source"
 )
 
-// FolderVariable is the environment variable that names a folder of data sets,
-// for [Options].Folder. This package does not read it by itself.
-const FolderVariable = "MEDFED_DATA"
+// What callers of this package need of package source.
+const (
+	FolderVariable = source.FolderVariable
+	Synthetic      = source.Synthetic
+)
 
-// Synthetic is the name of the set that is made, not measured.
-const Synthetic = "synthetic"
+// Info is what is known of a set without its file.
+type Info = source.Info
+
+// Options say where a set may come from.
+type Options = source.Options
+
+// Lookup is what is known of the set of that name; the error is MF-DATA-UNKNOWN.
+func Lookup(name string) (Info, error) { return source.Lookup(name) }
 
 // Data is a labelled set in its three parts.
 type Data struct {
@@ -77,27 +85,9 @@ func (s Split) Select(indices []int) Split {
 	return out
 }
 
-// Options say where a set may come from.
-type Options struct {
-	// Folder holds <name>.npz files the user brought; the place looked at first.
-	// Nothing is written to it. "" for none.
-	Folder string
-	// Cache keeps downloaded files. "" for medfed/data in the user's cache folder.
-	Cache string
-	// AllowDownload lets a set that is in neither folder be fetched.
-	AllowDownload bool
-	// Mirror replaces the official address: <Mirror>/<name>.npz. The checksum stays
-	// the official one. "" for the official address.
-	Mirror string
-	// Progress, when not nil, hears how many bytes of a download have come of how
-	// many; the total is -1 when the server does not say. An attempt begins with 0.
-	Progress func(done, total int64)
-}
-
-// Load brings the set of that name: one of [Names]. A MedMNIST file is searched in
-// Folder, then in Cache, and then, where allowed, downloaded into Cache; its MD5
-// is compared with the official one before anything of it is parsed. The errors
-// are coded; one that nothing but other data can cure names the ways out.
+// Load brings the set of that name: one of [source.Names]. A MedMNIST file is brought
+// by [source.Bring]; its MD5 is the official one before anything of it is parsed. The
+// errors are coded; one that nothing but other data can cure names the ways out.
 func Load(ctx context.Context, name string, opts Options) (*Data, error) {
 	if name == Synthetic {
 		return makeSynthetic(), ctx.Err()
@@ -106,65 +96,13 @@ func Load(ctx context.Context, name string, opts Options) (*Data, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Task == TaskMultiLabel {
+	if info.Task == source.TaskMultiLabel {
 		return nil, fmt.Errorf("MF-DATA-MULTILABEL: an image of %s carries up to %d labels at once, which these models do not take; choose another set", name, info.Classes)
 	}
-	file, err := find(info, opts)
+	file, err := source.Bring(ctx, info, opts)
 	if err != nil {
 		return nil, err
 	}
-	if file != "" {
-		return readVerified(ctx, info, file)
-	}
-	if !opts.AllowDownload {
-		return nil, fmt.Errorf("MF-DATA-ABSENT: %s.npz is not on this machine (searched %q) and no download is allowed; %s", name, opts.folders(), waysOut(info))
-	}
-	file, err = download(ctx, info, opts)
-	if err != nil {
-		return nil, err
-	}
-	return readVerified(ctx, info, file)
-}
-
-// find is the path of the set's file in Folder or Cache, or "" when it is in neither.
-func find(info Info, opts Options) (string, error) {
-	for _, folder := range opts.folders() {
-		file := filepath.Join(folder, info.Name+".npz")
-		switch _, err := os.Stat(file); {
-		case err == nil:
-			return file, nil
-		case !os.IsNotExist(err):
-			return "", fmt.Errorf("MF-DATA-FOLDER: cannot look for %s.npz: %w; check the folder", info.Name, err)
-		}
-	}
-	return "", nil
-}
-
-// folders are the places to look at, in order.
-func (o Options) folders() []string {
-	var folders []string
-	if o.Folder != "" {
-		folders = append(folders, o.Folder)
-	}
-	if cache, err := o.cache(); err == nil {
-		folders = append(folders, cache)
-	}
-	return folders
-}
-
-// cache is the folder downloads are kept in.
-func (o Options) cache() (string, error) {
-	if o.Cache != "" {
-		return o.Cache, nil
-	}
-	folder, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("MF-DATA-FOLDER: this user has no cache folder: %w; name one", err)
-	}
-	return filepath.Join(folder, "medfed", "data"), nil
-}
-
-// waysOut says what a user without network or data can do.
-func waysOut(info Info) string {
-	return fmt.Sprintf("put %s.npz from %s into a folder and name it in %s, or use --data %s", info.Name, info.URL, FolderVariable, Synthetic)
+	defer file.Close()
+	return read(ctx, info, file)
 }

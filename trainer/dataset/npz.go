@@ -4,52 +4,24 @@ import (
 	"archive/zip"
 	"bufio"
 	"context"
-	"crypto/md5"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/sbinet/npyio/npy"
+
+	"github.com/medfed/medfed/trainer/dataset/source"
 )
 
-// readVerified reads a MedMNIST file whose MD5 is the official one.
-func readVerified(ctx context.Context, info Info, path string) (*Data, error) {
-	f, err := os.Open(path)
+// read parses a verified MedMNIST file.
+func read(ctx context.Context, info Info, file *source.File) (*Data, error) {
+	data, err := parseNPZ(ctx, info, file, file.Size)
 	if err != nil {
-		return nil, fmt.Errorf("MF-DATA-FOLDER: cannot open %s.npz: %w; check the file's permissions", info.Name, err)
+		return nil, fmt.Errorf("MF-DATA-CORRUPT: %s is not a readable MedMNIST file: %w; remove it and fetch %s again", file.Name(), err, info.URL)
 	}
-	defer f.Close()
-	sums, size, err := checksums(ctx, f)
-	if err != nil {
-		return nil, fmt.Errorf("MF-DATA-FOLDER: cannot read %s: %w; check the file", path, err)
-	}
-	if sums.md5 != info.MD5 {
-		return nil, checksumError(path, sums.md5, info)
-	}
-	data, err := parseNPZ(ctx, info, f, size)
-	if err != nil {
-		return nil, fmt.Errorf("MF-DATA-CORRUPT: %s is not a readable MedMNIST file: %w; remove it and fetch %s again", path, err, info.URL)
-	}
-	data.SHA256 = sums.sha256
+	data.SHA256 = file.SHA256
 	return data, nil
-}
-
-func checksumError(path, got string, info Info) error {
-	return fmt.Errorf("MF-DATA-CHECKSUM: %s has MD5 %s, the official %s.npz has %s; remove it and fetch %s again", path, got, info.Name, info.MD5, info.URL)
-}
-
-// sums are the checksums of a file in hexadecimal digits.
-type sums struct{ md5, sha256 string }
-
-// checksums reads r to its end, unless ctx ends first.
-func checksums(ctx context.Context, r io.Reader) (sums, int64, error) {
-	m, s := md5.New(), sha256.New() // MD5 is what MedMNIST publishes; SHA-256 is what reports name
-	n, err := io.Copy(io.MultiWriter(m, s), contextReader{ctx, r})
-	return sums{hex.EncodeToString(m.Sum(nil)), hex.EncodeToString(s.Sum(nil))}, n, err
 }
 
 // contextReader fails once its context has ended.

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/medfed/medfed/trainer/dataset/source"
 )
 
 // member is one array of a test file.
@@ -59,7 +61,7 @@ func ramp(n, m int) []byte {
 
 // small is a set of 3, 2 and 2 images of 2 by 2 pixels, and the members of its file.
 func small(channels int) (Info, []member) {
-	info := Info{Name: "small", Task: TaskBinary, Channels: channels, Size: 2, Classes: 2, Train: 3, Validation: 2, Test: 2, URL: "https://example.invalid/small.npz"}
+	info := Info{Name: "small", Task: source.TaskBinary, Channels: channels, Size: 2, Classes: 2, Train: 3, Validation: 2, Test: 2, URL: "https://example.invalid/small.npz"}
 	var members []member
 	for _, p := range []struct {
 		name string
@@ -86,6 +88,16 @@ func place(t testing.TB, info *Info, b []byte) (path string) {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// readVerified reads a file that must be info's.
+func readVerified(ctx context.Context, info Info, path string) (*Data, error) {
+	file, err := source.Open(ctx, info, path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return read(ctx, info, file)
 }
 
 func wantCode(t interface {

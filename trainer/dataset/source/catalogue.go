@@ -1,8 +1,23 @@
-package dataset
+// Package source knows which data sets there are and brings their files onto this
+// machine: it looks into the user's folder and the cache, downloads, and compares
+// checksums. It reads nothing of a file's content and is quick to compile, so that
+// data can be found before anything else is built.
+package source
 
 import (
 	"fmt"
 	"strings"
+)
+
+// FolderVariable is the environment variable that names a folder of data sets,
+// for [Options].Folder. This package does not read it by itself.
+const FolderVariable = "MEDFED_DATA"
+
+const (
+	// Preferred is the set that is taken where none is named.
+	Preferred = "pneumoniamnist"
+	// Synthetic is the name of the set that is made, not measured.
+	Synthetic = "synthetic"
 )
 
 // Task is what a set asks of a classifier.

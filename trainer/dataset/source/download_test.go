@@ -1,4 +1,4 @@
-package dataset
+package source
 
 import (
 	"context"
@@ -20,11 +20,10 @@ func server(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// quick is a downloader of the small set that does not wait between attempts.
+// quick is a downloader of a small file that does not wait between attempts, what
+// the file must hold, and where it goes.
 func quick(t *testing.T, url string) (downloader, []byte, string) {
-	info, members := small(1)
-	b := npz(t, members...)
-	place(t, &info, b)
+	info, b := small()
 	d := downloader{info: info, url: url, attempts: 3, pause: time.Nanosecond, idle: time.Minute}
 	return d, b, filepath.Join(t.TempDir(), "small.npz")
 }
@@ -51,9 +50,11 @@ func TestDownload(t *testing.T) {
 	if err := d.fetch(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readVerified(t.Context(), d.info, path); err != nil {
+	f, err := Open(t.Context(), d.info, path)
+	if err != nil {
 		t.Fatal(err)
 	}
+	f.Close()
 	n := int64(len(b))
 	if heard[0] != [2]int64{0, n} || heard[len(heard)-1] != [2]int64{n, n} {
 		t.Errorf("progress was %v", heard)

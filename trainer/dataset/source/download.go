@@ -1,4 +1,4 @@
-package dataset
+package source
 
 import (
 	"context"
@@ -18,6 +18,9 @@ const (
 	firstPause       = time.Second      // doubled after every failure
 	idleLimit        = 30 * time.Second // without a byte
 	maxDownload      = 1 << 30          // bytes; the largest set has 206 MB
+
+	briefIdle  = 10 * time.Second // of a brief download, without a byte
+	briefLimit = time.Minute      // of a brief download, in all
 )
 
 // downloader fetches one file.
@@ -26,6 +29,7 @@ type downloader struct {
 	url         string
 	attempts    int
 	pause, idle time.Duration
+	limit       time.Duration // of all attempts together; 0 for none
 	progress    func(done, total int64)
 }
 
@@ -39,16 +43,28 @@ func download(ctx context.Context, info Info, opts Options) (string, error) {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", fmt.Errorf("MF-DATA-FOLDER: cannot make the cache folder: %w; name another", err)
 	}
-	d := downloader{info, info.URL, downloadAttempts, firstPause, idleLimit, opts.Progress}
+	path := filepath.Join(cache, info.Name+".npz")
+	return path, newDownloader(info, opts).fetch(ctx, path)
+}
+
+func newDownloader(info Info, opts Options) downloader {
+	d := downloader{info: info, url: info.URL, attempts: downloadAttempts, pause: firstPause, idle: idleLimit, progress: opts.Progress}
+	if opts.Brief {
+		d.attempts, d.idle, d.limit = 1, briefIdle, briefLimit
+	}
 	if opts.Mirror != "" {
 		d.url = strings.TrimSuffix(opts.Mirror, "/") + "/" + info.Name + ".npz"
 	}
-	path := filepath.Join(cache, info.Name+".npz")
-	return path, d.fetch(ctx, path)
+	return d
 }
 
 // fetch tries a bounded number of times.
 func (d downloader) fetch(ctx context.Context, path string) error {
+	if d.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, d.limit, fmt.Errorf("%s took more than %v", d.url, d.limit))
+		defer cancel()
+	}
 	pause := d.pause
 	for attempt := 1; ; attempt++ {
 		again, err := d.try(ctx, path)
@@ -57,7 +73,7 @@ func (d downloader) fetch(ctx context.Context, path string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return d.failed(ctx.Err())
+			return d.failed(context.Cause(ctx))
 		case <-time.After(pause):
 		}
 		pause *= 2
