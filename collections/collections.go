@@ -12,6 +12,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -30,6 +32,9 @@ const (
 	Auditor        Kind = "auditor"
 )
 
+// kinds are all of them.
+var kinds = []Kind{Hospital, ResearchCentre, Partner, Auditor}
+
 // Member says whether an organisation of this kind belongs to the cluster of
 // trust and therefore runs a peer.
 func (k Kind) Member() bool { return k == Hospital || k == ResearchCentre }
@@ -41,22 +46,33 @@ type Organisation struct {
 	Kind Kind   `yaml:"kind"`
 }
 
+// mspPattern is what a word of Fabric's policy language may be.
+var mspPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,39}$`)
+
+// Check refuses an organisation of an unknown kind, or with an MSP identifier
+// that Fabric's policies can't name.
+func (o Organisation) Check() error {
+	if !mspPattern.MatchString(o.MSP) {
+		return fmt.Errorf("MSP identifier %q does not match %s", o.MSP, mspPattern)
+	}
+	if !slices.Contains(kinds, o.Kind) {
+		return fmt.Errorf("kind %q is none of %v", o.Kind, kinds)
+	}
+	return nil
+}
+
 // Setting is what a consortium may choose for a kind of collection.
 type Setting struct {
 	// BlockToLive is how many blocks a value stays on the peers before they
 	// remove it for good, 0 for ever. Blocks are not time: an idle channel
 	// makes none, a busy one ten a second.
 	BlockToLive uint64 `yaml:"blockToLive"`
-	// RequiredPeers is to how many other peers an endorser must have passed a
-	// value before it endorses. It means nothing in a collection of one member.
-	RequiredPeers int `yaml:"requiredPeers"`
 }
 
 // Settings are a consortium's choices for its collections.
 type Settings struct {
-	Records        Setting `yaml:"records"`
-	Grants         Setting `yaml:"grants"`
-	ClusterOfTrust Setting `yaml:"clusterOfTrust"`
+	Records Setting `yaml:"records"`
+	Grants  Setting `yaml:"grants"`
 }
 
 // Consortium is the part of consortium.yaml that decides who sees what.
@@ -82,9 +98,6 @@ type EndorsementPolicy struct {
 	SignaturePolicy string `json:"signaturePolicy"`
 }
 
-// ClusterOfTrust is the collection every member holds.
-const ClusterOfTrust = "cluster-of-trust"
-
 // Records names the collection in which the custodian with this MSP identifier
 // keeps the private part of its records: CID, key wraps, patient identifier.
 func Records(msp string) string { return "records-" + msp }
@@ -92,6 +105,16 @@ func Records(msp string) string { return "records-" + msp }
 // Grants names the collection in which the custodian with this MSP identifier
 // keeps what grantees may read: CID and key wrap of each grant.
 func Grants(msp string) string { return "grants-" + msp }
+
+// OfHospitals is a consortium of hospitals alone, by their MSP identifiers: all
+// that collections are made from.
+func OfHospitals(msps ...string) Consortium {
+	var c Consortium
+	for _, msp := range msps {
+		c.Organisations = append(c.Organisations, Organisation{Name: msp, MSP: msp, Kind: Hospital})
+	}
+	return c
+}
 
 // Load reads the part of a consortium.yaml that decides who sees what.
 func Load(path string) (Consortium, error) {
@@ -106,6 +129,21 @@ func Load(path string) (Consortium, error) {
 	return c, nil
 }
 
+// Check refuses organisations that no collections can be made for.
+func (c Consortium) Check() error {
+	seen := map[string]bool{}
+	for _, o := range c.Organisations {
+		if err := o.Check(); err != nil {
+			return fmt.Errorf("organisation %s: %w", o.Name, err)
+		}
+		if seen[o.MSP] {
+			return fmt.Errorf("organisation %s: MSP identifier %s is taken by another one", o.Name, o.MSP)
+		}
+		seen[o.MSP] = true
+	}
+	return nil
+}
+
 // Members are the MSP identifiers of the cluster of trust, in the consortium's order.
 func (c Consortium) Members() []string {
 	var msps []string
@@ -118,12 +156,11 @@ func (c Consortium) Members() []string {
 }
 
 // Generate makes the consortium's collections: for each hospital its records
-// and its grants, and one for the cluster of trust. A hospital's collections
-// are held by its own peer only, which also must endorse every write to them.
-// A grantee is no member of the grants collection it reads from, so there
-// memberOnlyRead is off and the chaincode alone decides who reads.
+// and its grants, held by its own peer only, which also must endorse every write
+// to them. A grantee is no member of the grants collection it reads from, so
+// there memberOnlyRead is off and the chaincode alone decides who reads.
 func (c Consortium) Generate() []Collection {
-	var all []Collection
+	all := []Collection{} // JSON's [], not null
 	for _, o := range c.Organisations {
 		if o.Kind != Hospital {
 			continue
@@ -133,17 +170,7 @@ func (c Consortium) Generate() []Collection {
 		grants.MemberOnlyRead = false
 		all = append(all, records, grants)
 	}
-	members := c.Members()
-	return append(all, Collection{
-		Name:              ClusterOfTrust,
-		Policy:            anyOf(members, "member"),
-		RequiredPeerCount: c.Collections.ClusterOfTrust.RequiredPeers,
-		MaxPeerCount:      len(members) - 1,
-		BlockToLive:       c.Collections.ClusterOfTrust.BlockToLive,
-		MemberOnlyRead:    true,
-		MemberOnlyWrite:   true,
-		EndorsementPolicy: EndorsementPolicy{Majority(members, "peer")},
-	})
+	return all
 }
 
 // ofCustodian is a collection that one organisation alone holds and endorses.

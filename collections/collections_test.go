@@ -46,9 +46,8 @@ func TestGenerate(t *testing.T) {
 			{"p", "PMSP", Partner}, {"x", "XMSP", Auditor},
 		},
 		Collections: Settings{
-			Records:        Setting{BlockToLive: 7},
-			Grants:         Setting{BlockToLive: 9},
-			ClusterOfTrust: Setting{BlockToLive: 11, RequiredPeers: 1},
+			Records: Setting{BlockToLive: 7},
+			Grants:  Setting{BlockToLive: 9},
 		},
 	}
 	custodian := func(name, msp string, live uint64, memberOnlyRead bool) Collection {
@@ -58,9 +57,6 @@ func TestGenerate(t *testing.T) {
 	want := []Collection{
 		custodian("records-AMSP", "AMSP", 7, true), custodian("grants-AMSP", "AMSP", 9, false),
 		custodian("records-BMSP", "BMSP", 7, true), custodian("grants-BMSP", "BMSP", 9, false),
-		{Name: "cluster-of-trust", Policy: "OR('AMSP.member', 'BMSP.member', 'RMSP.member')", RequiredPeerCount: 1, MaxPeerCount: 2,
-			BlockToLive: 11, MemberOnlyRead: true, MemberOnlyWrite: true,
-			EndorsementPolicy: EndorsementPolicy{"OutOf(2, 'AMSP.peer', 'BMSP.peer', 'RMSP.peer')"}},
 	}
 	got := c.Generate()
 	if len(got) != len(want) {
@@ -105,6 +101,27 @@ func TestJSONHasFabricsFields(t *testing.T) {
 	}
 	if len(fields[0]) != 8 {
 		t.Errorf("%d fields in %s", len(fields[0]), raw)
+	}
+}
+
+// What no collections can be made for is refused; without a hospital there are none.
+func TestCheck(t *testing.T) {
+	if err := OfHospitals("AMSP", "BMSP").Check(); err != nil {
+		t.Error(err)
+	}
+	for name, c := range map[string]Consortium{
+		"no word of a policy": OfHospitals("A MSP"),
+		"empty":               OfHospitals("AMSP", ""),
+		"twice":               OfHospitals("AMSP", "BMSP", "AMSP"),
+		"unknown kind":        {Organisations: []Organisation{{"a", "AMSP", "observer"}}},
+	} {
+		if err := c.Check(); err == nil || !strings.Contains(err.Error(), "organisation") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	none, err := JSON(Consortium{Organisations: []Organisation{{"r", "RMSP", ResearchCentre}}}.Generate())
+	if err != nil || string(none) != "[]\n" {
+		t.Errorf("without a hospital: %s, %v", none, err)
 	}
 }
 

@@ -29,7 +29,7 @@ func (c Consortium) Table() string {
 		for _, o := range c.Organisations {
 			cells = append(cells, sees(one, o))
 		}
-		row(&b, append(cells, c.endorsers(one), kept(one)))
+		row(&b, append(cells, c.endorser(one), kept(one)))
 	}
 	return b.String()
 }
@@ -49,12 +49,8 @@ func sees(c Collection, o Organisation) string {
 	}
 }
 
-// endorsers says in words whose peers must endorse a write.
-func (c Consortium) endorsers(one Collection) string {
-	members := c.Members()
-	if one.EndorsementPolicy.SignaturePolicy == Majority(members, "peer") {
-		return fmt.Sprintf("%d of the %d members", len(members)/2+1, len(members))
-	}
+// endorser is whose peer must endorse a write.
+func (c Consortium) endorser(one Collection) string {
 	i := slices.IndexFunc(c.Organisations, func(o Organisation) bool {
 		return one.EndorsementPolicy.SignaturePolicy == anyOf([]string{o.MSP}, "peer")
 	})

@@ -161,7 +161,6 @@ func fill[T comparable](field *T, value T) { *field = cmp.Or(*field, value) }
 // of Fabric's policy language.
 var (
 	namePattern    = regexp.MustCompile(`^[a-z][a-z0-9-]{0,39}$`)
-	mspPattern     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]{0,39}$`)
 	domainPattern  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 	versionPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+-]{0,39}$`)
 	personPattern  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
@@ -203,8 +202,8 @@ func (c *Consortium) validateOrganisations() error {
 	seen := map[string]bool{}
 	for i := range c.Organisations {
 		o := &c.Organisations[i]
-		if !namePattern.MatchString(o.Name) || !mspPattern.MatchString(o.MSP) {
-			return fmt.Errorf("organisation %q with MSP identifier %q: they must match %s and %s", o.Name, o.MSP, namePattern, mspPattern)
+		if !namePattern.MatchString(o.Name) {
+			return fmt.Errorf("organisation %q does not match %s", o.Name, namePattern)
 		}
 		for _, name := range []string{o.Name, o.MSP, o.ordererMSP()} {
 			if seen[name] {
@@ -220,9 +219,8 @@ func (c *Consortium) validateOrganisations() error {
 }
 
 func (o *Organisation) validate() error {
-	kinds := []collections.Kind{collections.Hospital, collections.ResearchCentre, collections.Partner, collections.Auditor}
-	if !slices.Contains(kinds, o.Kind) {
-		return fmt.Errorf("kind %q is none of %v", o.Kind, kinds)
+	if err := o.Organisation.Check(); err != nil {
+		return err
 	}
 	for _, host := range []string{o.Host, o.peerHost(), o.ordererHost(), o.caHost(), o.ipfsHost()} {
 		if err := validHost(host); err != nil {
@@ -276,9 +274,6 @@ func (c *Consortium) validateMembers() error {
 	}
 	if orderers < minOrderers {
 		return fmt.Errorf("%d orderers: %d are the fewest that survive a faulty one", orderers, minOrderers)
-	}
-	if required := c.Collections.ClusterOfTrust.RequiredPeers; required < 0 || required > members-1 {
-		return fmt.Errorf("collections.clusterOfTrust.requiredPeers is %d, but a member has %d other peers to pass a value to", required, members-1)
 	}
 	return nil
 }

@@ -118,7 +118,7 @@ func (n *Network) writeRecord(r record) error {
 
 // layoutVersion changes when the software makes a state folder in another way,
 // so that it does not go on with one it no longer understands.
-const layoutVersion = 1
+const layoutVersion = 2
 
 // madeFrom is the digest of what can't change once a network has been made. The
 // chaincode's definition can, and identities can be added.

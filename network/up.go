@@ -100,7 +100,7 @@ func (n *Network) check(ctx context.Context, missing []*process) error {
 		return err
 	}
 	if r.Made != "" && r.Made != n.madeFrom() {
-		return codes.Errorf("MF-NETWORK-CHANGED", "%s was made from another consortium.yaml, or was moved; restore that, or remove the network (its ledger is lost) and bring it up again", n.state)
+		return codes.Errorf("MF-NETWORK-CHANGED", "%s was made from another consortium.yaml or by another version of medfed, or was moved; restore that, or remove the network (its ledger is lost) and bring it up again", n.state)
 	}
 	if err := n.checkHosts(ctx); err != nil {
 		return err

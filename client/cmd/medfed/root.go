@@ -43,7 +43,7 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.identity, "identity", os.Getenv(identityVariable), "MSP folder of your identity (or "+identityVariable+")")
 	flags.Lookup("profile").DefValue, flags.Lookup("identity").DefValue = "", ""
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newNetwork(a), newTask(a), newNode(a), newRound(a), newModel(a), newLineage(a), newHistory(a),
+	root.AddCommand(newNetwork(a), newCollections(a), newTask(a), newNode(a), newRound(a), newModel(a), newLineage(a), newHistory(a),
 		newRecord(a), newIngest(a), newConsent(a), newAccess(a), newAudit(a), newIdentity(a), newPrivacy(a), newSimulate(a), newVersion(a))
 	for _, command := range root.Commands() {
 		checkArguments(command)
