@@ -119,7 +119,7 @@ func TestHalfConfiguredServicesDoNotStart(t *testing.T) {
 		{"client CA empty", []string{"CHAINCODE_CLIENT_CA_CERT", a.file("empty")}, "without certificates"},
 	} {
 		server, err := configure(a.environment(c.changes...))
-		if err == nil || server != nil || codes.CodeIn(err.Error()) != "MF-CHAINCODE-CONFIG" || !strings.Contains(err.Error(), c.says) {
+		if err == nil || server != nil || codes.Of(err) != "MF-CHAINCODE-CONFIG" || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.says)
 		}
 	}

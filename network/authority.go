@@ -105,7 +105,7 @@ func (n *Network) awaitAuthority(ctx context.Context, a *authority) error {
 		return last == nil, last
 	})
 	if err != nil && ctx.Err() == nil {
-		return codes.Errorf("MF-NETWORK-DOWN", "the Fabric CA of %s does not answer (%v); bring the network up with medfed network up", a.Organisation.Name, last)
+		return codes.Wrapf("MF-NETWORK-DOWN", "the Fabric CA of %s does not answer (%w); bring the network up with medfed network up", a.Organisation.Name, last)
 	}
 	return err
 }

@@ -118,17 +118,17 @@ const minOrderers = 4
 func Load(path string) (*Consortium, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		return nil, codes.Errorf("MF-NETWORK-CONSORTIUM", "%v; name a readable consortium.yaml", err)
+		return nil, codes.Wrapf("MF-NETWORK-CONSORTIUM", "%w; name a readable consortium.yaml", err)
 	}
 	c := &Consortium{}
 	decoder := yaml.NewDecoder(bytes.NewReader(raw))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(c); err != nil {
-		return nil, codes.Errorf("MF-NETWORK-CONSORTIUM", "%s: %v; correct the file", path, err)
+		return nil, codes.Wrapf("MF-NETWORK-CONSORTIUM", "%s: %w; correct the file", path, err)
 	}
 	c.setDefaults()
 	if err := c.validate(); err != nil {
-		return nil, codes.Errorf("MF-NETWORK-CONSORTIUM", "%s: %v; correct the file", path, err)
+		return nil, codes.Wrapf("MF-NETWORK-CONSORTIUM", "%s: %w; correct the file", path, err)
 	}
 	return c, nil
 }

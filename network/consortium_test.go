@@ -28,7 +28,7 @@ func loadDefault(t testing.TB) *Consortium {
 // hasCode fails the test unless err has the code and says each of the words.
 func hasCode(t *testing.T, err error, code string, words ...string) {
 	t.Helper()
-	if err == nil || string(codes.CodeIn(err.Error())) != code {
+	if err == nil || string(codes.Of(err)) != code {
 		t.Fatalf("error %v, want code %s", err, code)
 	}
 	for _, word := range words {

@@ -184,7 +184,7 @@ func (n *Network) SignalProcess(name string, signal syscall.Signal) error {
 		return n.kill(context.Background(), name)
 	}
 	if err := syscall.Kill(pid, signal); err != nil {
-		return codes.Errorf("MF-NETWORK-PROCESS", "%s (process %d) can't be sent %v: %v; send it yourself", name, pid, signal, err)
+		return codes.Wrapf("MF-NETWORK-PROCESS", "%s (process %d) can't be sent %v: %w; send it yourself", name, pid, signal, err)
 	}
 	return nil
 }

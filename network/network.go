@@ -39,15 +39,15 @@ type Network struct {
 func Open(c *Consortium, stateDir, binDir string) (*Network, error) {
 	c.setDefaults()
 	if err := c.validate(); err != nil {
-		return nil, codes.Errorf("MF-NETWORK-CONSORTIUM", "%v; correct consortium.yaml", err)
+		return nil, codes.Wrapf("MF-NETWORK-CONSORTIUM", "%w; correct consortium.yaml", err)
 	}
 	state, err := filepath.Abs(stateDir)
 	if err != nil || stateDir == "" {
-		return nil, codes.Errorf("MF-NETWORK-STATE", "no state folder (%v); name one", err)
+		return nil, codes.Wrapf("MF-NETWORK-STATE", "no state folder (%w); name one", err)
 	}
 	bin, err := filepath.Abs(binDir)
 	if err != nil {
-		return nil, codes.Errorf("MF-NETWORK-BINARY", "%v; name the folder of programs by its absolute path", err)
+		return nil, codes.Wrapf("MF-NETWORK-BINARY", "%w; name the folder of programs by its absolute path", err)
 	}
 	n := &Network{consortium: c, state: state, bin: bin}
 	n.orderers, n.peers, n.authorities, n.swarms = n.newOrderers(), n.newPeers(), n.newAuthorities(), n.newSwarms()
@@ -100,7 +100,7 @@ func (n *Network) readRecord() (record, error) {
 		err = json.Unmarshal(raw, &r)
 	}
 	if err != nil {
-		return r, codes.Errorf("MF-NETWORK-STATE", "%s can't be read (%v); remove the state folder to start over", n.recordFile(), err)
+		return r, codes.Wrapf("MF-NETWORK-STATE", "%s can't be read (%w); remove the state folder to start over", n.recordFile(), err)
 	}
 	return r, nil
 }

@@ -83,7 +83,7 @@ func (n *Network) launch(p *process) error {
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return codes.Errorf("MF-NETWORK-PROCESS", "%s can't be started: %v; build the servers again with make tools", p.name, err)
+		return codes.Wrapf("MF-NETWORK-PROCESS", "%s can't be started: %w; build the servers again with make tools", p.name, err)
 	}
 	go cmd.Wait() // only reaps it: whether it lives is asked of the system
 	started, ok := startOf(cmd.Process.Pid)
@@ -261,7 +261,7 @@ func (n *Network) tool(ctx context.Context, env []string, program string, args .
 		return nil, context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, codes.Errorf("MF-NETWORK-TOOL", "%s failed (%v); it said:\n%s", commandLine(program, args), err, lastLines(append(out.Bytes(), messages.Bytes()...)))
+		return nil, codes.Wrapf("MF-NETWORK-TOOL", "%s failed (%w); it said:\n%s", commandLine(program, args), err, lastLines(append(out.Bytes(), messages.Bytes()...)))
 	}
 	return out.Bytes(), nil
 }
@@ -313,5 +313,5 @@ func writeFile(path string, content []byte, mode fs.FileMode) error {
 
 // stateError says that the state folder can't be used.
 func (n *Network) stateError(err error) error {
-	return codes.Errorf("MF-NETWORK-STATE", "%v; make %s writable or name another state folder", err, n.state)
+	return codes.Wrapf("MF-NETWORK-STATE", "%w; make %s writable or name another state folder", err, n.state)
 }

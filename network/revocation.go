@@ -64,7 +64,7 @@ func (n *Network) revokeAtAuthority(ctx context.Context, a *authority, name stri
 	}
 	env := []string{"FABRIC_CA_CLIENT_URL=https://" + a.Address}
 	if err := n.caClient(ctx, a, env, "revoke", "--mspdir", n.registrarDir(a), "--revoke.name", name); err != nil {
-		return nil, codes.Errorf("MF-NETWORK-IDENTITY", "%s of %s can't be revoked (%v); see that the name is enrolled there", name, a.Organisation.Name, err)
+		return nil, codes.Wrapf("MF-NETWORK-IDENTITY", "%s of %s can't be revoked (%w); see that the name is enrolled there", name, a.Organisation.Name, err)
 	}
 	// Revoking can give a list too, but an empty one when nothing was left to revoke.
 	if err := n.caClient(ctx, a, env, "gencrl", "--mspdir", n.registrarDir(a)); err != nil {
@@ -136,7 +136,7 @@ func (n *Network) changeMSP(ctx context.Context, o *Organisation, change func(*m
 			return nil
 		}
 	}
-	return codes.Errorf("MF-NETWORK-CHANNEL", "the MSP of %s can't be changed (%v); see that most orderers run, and try again", o.Name, refused)
+	return codes.Wrapf("MF-NETWORK-CHANNEL", "the MSP of %s can't be changed (%w); see that most orderers run, and try again", o.Name, refused)
 }
 
 // channelConfiguration fetches the channel's configuration from a peer, or from
@@ -157,7 +157,7 @@ func (n *Network) channelConfiguration(ctx context.Context, p *peer, from ...str
 	}
 	config, err := configurationOf(raw)
 	if err != nil {
-		return nil, codes.Errorf("MF-NETWORK-CHANNEL", "the configuration of channel %s can't be read (%v); report this", n.consortium.Channel, err)
+		return nil, codes.Wrapf("MF-NETWORK-CHANNEL", "the configuration of channel %s can't be read (%w); report this", n.consortium.Channel, err)
 	}
 	return config, nil
 }
@@ -201,7 +201,7 @@ func (n *Network) mspUpdate(config *commonpb.Config, o *Organisation, change fun
 	value := organisation.GetValues()[mspKey]
 	changed, err := changedMSP(value.GetValue(), change)
 	if err != nil {
-		return nil, codes.Errorf("MF-NETWORK-CHANNEL", "the MSP of %s in the channel's configuration can't be read (%v); report this", o.Name, err)
+		return nil, codes.Wrapf("MF-NETWORK-CHANNEL", "the MSP of %s in the channel's configuration can't be read (%w); report this", o.Name, err)
 	}
 	if changed == nil {
 		return nil, nil

@@ -122,7 +122,7 @@ func (n *Network) check(ctx context.Context, missing []*process) error {
 func (n *Network) checkHosts(ctx context.Context) error {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
-		return codes.Errorf("MF-NETWORK-ADDRESS", "this machine's addresses can't be read (%v); run it where they can", err)
+		return codes.Wrapf("MF-NETWORK-ADDRESS", "this machine's addresses can't be read (%w); run it where they can", err)
 	}
 	own := map[string]bool{}
 	outside := false
@@ -158,7 +158,7 @@ func (n *Network) checkPorts(missing []*process) error {
 	for _, p := range missing {
 		for use, listens := range p.ports {
 			if err := free(listens); err != nil {
-				return codes.Errorf("MF-NETWORK-PORT", "%s can't listen on %s for %s (%v); stop what listens there or choose another base port than %d", p.name, listens, use, err, n.consortium.BasePort)
+				return codes.Wrapf("MF-NETWORK-PORT", "%s can't listen on %s for %s (%w); stop what listens there or choose another base port than %d", p.name, listens, use, err, n.consortium.BasePort)
 			}
 		}
 	}

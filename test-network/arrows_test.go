@@ -20,6 +20,10 @@ const module = "github.com/medfed/medfed"
 // the same folder or to a later one.
 var house = []string{"test-network", "client", "network", "chaincode", "collections", "trainer"}
 
+// leaf is what every folder may import, for it imports nothing of this module: a
+// coded error is the same from the kernels to the command line.
+const leaf = "chaincode/codes"
+
 // pure is the folders whose rules are functions of their arguments, and what
 // they, and anything of this module that they import, may therefore not import.
 var (
@@ -75,6 +79,8 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		{"network imports client", upward, []source{file("network/a.go", module+"/client/gateway")}, 1},
 		{"a test of the trainer imports the client", upward, []source{file("trainer/fed/a_test.go", module+"/client")}, 1},
 		{"a folder of like name is no member", upward, []source{file("trainer/a.go", "github.com/medfed/medfederation/client")}, 0},
+		{"the trainer refuses with a code", upward, []source{file("trainer/a.go", module+"/chaincode/codes")}, 0},
+		{"the leaf imports a neighbour", upward, []source{file("chaincode/codes/a.go", module+"/chaincode/fl")}, 1},
 		{"the root package is no folder of the house", upward, []source{file("trainer/a.go", module)}, 1},
 		{"the rules import Fabric", impurities, []source{file("chaincode/fl/a.go", noFabric+"fabric-chaincode-go/v2/shim")}, 1},
 		{"the rules import a clock", impurities, []source{file("chaincode/consent/a.go", "time")}, 1},
@@ -102,8 +108,11 @@ func upward(all []source) []string {
 		}
 		for _, imported := range s.imports {
 			inside, ok := within(imported)
-			if !ok {
+			if !ok || inside == leaf {
 				continue
+			}
+			if s.folder() == leaf && !s.isTest() {
+				problems = append(problems, fmt.Sprintf("%s imports %s; %s is a leaf", s.path, imported, leaf))
 			}
 			if to := slices.Index(house, top(inside)); to < from {
 				problems = append(problems, fmt.Sprintf("%s imports %s; arrows point down %s", s.path, imported, strings.Join(house, " > ")))

@@ -97,7 +97,7 @@ type ending struct {
 // tooSlow tells whether a peer found a claimed time too old: this machine took
 // more than the peers' time window for a few transactions.
 func tooSlow(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "incorrect timestamp") || codes.CodeIn(err.Error()) == "MF-GATEWAY-CLOCK")
+	return err != nil && (strings.Contains(err.Error(), "incorrect timestamp") || codes.Of(err) == "MF-GATEWAY-CLOCK")
 }
 
 // whileItEnds makes a consent that ends, grants version 1, and runs a case on it;
@@ -135,7 +135,7 @@ func (w *ward) ending(id string) (ending, error) {
 		return e, err
 	}
 	_, err := w.officer.Grant(w.t.Context(), e.consent, 1, w.requester.Key.Recipient())
-	if err != nil && codes.CodeIn(err.Error()) == "MF-CONSENT-EXPIRED" {
+	if err != nil && codes.Of(err) == "MF-CONSENT-EXPIRED" {
 		err = fmt.Errorf("incorrect timestamp: the grant claims this machine's time, which is past the end: %w", err)
 	}
 	w.settle()

@@ -232,7 +232,7 @@ func (c *negotiator) perform(op operation) (out outcome) {
 	if err == nil {
 		return out
 	}
-	out = outcome{code: codes.CodeIn(err.Error())}
+	out = outcome{code: codes.Of(err)}
 	var refusal *gateway.Refusal
 	switch {
 	case errors.As(err, &refusal), out.code == "MF-GATEWAY-CONFLICT":
@@ -351,7 +351,7 @@ func declined(s standing, c consent.Consent, op operation, act consent.Act) (sta
 	return s, out
 }
 
-func refusedWith(err error) outcome { return outcome{code: codes.CodeIn(err.Error())} }
+func refusedWith(err error) outcome { return outcome{code: codes.Of(err)} }
 
 // step gives what a consent may be after an operation that was answered so, none
 // when it can't have been answered so.

@@ -101,7 +101,7 @@ func bringUp(dir, bin string, change func(*network.Consortium)) (n *network.Netw
 		if n, err = network.Open(c, filepath.Join(dir, strconv.Itoa(port)), bin); err != nil {
 			return nil, err
 		}
-		if err = n.Up(context.Background(), nil); err == nil || codes.CodeIn(err.Error()) != "MF-NETWORK-PORT" {
+		if err = n.Up(context.Background(), nil); err == nil || codes.Of(err) != "MF-NETWORK-PORT" {
 			return n, err
 		}
 	}

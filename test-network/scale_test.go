@@ -166,7 +166,7 @@ func (s *archive) use(until int) float64 {
 		}
 		request := use(s.consents[of], s.records[of/consentsPerRecord], 1)
 		access, err := s.uses[i%len(s.uses)].RequestAccess(s.t.Context(), request)
-		for codes.CodeIn(fmt.Sprint(err)) == "MF-GATEWAY-UNKNOWN" { // a machine too busy to commit in a minute; the same request again is safe
+		for codes.Of(err) == "MF-GATEWAY-UNKNOWN" { // a machine too busy to commit in a minute; the same request again is safe
 			access, err = s.uses[i%len(s.uses)].RequestAccess(s.t.Context(), request)
 		}
 		if err == nil && access.Decision != consent.Permit {

@@ -226,7 +226,7 @@ func (w *ward) settle() {
 // denied fails the test unless an error has this code.
 func (w *ward) denied(code codes.Code, err error) {
 	w.t.Helper()
-	if err == nil || codes.CodeIn(err.Error()) != code {
+	if err == nil || codes.Of(err) != code {
 		w.t.Errorf("%v, want a refusal with %s", err, code)
 	}
 }

@@ -1,9 +1,11 @@
-// Package codes holds the coded errors of the chaincode: what a refused
-// transaction says. It stands on its own so that the pure rules (fl, consent)
-// can refuse with a code and still import nothing of Fabric.
+// Package codes holds medfed's coded errors: what a refusal says, from the
+// chaincode to the command line. It is a leaf: every folder may import it, and it
+// imports nothing of Fabric and nothing of medfed, so that the pure rules can
+// refuse with a code too.
 package codes
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -18,38 +20,55 @@ type Code string
 type Error struct {
 	Code   Code
 	Detail string
+	Err    error // the cause, nil when there is none
 }
 
 // Error gives the one-line form that travels in the endorsement response.
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Detail }
 
-// Errorf makes a coded error. The detail says what happened and, after a
-// semicolon, what the caller can do next; it carries nothing private.
+// Unwrap gives the cause, for errors.Is and errors.As.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errorf makes a coded error without a cause. The detail says what happened and,
+// after a semicolon, what the caller can do next; it carries nothing private.
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Wrapf makes a coded error with a cause, which stands in the format as %w.
+func Wrapf(code Code, format string, args ...any) *Error {
+	wrapped := fmt.Errorf(format, args...)
+	cause := errors.Unwrap(wrapped)
+	if cause == nil { // several causes
+		cause = wrapped
+	}
+	return &Error{Code: code, Detail: wrapped.Error(), Err: cause}
+}
+
+// Of gives the code of an error: that of the first coded error in its chain, or
+// "" when there is none.
+func Of(err error) Code {
+	var coded *Error
+	if errors.As(err, &coded) {
+		return coded.Code
+	}
+	return ""
 }
 
 // prefix begins every code.
 const prefix = "MF-"
 
-// CodeIn finds the first code in a message that has passed through peer and
-// gateway, which wrap it in words of their own. It returns "" when there is none.
-func CodeIn(message string) Code {
+// Parse makes a coded error again of a message that has passed through peer and
+// gateway, which put words of their own before it: from its first code on. It
+// returns nil when there is no code. Inside one process errors are values, and
+// nothing but that border parses them.
+func Parse(message string) *Error {
 	start := index(message)
 	if start < 0 {
-		return ""
+		return nil
 	}
-	return Code(message[start : start+length(message[start:])])
-}
-
-// From gives the part of a message that starts with its first code, without the
-// words others have put before it, or "" when there is no code.
-func From(message string) string {
-	start := index(message)
-	if start < 0 {
-		return ""
-	}
-	return message[start:]
+	end := start + length(message[start:])
+	return &Error{Code: Code(message[start:end]), Detail: strings.TrimPrefix(message[end:], ": ")}
 }
 
 // index finds where the first code begins, or returns -1.

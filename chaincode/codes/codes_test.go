@@ -1,6 +1,7 @@
 package codes_test
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -25,7 +26,7 @@ func TestErrorReadsCodeThenDetail(t *testing.T) {
 	}
 }
 
-func TestCodeIn(t *testing.T) {
+func TestParse(t *testing.T) {
 	for _, c := range []struct {
 		message string
 		code    codes.Code
@@ -40,22 +41,49 @@ func TestCodeIn(t *testing.T) {
 		{"MF-ROUND-: cut", "MF-ROUND"},
 		{"MF- then MF-A1-B2.", "MF-A1-B2"},
 	} {
-		if got := codes.CodeIn(c.message); got != c.code {
-			t.Errorf("CodeIn(%q) = %q, want %q", c.message, got, c.code)
+		if got := parsed(c.message); got != c.code {
+			t.Errorf("Parse(%q) = %q, want %q", c.message, got, c.code)
 		}
 	}
 }
 
+// parsed is the code that Parse finds, "" for none.
+func parsed(message string) codes.Code {
+	if refusal := codes.Parse(message); refusal != nil {
+		return refusal.Code
+	}
+	return ""
+}
+
+func TestParseUndoesError(t *testing.T) {
+	err := codes.Errorf("MF-TASK-UNKNOWN", "there is no task covid; see the list")
+	if got := codes.Parse("peer0 said: " + err.Error()); got == nil || *got != *err {
+		t.Errorf("got %+v, want %+v", got, err)
+	}
+}
+
+func TestAnErrorIsFoundByItsCodeAndItsCause(t *testing.T) {
+	inner := codes.Wrapf("MF-MODEL-LOAD", "the file can't be read: %w; name another", fs.ErrNotExist)
+	outer := fmt.Errorf("node1: %w", codes.Wrapf("MF-NODE-CONFIG", "%w; see the node", inner))
+	if codes.Of(outer) != "MF-NODE-CONFIG" || codes.Of(inner) != "MF-MODEL-LOAD" || codes.Of(fs.ErrNotExist) != "" || codes.Of(nil) != "" {
+		t.Error("the first coded error of the chain gives the code")
+	}
+	if !errors.Is(outer, fs.ErrNotExist) {
+		t.Error("the cause is lost")
+	}
+	two := codes.Wrapf("MF-NODE-CONFIG", "%w and %w; see both", fs.ErrExist, fs.ErrClosed)
+	if !errors.Is(two, fs.ErrExist) || !errors.Is(two, fs.ErrClosed) {
+		t.Error("one of two causes is lost")
+	}
+}
+
 // The oracle is the regular expression that the hand-written search replaces.
-func TestCodeInEqualsPattern(t *testing.T) {
+func TestParseEqualsPattern(t *testing.T) {
 	pattern := regexp.MustCompile(`\bMF(?:-[A-Z0-9]+)+`)
 	rapid.Check(t, func(t *rapid.T) {
 		message := rapid.StringMatching(`(MF|M|F|-|[A-C0-1]|a|_| |:){0,30}`).Draw(t, "message")
-		if got, want := codes.CodeIn(message), pattern.FindString(message); string(got) != want {
-			t.Fatalf("CodeIn(%q) = %q, want %q", message, got, want)
-		}
-		if from := codes.From(message); !strings.HasPrefix(from, string(codes.CodeIn(message))) || !strings.HasSuffix(message, from) {
-			t.Fatalf("From(%q) = %q", message, from)
+		if got, want := parsed(message), pattern.FindString(message); string(got) != want {
+			t.Fatalf("Parse(%q) = %q, want %q", message, got, want)
 		}
 	})
 }
@@ -63,7 +91,7 @@ func TestCodeInEqualsPattern(t *testing.T) {
 func TestTableIsSortedAndSaysOneThingEach(t *testing.T) {
 	table := codes.Table()
 	for i, entry := range table {
-		if codes.CodeIn(string(entry.Code)) != entry.Code {
+		if parsed(string(entry.Code)) != entry.Code {
 			t.Errorf("%s is not a code", entry.Code)
 		}
 		if i > 0 && table[i-1].Code >= entry.Code {
@@ -123,7 +151,7 @@ func collect(path string, written map[codes.Code]string) error {
 			return true
 		}
 		text, err := strconv.Unquote(literal.Value)
-		if err == nil && text != "" && string(codes.CodeIn(text)) == text {
+		if err == nil && text != "" && string(parsed(text)) == text {
 			written[codes.Code(text)] = set.Position(literal.Pos()).String()
 		}
 		return true

@@ -91,7 +91,7 @@ func TestCheckPrivateTerms(t *testing.T) {
 	} {
 		p := whole(consent.CompensationMoney)
 		change(&p)
-		if err := consent.CheckPrivateTerms(p, consent.CompensationMoney); codes.CodeIn(errorText(err)) != "MF-PRIVATE-INVALID" {
+		if err := consent.CheckPrivateTerms(p, consent.CompensationMoney); codes.Of(err) != "MF-PRIVATE-INVALID" {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

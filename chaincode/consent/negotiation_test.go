@@ -24,7 +24,7 @@ func wantCode(t *testing.T, err error, want codes.Code) {
 	if err == nil {
 		t.Fatalf("no error, want %s", want)
 	}
-	if got := codes.CodeIn(err.Error()); got != want {
+	if got := codes.Of(err); got != want {
 		t.Fatalf("got %v, want %s", err, want)
 	}
 	if !strings.Contains(err.Error(), "; ") {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/ledger"
@@ -58,7 +59,7 @@ func (*AccessContract) RequestAccess(ctx *ledger.Context, request consent.Access
 			Access: first.Access, Consent: first.Consent, Record: first.Record, Version: first.Version, Purpose: first.Purpose,
 		}
 		if !same {
-			return nil, ledger.Errorf("MF-ACCESS-EXISTS", "there is another access of that identifier; draw a new one")
+			return nil, codes.Errorf("MF-ACCESS-EXISTS", "there is another access of that identifier; draw a new one")
 		}
 		return &first, emitAccess(ctx, first)
 	}
@@ -81,7 +82,7 @@ func checkAccessRequest(request consent.AccessRequest) error {
 		}
 	}
 	if !consent.IsPurpose(request.Purpose) {
-		return ledger.Errorf("MF-TERMS-PURPOSE", "the purpose is no code of HL7's PurposeOfUse; use one of the codes that medfed lists, for instance HRESCH")
+		return codes.Errorf("MF-TERMS-PURPOSE", "the purpose is no code of HL7's PurposeOfUse; use one of the codes that medfed lists, for instance HRESCH")
 	}
 	return nil
 }
@@ -140,7 +141,7 @@ func (*AccessContract) PutGrant(ctx *ledger.Context, request consent.GrantReques
 		return nil, err
 	}
 	if !fl.IsHex32(input.Salt) {
-		return nil, ledger.Errorf("MF-PRIVATE-INVALID", "the salt is not 64 lower-case hexadecimal digits; send 32 random bytes")
+		return nil, codes.Errorf("MF-PRIVATE-INVALID", "the salt is not 64 lower-case hexadecimal digits; send 32 random bytes")
 	}
 	_, record, err := readConsented(ctx, request.Consent)
 	if err != nil {
@@ -187,7 +188,7 @@ func inForce(ctx *ledger.Context, record consent.Record, request consent.GrantRe
 	}
 	decision, code := consent.Permits(given, record, use, max(now, given.ChangedAt), ledger.TimeWindow)
 	if decision != consent.Permit && code != "MF-CONSENT-NOT-STARTED" { // a grant may be put before its period begins
-		return given, ledger.Errorf(code, "the consent permits its grantee nothing of version %d; grant what is agreed", request.Version)
+		return given, codes.Errorf(code, "the consent permits its grantee nothing of version %d; grant what is agreed", request.Version)
 	}
 	return given, nil
 }
@@ -203,7 +204,7 @@ func makeGrant(ctx *ledger.Context, given consent.Consent, number int, input con
 		return consent.Grant{}, err
 	}
 	if !found || consent.Digest(private) != version.Digest {
-		return consent.Grant{}, ledger.Errorf("MF-LEDGER-CORRUPT", "the custodian's collection does not hold version %d; report this", number)
+		return consent.Grant{}, codes.Errorf("MF-LEDGER-CORRUPT", "the custodian's collection does not hold version %d; report this", number)
 	}
 	return consent.Grant{
 		Consent: given.Consent, Agreement: given.Agreement.Version, Record: given.Record, Version: number,
@@ -236,7 +237,7 @@ func (*AccessContract) ReadGrant(ctx *ledger.Context, request consent.ReadGrantR
 		}
 	}
 	if len(grants) == 0 {
-		return nil, ledger.Errorf("MF-GRANT-MISSING", "neither the custodian nor the patient has wrapped the key of version %d yet; wait, or ask them", access.Version)
+		return nil, codes.Errorf("MF-GRANT-MISSING", "neither the custodian nor the patient has wrapped the key of version %d yet; wait, or ask them", access.Version)
 	}
 	return grants, nil
 }
@@ -249,17 +250,17 @@ func stillPermitted(ctx *ledger.Context, caller ledger.Caller, request consent.R
 		return access, err
 	}
 	if access.Grantee != caller.ID {
-		return access, ledger.Errorf("MF-ACCESS-DENIED", "%s did not request this access; request your own", caller.ID)
+		return access, codes.Errorf("MF-ACCESS-DENIED", "%s did not request this access; request your own", caller.ID)
 	}
 	if access.Decision != consent.Permit {
-		return access, ledger.Errorf("MF-ACCESS-DENIED", "the access was denied (%s); see the consent", access.Code)
+		return access, codes.Errorf("MF-ACCESS-DENIED", "the access was denied (%s); see the consent", access.Code)
 	}
 	now, err := ctx.Now()
 	if err != nil {
 		return access, err
 	}
 	if now+ledger.TimeWindow >= access.At+consent.AccessSeconds {
-		return access, ledger.Errorf("MF-ACCESS-OLD", "the access was requested more than %d seconds ago; request it again", consent.AccessSeconds-ledger.TimeWindow)
+		return access, codes.Errorf("MF-ACCESS-OLD", "the access was requested more than %d seconds ago; request it again", consent.AccessSeconds-ledger.TimeWindow)
 	}
 	again, err := decide(ctx, caller, consent.AccessRequest{
 		Access: access.Access, Consent: access.Consent, Record: access.Record, Version: access.Version, Purpose: access.Purpose,
@@ -268,10 +269,10 @@ func stillPermitted(ctx *ledger.Context, caller ledger.Caller, request consent.R
 		return access, err
 	}
 	if again.Decision != consent.Permit {
-		return access, ledger.Errorf(ledger.Code(again.Code), "the consent permits this no longer; see the consent")
+		return access, codes.Errorf(codes.Code(again.Code), "the consent permits this no longer; see the consent")
 	}
 	if again.Agreement != access.Agreement {
-		return access, ledger.Errorf("MF-ACCESS-OLD", "the consent has been renewed since; request the access again")
+		return access, codes.Errorf("MF-ACCESS-OLD", "the consent has been renewed since; request the access again")
 	}
 	return access, nil
 }
@@ -289,7 +290,7 @@ func (*AccessContract) GetGrantDigests(ctx *ledger.Context, request consent.Read
 		return nil, err
 	}
 	if access.Grantee != caller.ID || access.Decision != consent.Permit {
-		return nil, ledger.Errorf("MF-ACCESS-DENIED", "%s has no permit by this access; request your own", caller.ID)
+		return nil, codes.Errorf("MF-ACCESS-DENIED", "%s has no permit by this access; request your own", caller.ID)
 	}
 	digests := []consent.GrantDigest{}
 	for _, writer := range consent.Writers() {
@@ -334,7 +335,7 @@ func (*AccessContract) PurgeGrants(ctx *ledger.Context, request consent.ConsentR
 	// Expired beyond doubt: the window is taken away, not added.
 	status := given.Seen(max(now, given.ChangedAt), -ledger.TimeWindow).Status
 	if status == consent.StatusActive || given.Open != 0 {
-		return nil, ledger.Errorf("MF-CONSENT-STATUS", "the consent is %s with %d open offers; what is in force or on the table is not purged", status, openOffers(given))
+		return nil, codes.Errorf("MF-CONSENT-STATUS", "the consent is %s with %d open offers; what is in force or on the table is not purged", status, openOffers(given))
 	}
 	remaining, err := privateOfConsent(ctx, record, request.Consent)
 	if err != nil {
@@ -377,7 +378,7 @@ func readAccess(ctx *ledger.Context, id string) (consent.Access, error) {
 	}
 	access, found, err := ledger.Get[consent.Access](ctx, ledger.AccessKey(id))
 	if err == nil && !found {
-		err = ledger.Errorf("MF-ACCESS-UNKNOWN", "there is no access %s; request it first", id)
+		err = codes.Errorf("MF-ACCESS-UNKNOWN", "there is no access %s; request it first", id)
 	}
 	return access, err
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
@@ -41,7 +42,7 @@ func (*AuditContract) ListAccesses(ctx *ledger.Context, request consent.AccessLi
 		return nil, err
 	}
 	if request.From < 0 || request.Until < 0 {
-		return nil, ledger.Errorf("MF-LIST-TIME", "a bound is before all time; send from and until in Unix seconds, or 0 for none")
+		return nil, codes.Errorf("MF-LIST-TIME", "a bound is before all time; send from and until in Unix seconds, or 0 for none")
 	}
 	until := request.Until
 	if until == 0 {
@@ -66,7 +67,7 @@ func accessList(ctx *ledger.Context, caller ledger.Caller, request consent.Acces
 	switch list {
 	case ledger.AllAccesses:
 		if request.Value != "" {
-			return list, "", ledger.Errorf("MF-LIST-UNKNOWN", "the list of all accesses takes no value; leave it empty")
+			return list, "", codes.Errorf("MF-LIST-UNKNOWN", "the list of all accesses takes no value; leave it empty")
 		}
 		return list, string(list), mayList(caller, false)
 	case ledger.AccessesOfPatient:
@@ -80,7 +81,7 @@ func accessList(ctx *ledger.Context, caller ledger.Caller, request consent.Acces
 		}
 		return list, request.Value, mayList(caller, mayDecide(caller, record) == nil)
 	default:
-		return list, "", ledger.Errorf("MF-LIST-UNKNOWN", "accesses are not listed by that; list them by patient, record, grantee or all")
+		return list, "", codes.Errorf("MF-LIST-UNKNOWN", "accesses are not listed by that; list them by patient, record, grantee or all")
 	}
 }
 

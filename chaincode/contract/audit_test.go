@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
-	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 )
 
@@ -82,7 +82,7 @@ func TestAccessLists(t *testing.T) {
 			}
 		}
 	}
-	for code, request := range map[ledger.Code]consent.AccessListRequest{
+	for code, request := range map[codes.Code]consent.AccessListRequest{
 		"MF-LIST-UNKNOWN":  {By: "time", PageSize: 1},
 		"MF-PAGE-SIZE":     {By: "all"},
 		"MF-PAGE-BOOKMARK": {By: "all", PageSize: 1, Bookmark: "elsewhere"},
@@ -127,7 +127,7 @@ func TestAuditHistory(t *testing.T) {
 			}
 		}
 	}
-	for code, request := range map[ledger.Code]consent.HistoryRequest{
+	for code, request := range map[codes.Code]consent.HistoryRequest{
 		"MF-KEY-UNKNOWN":      {Object: "secrets", Parts: []string{"x"}},
 		"MF-KEY-PARTS":        {Object: "version", Parts: []string{record}},
 		"MF-IDENTIFIER-EMPTY": {Object: "record", Parts: []string{""}},

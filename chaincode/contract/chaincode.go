@@ -67,14 +67,14 @@ func coded(response *peer.Response) *peer.Response {
 	if response.GetStatus() < shim.ERRORTHRESHOLD {
 		return response
 	}
-	if message := codes.From(response.GetMessage()); message != "" {
-		return shim.Error(message)
+	if refusal := codes.Parse(response.GetMessage()); refusal != nil { // the contract API hands on an error's text alone
+		return shim.Error(refusal.Error())
 	}
 	return refuse("MF-INTERNAL", "the contract API refused the transaction; report this")
 }
 
-func refuse(code ledger.Code, format string, args ...any) *peer.Response {
-	return shim.Error(ledger.Errorf(code, format, args...).Error())
+func refuse(code codes.Code, format string, args ...any) *peer.Response {
+	return shim.Error(codes.Errorf(code, format, args...).Error())
 }
 
 func isListed(name string) bool {

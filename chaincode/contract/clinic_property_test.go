@@ -7,7 +7,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/medfed/medfed/chaincode/consent"
-	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 )
 
@@ -130,7 +129,7 @@ func (p *consents) propose() {
 	}
 	tx, err := proposal.Endorse()
 	if err != nil {
-		if code := ledger.CodeIn(err.Error()); code == "" || code == "MF-INTERNAL" || code == "MF-LEDGER-CORRUPT" {
+		if code := answered(err); code == "" || code == "MF-INTERNAL" || code == "MF-LEDGER-CORRUPT" {
 			p.T.Fatalf("%s by %s: %v", name, who, err)
 		}
 		return

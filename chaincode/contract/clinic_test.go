@@ -13,6 +13,7 @@ import (
 	"github.com/hyperledger/fabric-chaincode-go/v2/shim"
 	"pgregory.net/rapid"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
@@ -252,7 +253,7 @@ func (c *clinic) state(given string) consent.State {
 
 // refused proposes a transaction that must be refused with a code and must not
 // come to the ledger.
-func (c *clinic) refused(code ledger.Code, p *ledgertest.Proposal) {
+func (c *clinic) refused(code codes.Code, p *ledgertest.Proposal) {
 	c.Helper()
 	height := c.ledger.Height()
 	_, err := p.Submit()
@@ -262,13 +263,13 @@ func (c *clinic) refused(code ledger.Code, p *ledgertest.Proposal) {
 	}
 }
 
-func (c *clinic) isRefusal(code ledger.Code, err error) {
+func (c *clinic) isRefusal(code codes.Code, err error) {
 	c.Helper()
 	if err == nil {
 		c.Fatalf("no refusal, want %s", code)
 	}
 	var invalid *ledgertest.CommitError
-	if got := ledger.CodeIn(err.Error()); got != code || errors.As(err, &invalid) {
+	if got := answered(err); got != code || errors.As(err, &invalid) {
 		c.Fatalf("got %v, want %s", err, code)
 	}
 	if !strings.Contains(err.Error(), "; ") {

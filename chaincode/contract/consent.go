@@ -5,6 +5,7 @@ import (
 
 	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/collections"
@@ -55,7 +56,7 @@ func (*ConsentContract) Request(ctx *ledger.Context, request consent.AskRequest)
 			return nil, err
 		}
 		if parties.Record != request.Record {
-			return nil, ledger.Errorf("MF-CONSENT-EXISTS", "there is another consent of that identifier; draw a new one")
+			return nil, codes.Errorf("MF-CONSENT-EXISTS", "there is another consent of that identifier; draw a new one")
 		}
 		return n.sameOffer(offer)
 	}
@@ -133,7 +134,7 @@ func (*ConsentContract) Accept(ctx *ledger.Context, request consent.AcceptReques
 		return nil, err
 	}
 	if !record.Status.Accessible() {
-		return nil, ledger.Errorf("MF-RECORD-STATUS", "the record is %s; nothing more can be agreed on it", record.Status)
+		return nil, codes.Errorf("MF-RECORD-STATUS", "the record is %s; nothing more can be agreed on it", record.Status)
 	}
 	next, err := n.consent.Accept(offer, request.Digest, n.act)
 	if err != nil {
@@ -258,10 +259,10 @@ func (*ConsentContract) PutTerms(ctx *ledger.Context, request consent.AnswerRequ
 		return nil, err
 	}
 	if private.Consent != offer.Consent || private.Offer != offer.Offer || consent.Digest(private) != offer.PrivateDigest {
-		return nil, ledger.Errorf("MF-OFFER-PRIVATE", "the private terms are not those of the digest in offer %d; send the ones the offer was made with", offer.Offer)
+		return nil, codes.Errorf("MF-OFFER-PRIVATE", "the private terms are not those of the digest in offer %d; send the ones the offer was made with", offer.Offer)
 	}
 	if !record.Status.Accessible() {
-		return nil, ledger.Errorf("MF-RECORD-STATUS", "the record is %s; nothing private is kept of it any more", record.Status)
+		return nil, codes.Errorf("MF-RECORD-STATUS", "the record is %s; nothing private is kept of it any more", record.Status)
 	}
 	if err := ledger.PutPrivate(ctx, collections.Grants(record.Custodian), ledger.TermsKey(offer.Consent, offer.Offer), private); err != nil {
 		return nil, err
@@ -282,7 +283,7 @@ func (*ConsentContract) ReadTerms(ctx *ledger.Context, request consent.AnswerReq
 		return nil, err
 	}
 	if !found {
-		return nil, ledger.Errorf("MF-OFFER-PRIVATE", "the custodian's collection holds no private terms of offer %d; the patient puts them there", request.Offer)
+		return nil, codes.Errorf("MF-OFFER-PRIVATE", "the custodian's collection holds no private terms of offer %d; the patient puts them there", request.Offer)
 	}
 	return &private, nil
 }
@@ -357,7 +358,7 @@ func consentList(ctx *ledger.Context, caller ledger.Caller, request consent.Page
 		}
 		return ledger.ConsentsOfRecord(request.Value), mayList(caller, mayDecide(caller, record) == nil)
 	default:
-		return ledger.Prefix{}, ledger.Errorf("MF-LIST-UNKNOWN", "consents are not listed by that; list them by patient, grantee or record")
+		return ledger.Prefix{}, codes.Errorf("MF-LIST-UNKNOWN", "consents are not listed by that; list them by patient, grantee or record")
 	}
 }
 
@@ -414,7 +415,7 @@ func sideOf(caller ledger.Caller, parties consent.Parties) (consent.Side, error)
 // begin writes a new consent.
 func (n *negotiation) begin(parties consent.Parties, record consent.Record, request consent.OfferRequest) (*consent.Offer, error) {
 	if record.Status != consent.RecordActive {
-		return nil, ledger.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more consents; ask for another", record.Status)
+		return nil, codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more consents; ask for another", record.Status)
 	}
 	if err := n.checkOffer(record, request); err != nil {
 		return nil, err
@@ -442,13 +443,13 @@ func (n *negotiation) begin(parties consent.Parties, record consent.Record, requ
 // a version that is not there.
 func (n *negotiation) checkOffer(record consent.Record, request consent.OfferRequest) error {
 	if !record.Status.Accessible() {
-		return ledger.Errorf("MF-RECORD-STATUS", "the record is %s; nothing more can be agreed on it", record.Status)
+		return codes.Errorf("MF-RECORD-STATUS", "the record is %s; nothing more can be agreed on it", record.Status)
 	}
 	if err := consent.CheckOffer(request.Terms, request.PrivateDigest, request.Expires, n.act); err != nil {
 		return err
 	}
 	if scope := request.Terms.Scope; scope.Kind == consent.ScopeThis && scope.Version > record.Versions {
-		return ledger.Errorf("MF-VERSION-UNKNOWN", "the record has no version %d; see its versions", scope.Version)
+		return codes.Errorf("MF-VERSION-UNKNOWN", "the record has no version %d; see its versions", scope.Version)
 	}
 	return nil
 }
@@ -461,7 +462,7 @@ func (n *negotiation) checkTermsHeld(offer consent.Offer) error {
 	}
 	held, err := ledger.PrivateDigest(n.ctx, collections.Grants(n.consent.Custodian), ledger.TermsKey(offer.Consent, offer.Offer))
 	if err == nil && held != offer.PrivateDigest {
-		err = ledger.Errorf("MF-OFFER-PRIVATE", "the custodian's collection does not hold the private terms of offer %d; the patient puts them there before anyone accepts", offer.Offer)
+		err = codes.Errorf("MF-OFFER-PRIVATE", "the custodian's collection does not hold the private terms of offer %d; the patient puts them there before anyone accepts", offer.Offer)
 	}
 	return err
 }
@@ -476,7 +477,7 @@ func (n *negotiation) sameOffer(request consent.OfferRequest) (*consent.Offer, e
 	same := offer.By == n.caller.ID && sameTerms(offer.Terms, request.Terms) &&
 		offer.PrivateDigest == request.PrivateDigest && offer.Expires == request.Expires
 	if !same {
-		return nil, ledger.Errorf("MF-OFFER-EXISTS", "there is another offer %d; look at the consent and make offer %d", request.Offer, n.consent.Offers+1)
+		return nil, codes.Errorf("MF-OFFER-EXISTS", "there is another offer %d; look at the consent and make offer %d", request.Offer, n.consent.Offers+1)
 	}
 	return &offer, n.emit(n.consent, offer.Offer)
 }
@@ -493,7 +494,7 @@ func (n *negotiation) readOffer(number int) (consent.Offer, error) {
 func readOffer(ctx *ledger.Context, id string, number int) (consent.Offer, error) {
 	offer, found, err := ledger.Get[consent.Offer](ctx, ledger.OfferKey(id, number))
 	if err == nil && !found {
-		err = ledger.Errorf("MF-OFFER-UNKNOWN", "the consent has no offer %d; look at the consent", number)
+		err = codes.Errorf("MF-OFFER-UNKNOWN", "the consent has no offer %d; look at the consent", number)
 	}
 	return offer, err
 }
@@ -534,7 +535,7 @@ func enterParties(ctx *ledger.Context, id string, auditors bool) (consent.Partie
 	if stranger == nil || officer || auditors && caller.Role == ledger.RoleAuditor {
 		return parties, nil
 	}
-	return parties, ledger.Errorf("MF-CONSENT-DENIED", "%s has no part in this consent; ask its patient, its grantee or its custodian", caller.ID)
+	return parties, codes.Errorf("MF-CONSENT-DENIED", "%s has no part in this consent; ask its patient, its grantee or its custodian", caller.ID)
 }
 
 // readParties reads the parties of a consent that must be there.
@@ -544,7 +545,7 @@ func readParties(ctx *ledger.Context, id string) (consent.Parties, error) {
 	}
 	parties, found, err := ledger.Get[consent.Parties](ctx, ledger.ConsentKey(id))
 	if err == nil && !found {
-		err = ledger.Errorf("MF-CONSENT-UNKNOWN", "there is no consent %s; see the list of consents", id)
+		err = codes.Errorf("MF-CONSENT-UNKNOWN", "there is no consent %s; see the list of consents", id)
 	}
 	return parties, err
 }
@@ -561,7 +562,7 @@ func readConsent(ctx *ledger.Context, id string) (consent.Consent, consent.Revoc
 		return consent.Consent{}, revocation, err
 	}
 	if !found {
-		return consent.Consent{}, revocation, ledger.Errorf("MF-LEDGER-CORRUPT", "the consent %s has no negotiation; report this", id)
+		return consent.Consent{}, revocation, codes.Errorf("MF-LEDGER-CORRUPT", "the consent %s has no negotiation; report this", id)
 	}
 	revocation, _, err = ledger.Get[consent.Revocation](ctx, ledger.RevocationKey(id))
 	return consent.Assemble(parties, stands, revocation), revocation, err

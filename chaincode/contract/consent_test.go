@@ -6,6 +6,7 @@ import (
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
@@ -306,7 +307,7 @@ func TestCase18NobodyActsForThePatient(t *testing.T) {
 	id := c.draw(consent.ConsentPrefix)
 	offer := put[consent.Offer](c, c.insurer, "consent:Request", consent.AskRequest{Consent: id, Record: record, Terms: c.terms(1000)})
 	accept := consent.AcceptRequest{Consent: id, Offer: 1, Digest: offer.Digest()}
-	impostors := map[ledger.Code][]*ledgertest.Identity{
+	impostors := map[codes.Code][]*ledgertest.Identity{
 		"MF-ROLE-DENIED":    {c.officer, c.officer2, c.coordinator, c.auditor, c.ledger.Identity(hospital, "node1", "trainer")},
 		"MF-CONSENT-DENIED": {c.neighbour, c.lab, c.ledger.Identity("Hospital2MSP", pseudonym(1), "patient"), c.ledger.Identity(hospital, "someone", "requester")},
 		"MF-ROLE-MISSING":   {c.ledger.Identity(hospital, "nobody", "")},

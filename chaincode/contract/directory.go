@@ -5,6 +5,7 @@ import (
 
 	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/ledger"
@@ -62,7 +63,7 @@ func (*DirectoryContract) Retire(ctx *ledger.Context, request consent.RetireRequ
 	own := request.Name == caller.Name && request.Role == string(caller.Role)
 	colleague := caller.Role == ledger.RoleCustodian && request.Role == string(ledger.RoleCustodian)
 	if !own && !colleague {
-		return nil, ledger.Errorf("MF-RECIPIENT-DENIED", "%s retires its own entry, and an officer those of other officers of %s; ask whose it is", caller.ID, caller.MSP)
+		return nil, codes.Errorf("MF-RECIPIENT-DENIED", "%s retires its own entry, and an officer those of other officers of %s; ask whose it is", caller.ID, caller.MSP)
 	}
 	if _, err := readRecipient(ctx, caller.MSP, request.Role, request.Name); err != nil {
 		return nil, err
@@ -100,7 +101,7 @@ func changeRecipient(ctx *ledger.Context, caller ledger.Caller, name string, ent
 		return &newest, ctx.Emit(event)
 	}
 	if entry.Number != newest.Number+1 {
-		return nil, ledger.Errorf("MF-RECIPIENT-NUMBER", "the newest entry is %d; send entry %d", newest.Number, newest.Number+1)
+		return nil, codes.Errorf("MF-RECIPIENT-NUMBER", "the newest entry is %d; send entry %d", newest.Number, newest.Number+1)
 	}
 	now, err := ctx.Now()
 	if err != nil {
@@ -127,7 +128,7 @@ func (*DirectoryContract) Get(ctx *ledger.Context, request consent.RecipientRequ
 func readRecipient(ctx *ledger.Context, msp, role, name string) (consent.Recipient, error) {
 	entry, found, err := ledger.Get[consent.Recipient](ctx, ledger.RecipientKey(msp, role, name))
 	if err == nil && !found {
-		err = ledger.Errorf("MF-RECIPIENT-UNKNOWN", "%s/%s has published no age recipient as %s; ask for it to be published", msp, name, role)
+		err = codes.Errorf("MF-RECIPIENT-UNKNOWN", "%s/%s has published no age recipient as %s; ask for it to be published", msp, name, role)
 	}
 	return entry, err
 }
@@ -160,7 +161,7 @@ func (*DirectoryContract) PutHospitalKey(ctx *ledger.Context, request consent.Ho
 		return nil, err
 	}
 	if key.Number != request.Number {
-		return nil, ledger.Errorf("MF-PRIVATE-INVALID", "the transient key is of another number than the argument; send the two for the same key")
+		return nil, codes.Errorf("MF-PRIVATE-INVALID", "the transient key is of another number than the argument; send the two for the same key")
 	}
 	if err := consent.CheckHospitalKey(key); err != nil {
 		return nil, err
@@ -204,7 +205,7 @@ func (*DirectoryContract) ListHospitalKeys(ctx *ledger.Context, request consent.
 		return nil, err
 	}
 	if caller.MSP != request.MSP {
-		return nil, ledger.Errorf("MF-RECIPIENT-DENIED", "%s is no officer of that hospital; ask one of them", caller.ID)
+		return nil, codes.Errorf("MF-RECIPIENT-DENIED", "%s is no officer of that hospital; ask one of them", caller.ID)
 	}
 	keys := []consent.HospitalKey{}
 	for number := 1; ; number++ {

@@ -3,6 +3,7 @@ package contract
 import (
 	"slices"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/collections"
@@ -69,7 +70,7 @@ func (*RecordContract) Purge(ctx *ledger.Context, request consent.RecordRequest)
 		return nil, err
 	}
 	if record.Status.Accessible() {
-		return nil, ledger.Errorf("MF-RECORD-STATUS", "the record is %s; request its erasure first", record.Status)
+		return nil, codes.Errorf("MF-RECORD-STATUS", "the record is %s; request its erasure first", record.Status)
 	}
 	remaining, err := privateOfRecord(ctx, record)
 	if err != nil {
@@ -102,14 +103,14 @@ func (*RecordContract) AttestErasure(ctx *ledger.Context, request consent.Record
 		return nil, err
 	}
 	if record.Status.Accessible() {
-		return nil, ledger.Errorf("MF-RECORD-STATUS", "the record is %s; its erasure has not been asked for", record.Status)
+		return nil, codes.Errorf("MF-RECORD-STATUS", "the record is %s; its erasure has not been asked for", record.Status)
 	}
 	members, err := attestors(ctx, record.Record)
 	if err != nil {
 		return nil, err
 	}
 	if !slices.Contains(members, caller.MSP) {
-		return nil, ledger.Errorf("MF-RECORD-DENIED", "%s is not of a member that holds the record or was named; nothing of it is to be attested", caller.ID)
+		return nil, codes.Errorf("MF-RECORD-DENIED", "%s is not of a member that holds the record or was named; nothing of it is to be attested", caller.ID)
 	}
 	attestation, found, err := ledger.Get[consent.Attestation](ctx, ledger.ErasureKey(record.Record, caller.MSP))
 	if err != nil {
@@ -140,10 +141,10 @@ func (*RecordContract) CompleteErasure(ctx *ledger.Context, request consent.Reco
 		return nil, err
 	}
 	if len(erasure.Remaining) > 0 {
-		return nil, ledger.Errorf("MF-ERASURE-REMAINS", "%d private documents of the record are left; purge it", len(erasure.Remaining))
+		return nil, codes.Errorf("MF-ERASURE-REMAINS", "%d private documents of the record are left; purge it", len(erasure.Remaining))
 	}
 	if len(erasure.Missing) > 0 {
-		return nil, ledger.Errorf("MF-ERASURE-UNATTESTED", "%s has not attested that it dropped the record; wait for every member", erasure.Missing[0])
+		return nil, codes.Errorf("MF-ERASURE-UNATTESTED", "%s has not attested that it dropped the record; wait for every member", erasure.Missing[0])
 	}
 	if err := moveRecord(&record, consent.RecordErased, caller, now); err != nil {
 		return nil, err

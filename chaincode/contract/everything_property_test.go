@@ -156,7 +156,7 @@ func (e *everything) send(who *ledgertest.Identity, transaction contract.Transac
 		return true
 	}
 	var invalid *ledgertest.CommitError
-	switch code := ledger.CodeIn(err.Error()); {
+	switch code := answered(err); {
 	case errors.As(err, &invalid) && invalid.Code != peer.TxValidationCode_VALID:
 		e.T.Fatalf("%s by %s: %v", name, who, err)
 	case code == "" || code == "MF-INTERNAL" || code == "MF-LEDGER-CORRUPT":

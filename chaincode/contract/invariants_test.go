@@ -369,7 +369,7 @@ func (i *invariants) checkReadable() error {
 		_, err := i.ledger.Propose(i.ledger.Identity(msp, name, "requester"), "access:ReadGrant", consent.ReadGrantRequest{Access: access.Access}).
 			On(access.Custodian).Aside().Evaluate()
 		if err != nil {
-			if code := ledger.CodeIn(err.Error()); code == "" || code == "MF-INTERNAL" {
+			if code := answered(err); code == "" || code == "MF-INTERNAL" {
 				return err
 			}
 			continue

@@ -3,6 +3,7 @@ package contract
 import (
 	"slices"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
@@ -61,7 +62,7 @@ func (*RoundContract) GetRoundHistory(ctx *ledger.Context, request fl.HistoryReq
 // lineageStep is one link of the ancestry.
 func lineageStep(ctx *ledger.Context, round fl.Round) (fl.LineageStep, error) {
 	if round.Global == nil {
-		return fl.LineageStep{}, ledger.Errorf("MF-ROUND-NO-GLOBAL", "round %d is %s and has made no global model; ask for a closed round", round.Number, round.Phase)
+		return fl.LineageStep{}, codes.Errorf("MF-ROUND-NO-GLOBAL", "round %d is %s and has made no global model; ask for a closed round", round.Number, round.Phase)
 	}
 	updates, err := ledger.List[fl.Update](ctx, ledger.Updates(round.Task, round.Number))
 	if err != nil {
@@ -72,7 +73,7 @@ func lineageStep(ctx *ledger.Context, round fl.Round) (fl.LineageStep, error) {
 		return fl.LineageStep{}, err
 	}
 	if len(closing) == 0 {
-		return fl.LineageStep{}, ledger.Errorf("MF-LEDGER-READ", "the peer has no history of round %d; see that its history database is on", round.Number)
+		return fl.LineageStep{}, codes.Errorf("MF-LEDGER-READ", "the peer has no history of round %d; see that its history database is on", round.Number)
 	}
 	step := fl.LineageStep{
 		Round:         round.Number,
@@ -91,7 +92,7 @@ func lineageStep(ctx *ledger.Context, round fl.Round) (fl.LineageStep, error) {
 		}
 		i := slices.IndexFunc(updates, func(u fl.Update) bool { return u.Node == result.Node })
 		if i < 0 {
-			return fl.LineageStep{}, ledger.Errorf("MF-LEDGER-CORRUPT", "round %d accepted an update that is not there; report this", round.Number)
+			return fl.LineageStep{}, codes.Errorf("MF-LEDGER-CORRUPT", "round %d accepted an update that is not there; report this", round.Number)
 		}
 		step.Updates = append(step.Updates, updates[i])
 	}
@@ -104,7 +105,7 @@ func findRound(ctx *ledger.Context, task string, number int) (fl.Round, bool, er
 		return fl.Round{}, false, err
 	}
 	if number < 1 || number > maxRound {
-		return fl.Round{}, false, ledger.Errorf("MF-ROUND-NUMBER", "there is no round %d; rounds are numbered from 1", number)
+		return fl.Round{}, false, codes.Errorf("MF-ROUND-NUMBER", "there is no round %d; rounds are numbered from 1", number)
 	}
 	return ledger.Get[fl.Round](ctx, ledger.RoundKey(task, number))
 }
@@ -113,7 +114,7 @@ func findRound(ctx *ledger.Context, task string, number int) (fl.Round, bool, er
 func readRound(ctx *ledger.Context, task string, number int) (fl.Round, error) {
 	round, found, err := findRound(ctx, task, number)
 	if err == nil && !found {
-		err = ledger.Errorf("MF-ROUND-UNKNOWN", "the task %s has no round %d; look at the task for its newest", task, number)
+		err = codes.Errorf("MF-ROUND-UNKNOWN", "the task %s has no round %d; look at the task for its newest", task, number)
 	}
 	return round, err
 }

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
@@ -19,7 +20,7 @@ func (s *scene) openFirst() (*fl.Round, error) {
 		return nil, err
 	}
 	if len(salts) < len(nodes) && s.now < s.task.Deadline {
-		return nil, ledger.Errorf("MF-ROUND-EARLY", "%d of %d nodes have revealed their salts at %d; wait for the rest, or until the deadline at %d", len(salts), len(nodes), s.now, s.task.Deadline)
+		return nil, codes.Errorf("MF-ROUND-EARLY", "%d of %d nodes have revealed their salts at %d; wait for the rest, or until the deadline at %d", len(salts), len(nodes), s.now, s.task.Deadline)
 	}
 	s.round = s.newRound(1, fl.FirstBeacon(task, salts), s.task.First, 0)
 	s.round.Allowance = fl.FirstAllowance(s.task.Terms)
@@ -46,7 +47,7 @@ func (s *scene) openNext(progress fl.Progress) (*fl.Round, error) {
 		return nil, err
 	}
 	if !last.Phase.Final() {
-		return nil, ledger.Errorf("MF-ROUND-OPEN", "round %d is still %s; bring it to its end first", last.Number, last.Phase)
+		return nil, codes.Errorf("MF-ROUND-OPEN", "round %d is still %s; bring it to its end first", last.Number, last.Phase)
 	}
 	state, err := readState(s.ctx, last)
 	if err != nil {
@@ -135,7 +136,7 @@ func (s *scene) open(phase fl.RoundPhase, progress fl.Progress) (*fl.Round, erro
 // moveOn writes the round in its next phase, if the table has the move.
 func (s *scene) moveOn(to fl.RoundPhase) (*fl.Round, error) {
 	if !s.round.Phase.CanMoveTo(to) {
-		return nil, ledger.Errorf("MF-INTERNAL", "a round can't move from %s to %s; report this", s.round.Phase, to)
+		return nil, codes.Errorf("MF-INTERNAL", "a round can't move from %s to %s; report this", s.round.Phase, to)
 	}
 	s.round.Phase = to
 	s.round.ChangedAt = s.now

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
@@ -19,7 +20,7 @@ func (s *scene) charge(examples int64) error {
 		return err
 	}
 	if !found {
-		return ledger.Errorf("MF-NODE-UNKNOWN", "%s has not joined the task; join a task while it is joining", s.caller.ID)
+		return codes.Errorf("MF-NODE-UNKNOWN", "%s has not joined the task; join a task while it is joining", s.caller.ID)
 	}
 	inTask, _, err := ledger.Get[fl.Spending](s.ctx, ledger.SpendingKey(task, node.ID))
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/medfed/medfed/chaincode/fl"
-	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 )
 
@@ -239,7 +238,7 @@ func (p *program) foolish() call {
 func (p *program) send(id *ledgertest.Identity, c call) {
 	endorsed, err := p.ledger.Propose(id, c.name, c.argument).Endorse()
 	if err != nil {
-		code := ledger.CodeIn(err.Error())
+		code := answered(err)
 		if code == "" || code == "MF-INTERNAL" || strings.HasPrefix(string(code), "MF-LEDGER") {
 			p.T.Fatalf("%s by %s with %+v: %v", c.name, id, c.argument, err)
 		}

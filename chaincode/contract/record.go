@@ -5,6 +5,7 @@ import (
 
 	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/collections"
@@ -56,7 +57,7 @@ func (*RecordContract) Stage(ctx *ledger.Context, request consent.VersionRequest
 		return nil, err
 	}
 	if private.Record != request.Record || private.Version != request.Version {
-		return nil, ledger.Errorf("MF-PRIVATE-INVALID", "the transient version is of another record or number than the argument; send the two for the same version")
+		return nil, codes.Errorf("MF-PRIVATE-INVALID", "the transient version is of another record or number than the argument; send the two for the same version")
 	}
 	if err := checkNextVersion(ctx, caller, request); err != nil {
 		return nil, err
@@ -108,11 +109,11 @@ func checkNextVersion(ctx *ledger.Context, caller ledger.Caller, request consent
 			return err
 		}
 		if record.Status != consent.RecordActive {
-			return ledger.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", record.Status)
+			return codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", record.Status)
 		}
 	}
 	if request.Version > record.Versions+1 {
-		return ledger.Errorf("MF-VERSION-NUMBER", "the newest version is %d; stage version %d", record.Versions, record.Versions+1)
+		return codes.Errorf("MF-VERSION-NUMBER", "the newest version is %d; stage version %d", record.Versions, record.Versions+1)
 	}
 	return nil
 }
@@ -121,7 +122,7 @@ func checkNextVersion(ctx *ledger.Context, caller ledger.Caller, request consent
 func checkStaged(ctx *ledger.Context, staged consent.Staged) error {
 	version, public, err := ledger.Get[consent.Version](ctx, ledger.VersionKey(staged.Record, staged.Version))
 	if err == nil && public && version.Digest != staged.Digest {
-		err = ledger.Errorf("MF-VERSION-EXISTS", "version %d exists with another content; add a new version", staged.Version)
+		err = codes.Errorf("MF-VERSION-EXISTS", "version %d exists with another content; add a new version", staged.Version)
 	}
 	return err
 }
@@ -157,7 +158,7 @@ func (*RecordContract) Register(ctx *ledger.Context, request consent.RegisterReq
 	}
 	if found {
 		if first.Kind != record.Kind || first.Custodian != record.Custodian || first.Patient != record.Patient {
-			return nil, ledger.Errorf("MF-RECORD-EXISTS", "there is another record of that identifier; draw a new one")
+			return nil, codes.Errorf("MF-RECORD-EXISTS", "there is another record of that identifier; draw a new one")
 		}
 		if _, err := sameVersion(ctx, version); err != nil {
 			return nil, err
@@ -201,10 +202,10 @@ func (*RecordContract) AddVersion(ctx *ledger.Context, request consent.AddVersio
 		return &first, emitRecord(ctx, "record:AddVersion", record, first.Version, caller)
 	}
 	if record.Status != consent.RecordActive {
-		return nil, ledger.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", record.Status)
+		return nil, codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", record.Status)
 	}
 	if request.Version != record.Versions+1 {
-		return nil, ledger.Errorf("MF-VERSION-NUMBER", "the newest version is %d; add version %d", record.Versions, record.Versions+1)
+		return nil, codes.Errorf("MF-VERSION-NUMBER", "the newest version is %d; add version %d", record.Versions, record.Versions+1)
 	}
 	record.Versions, record.ChangedAt, record.ChangedBy = request.Version, max(now, record.ChangedAt), caller.ID
 	if err := putVersion(ctx, record, version); err != nil {
@@ -220,7 +221,7 @@ func sameVersion(ctx *ledger.Context, version consent.Version) (consent.Version,
 		return first, err
 	}
 	if first.Digest != version.Digest || first.Size != version.Size || !slices.Equal(first.Holders, version.Holders) {
-		return first, ledger.Errorf("MF-VERSION-EXISTS", "version %d exists with another content; add a new version", version.Version)
+		return first, codes.Errorf("MF-VERSION-EXISTS", "version %d exists with another content; add a new version", version.Version)
 	}
 	return first, nil
 }
@@ -236,7 +237,7 @@ func putVersion(ctx *ledger.Context, record consent.Record, version consent.Vers
 		return err
 	}
 	if staged != version.Digest {
-		return ledger.Errorf("MF-RECORD-NOT-STAGED", "the custodian's collection does not hold the private part of this digest; stage version %d first", version.Version)
+		return codes.Errorf("MF-RECORD-NOT-STAGED", "the custodian's collection does not hold the private part of this digest; stage version %d first", version.Version)
 	}
 	if err := ledger.Put(ctx, ledger.VersionKey(record.Record, version.Version), version); err != nil {
 		return err
@@ -303,7 +304,7 @@ func (*RecordContract) List(ctx *ledger.Context, request consent.PageRequest) (*
 		err = mayList(caller, caller.Role == ledger.RoleCustodian && caller.MSP == request.Value)
 		list = ledger.RecordsOfHospital(request.Value)
 	default:
-		err = ledger.Errorf("MF-LIST-UNKNOWN", "records are not listed by that; list them by patient or custodian")
+		err = codes.Errorf("MF-LIST-UNKNOWN", "records are not listed by that; list them by patient or custodian")
 	}
 	if err != nil {
 		return nil, err
@@ -359,7 +360,7 @@ func (*RecordContract) GetPrivate(ctx *ledger.Context, request consent.VersionRe
 		return nil, err
 	}
 	if !found {
-		return nil, ledger.Errorf("MF-VERSION-UNKNOWN", "the custodian's collection holds nothing of version %d; see the record's versions", request.Version)
+		return nil, codes.Errorf("MF-VERSION-UNKNOWN", "the custodian's collection holds nothing of version %d; see the record's versions", request.Version)
 	}
 	return &private, nil
 }
@@ -382,7 +383,7 @@ func mayKeep(caller ledger.Caller, record consent.Record) error {
 	if caller.Role == ledger.RoleCustodian && caller.MSP == record.Custodian {
 		return nil
 	}
-	return ledger.Errorf("MF-RECORD-DENIED", "%s is no officer of %s, the record's custodian; ask one of them", caller.ID, record.Custodian)
+	return codes.Errorf("MF-RECORD-DENIED", "%s is no officer of %s, the record's custodian; ask one of them", caller.ID, record.Custodian)
 }
 
 // mayDecide lets officers of the record's custodian and the patient pass.
@@ -398,7 +399,7 @@ func mayList(caller ledger.Caller, own bool) error {
 	if own || caller.Role == ledger.RoleAuditor {
 		return nil
 	}
-	return ledger.Errorf("MF-LIST-DENIED", "%s asks for a list of others; ask for your own, or ask an auditor", caller.ID)
+	return codes.Errorf("MF-LIST-DENIED", "%s asks for a list of others; ask for your own, or ask an auditor", caller.ID)
 }
 
 // anyRole lets everyone pass who has a role of the consortium.
@@ -414,7 +415,7 @@ func readRecord(ctx *ledger.Context, id string) (consent.Record, error) {
 	}
 	record, found, err := ledger.Get[consent.Record](ctx, ledger.RecordKey(id))
 	if err == nil && !found {
-		err = ledger.Errorf("MF-RECORD-UNKNOWN", "there is no record %s; see the list of records", id)
+		err = codes.Errorf("MF-RECORD-UNKNOWN", "there is no record %s; see the list of records", id)
 	}
 	return record, err
 }
@@ -423,7 +424,7 @@ func readRecord(ctx *ledger.Context, id string) (consent.Record, error) {
 func readVersion(ctx *ledger.Context, record string, number int) (consent.Version, error) {
 	version, found, err := ledger.Get[consent.Version](ctx, ledger.VersionKey(record, number))
 	if err == nil && !found {
-		err = ledger.Errorf("MF-VERSION-UNKNOWN", "the record has no version %d; see its versions", number)
+		err = codes.Errorf("MF-VERSION-UNKNOWN", "the record has no version %d; see its versions", number)
 	}
 	return version, err
 }
@@ -431,7 +432,7 @@ func readVersion(ctx *ledger.Context, record string, number int) (consent.Versio
 // moveRecord changes a record's status, if the table has the move.
 func moveRecord(record *consent.Record, to consent.RecordStatus, caller ledger.Caller, now int64) error {
 	if !record.Status.CanMoveTo(to) {
-		return ledger.Errorf("MF-RECORD-STATUS", "the record is %s and can't become %s; see the record", record.Status, to)
+		return codes.Errorf("MF-RECORD-STATUS", "the record is %s and can't become %s; see the record", record.Status, to)
 	}
 	record.Status, record.ChangedAt, record.ChangedBy = to, max(now, record.ChangedAt), caller.ID
 	return nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/contract"
 	"github.com/medfed/medfed/chaincode/ledger"
@@ -445,7 +446,7 @@ func TestCase07RecordArguments(t *testing.T) {
 		by   *ledgertest.Identity
 		name string
 		text string
-		want ledger.Code
+		want codes.Code
 	}{
 		{c.officer, "record:Register", `{"record":"x"}`, "MF-ARGUMENT-MISSING-FIELD"},
 		{c.officer, "record:Deprecate", `{"record":"` + record + `","force":true}`, "MF-ARGUMENT-UNKNOWN-FIELD"},

@@ -10,6 +10,7 @@ import (
 	"github.com/multiformats/go-multibase"
 	"github.com/multiformats/go-multihash"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/contract"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/ledger"
@@ -22,7 +23,7 @@ func TestCase18WrongRoleOrMSPIsDenied(t *testing.T) {
 	trainer, master := round.Trainers[0], round.Masters[0]
 	// The same names under another MSP, another role, or none.
 	org, name, _ := strings.Cut(trainer, "/")
-	impostors := map[ledger.Code]*ledgertest.Identity{
+	impostors := map[codes.Code]*ledgertest.Identity{
 		"MF-ROLE-DENIED":       w.ledger.Identity(org, name, "patient"),
 		"MF-ROLE-MISSING":      w.ledger.Identity(org, name, ""),
 		"MF-ROUND-NOT-TRAINER": w.ledger.Identity("InsurerMSP", name, "trainer"),
@@ -305,7 +306,7 @@ func TestCase06IdentifiersThatNoKeyCanHold(t *testing.T) {
 
 func TestCase07ArgumentsAreStrict(t *testing.T) {
 	w := start(t, terms())
-	for argument, code := range map[string]ledger.Code{
+	for argument, code := range map[string]codes.Code{
 		`{"task":"pneumonia","round":1,"force":true}`:      "MF-ARGUMENT-UNKNOWN-FIELD",
 		`{"task":"pneumonia","Round":1}`:                   "MF-ARGUMENT-UNKNOWN-FIELD",
 		`{"task":"pneumonia"}`:                             "MF-ARGUMENT-MISSING-FIELD",
@@ -329,11 +330,11 @@ func TestCase07ArgumentsAreStrict(t *testing.T) {
 		w.refused(code, w.coordinator, "round:OpenRound", argument)
 	}
 	_, err := w.ledger.Submit(w.coordinator, "round:OpenRound", request(1), "twice")
-	if ledger.CodeIn(fmt.Sprint(err)) != "MF-ARGUMENT-COUNT" {
+	if answered(err) != "MF-ARGUMENT-COUNT" {
 		t.Errorf("two arguments: %v", err)
 	}
 	_, err = w.ledger.Submit(w.coordinator, "round:OpenRound")
-	if ledger.CodeIn(fmt.Sprint(err)) != "MF-ARGUMENT-COUNT" {
+	if answered(err) != "MF-ARGUMENT-COUNT" {
 		t.Errorf("no argument: %v", err)
 	}
 	if w.taskState().LastRound != 0 {

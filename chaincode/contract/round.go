@@ -3,6 +3,7 @@ package contract
 import (
 	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
@@ -49,7 +50,7 @@ func (*RoundContract) OpenRound(ctx *ledger.Context, request fl.RoundRequest) (*
 		return nil, err
 	}
 	if request.Round != progress.LastRound+1 {
-		return nil, ledger.Errorf("MF-ROUND-NUMBER", "round %d can't be opened after round %d; open round %d", request.Round, progress.LastRound, progress.LastRound+1)
+		return nil, codes.Errorf("MF-ROUND-NUMBER", "round %d can't be opened after round %d; open round %d", request.Round, progress.LastRound, progress.LastRound+1)
 	}
 	switch s.task.Phase {
 	case fl.TaskStarting:
@@ -57,7 +58,7 @@ func (*RoundContract) OpenRound(ctx *ledger.Context, request fl.RoundRequest) (*
 	case fl.TaskRunning:
 		return s.openNext(progress)
 	default:
-		return nil, ledger.Errorf("MF-TASK-PHASE", "the task is %s; rounds are opened while it is starting or running", s.task.Phase)
+		return nil, codes.Errorf("MF-TASK-PHASE", "the task is %s; rounds are opened while it is starting or running", s.task.Phase)
 	}
 }
 
@@ -71,7 +72,7 @@ func (*RoundContract) SubmitUpdate(ctx *ledger.Context, request fl.UpdateRequest
 		return nil, err
 	}
 	if request.NumExamples < 1 {
-		return nil, ledger.Errorf("MF-UPDATE-EXAMPLES", "num_examples is %d; send how many examples the update was trained on", request.NumExamples)
+		return nil, codes.Errorf("MF-UPDATE-EXAMPLES", "num_examples is %d; send how many examples the update was trained on", request.NumExamples)
 	}
 	update := fl.Update{
 		Node:        s.caller.ID,
@@ -85,7 +86,7 @@ func (*RoundContract) SubmitUpdate(ctx *ledger.Context, request fl.UpdateRequest
 	}
 	if found {
 		if first.Model.Digest != update.Model.Digest || first.NumExamples != update.NumExamples {
-			return nil, ledger.Errorf("MF-UPDATE-EXISTS", "%s has submitted another update in this round; the first stands, go on with the next round", s.caller.ID)
+			return nil, codes.Errorf("MF-UPDATE-EXISTS", "%s has submitted another update in this round; the first stands, go on with the next round", s.caller.ID)
 		}
 		return &first, s.emit()
 	}
@@ -142,7 +143,7 @@ func (*RoundContract) CommitScores(ctx *ledger.Context, request fl.CommitRequest
 		return nil, err
 	}
 	if !fl.IsHex32(request.Hash) {
-		return nil, ledger.Errorf("MF-COMMITMENT-INVALID", "the commitment is not 64 lower-case hexadecimal digits; send the hash of scores and salt")
+		return nil, codes.Errorf("MF-COMMITMENT-INVALID", "the commitment is not 64 lower-case hexadecimal digits; send the hash of scores and salt")
 	}
 	commitment := fl.ScoreCommitment{Master: s.caller.ID, Hash: request.Hash}
 	first, found, err := ledger.Get[fl.ScoreCommitment](ctx, s.key(ledger.CommitmentKey))
@@ -151,7 +152,7 @@ func (*RoundContract) CommitScores(ctx *ledger.Context, request fl.CommitRequest
 	}
 	if found {
 		if first != commitment {
-			return nil, ledger.Errorf("MF-COMMITMENT-EXISTS", "%s has committed to other scores in this round; reveal those", s.caller.ID)
+			return nil, codes.Errorf("MF-COMMITMENT-EXISTS", "%s has committed to other scores in this round; reveal those", s.caller.ID)
 		}
 		return &first, s.emit()
 	}
@@ -204,13 +205,13 @@ func (*RoundContract) RevealScores(ctx *ledger.Context, request fl.RevealRequest
 		return nil, err
 	}
 	if !committed {
-		return nil, ledger.Errorf("MF-REVEAL-UNCOMMITTED", "%s has not committed to scores in this round; commit while the round is committing", s.caller.ID)
+		return nil, codes.Errorf("MF-REVEAL-UNCOMMITTED", "%s has not committed to scores in this round; commit while the round is committing", s.caller.ID)
 	}
 	if err := fl.CheckScores(s.round.Trainers, request.Scores, request.Salt); err != nil {
 		return nil, err
 	}
 	if fl.CommitScores(request.Task, request.Round, s.caller.ID, request.Scores, request.Salt) != commitment.Hash {
-		return nil, ledger.Errorf("MF-REVEAL-MISMATCH", "scores and salt do not open the commitment of %s in this round; send what was sealed", s.caller.ID)
+		return nil, codes.Errorf("MF-REVEAL-MISMATCH", "scores and salt do not open the commitment of %s in this round; send what was sealed", s.caller.ID)
 	}
 	reveal := fl.Reveal{Master: s.caller.ID, Scores: fl.SortScores(request.Scores), Salt: request.Salt}
 	revealed, err := ledger.Exists(ctx, s.key(ledger.RevealKey))
@@ -280,7 +281,7 @@ func (*RoundContract) ProposeGlobal(ctx *ledger.Context, request fl.ProposeReque
 	}
 	if found {
 		if first.Model.Digest != proposal.Model.Digest {
-			return nil, ledger.Errorf("MF-PROPOSAL-EXISTS", "%s has proposed another global model in this round; another master can propose after the deadline", s.caller.ID)
+			return nil, codes.Errorf("MF-PROPOSAL-EXISTS", "%s has proposed another global model in this round; another master can propose after the deadline", s.caller.ID)
 		}
 		return &first, s.emit()
 	}
@@ -288,7 +289,7 @@ func (*RoundContract) ProposeGlobal(ctx *ledger.Context, request fl.ProposeReque
 		return nil, err
 	}
 	if s.caller.ID != s.task.Creator && !s.pastDeadline() {
-		return nil, ledger.Errorf("MF-PROPOSAL-EARLY", "the coordinator has until %d to propose and it is %d; attest meanwhile, and propose then", s.round.Deadline, s.now)
+		return nil, codes.Errorf("MF-PROPOSAL-EARLY", "the coordinator has until %d to propose and it is %d; attest meanwhile, and propose then", s.round.Deadline, s.now)
 	}
 	if err := s.checkGlobal(proposal.Model); err != nil {
 		return nil, err
@@ -307,7 +308,7 @@ func (*RoundContract) AttestGlobal(ctx *ledger.Context, request fl.AttestRequest
 		return nil, err
 	}
 	if !fl.IsHex32(request.Digest) {
-		return nil, ledger.Errorf("MF-MODEL-DIGEST", "the digest is not 64 lower-case hexadecimal digits; send the SHA-256 of the plain canonical weights")
+		return nil, codes.Errorf("MF-MODEL-DIGEST", "the digest is not 64 lower-case hexadecimal digits; send the SHA-256 of the plain canonical weights")
 	}
 	attestation := fl.Attestation{Master: s.caller.ID, Digest: request.Digest}
 	first, found, err := ledger.Get[fl.Attestation](ctx, s.key(ledger.AttestationKey))
@@ -316,7 +317,7 @@ func (*RoundContract) AttestGlobal(ctx *ledger.Context, request fl.AttestRequest
 	}
 	if found {
 		if first != attestation {
-			return nil, ledger.Errorf("MF-ATTESTATION-EXISTS", "%s has attested another digest in this round; the first stands", s.caller.ID)
+			return nil, codes.Errorf("MF-ATTESTATION-EXISTS", "%s has attested another digest in this round; the first stands", s.caller.ID)
 		}
 		return &first, s.emit()
 	}
@@ -355,5 +356,5 @@ func (*RoundContract) CloseRound(ctx *ledger.Context, request fl.RoundRequest) (
 	if s.now >= s.round.Deadline+s.task.Deadlines.Aggregating {
 		return s.fail("no global model was agreed on in twice its time", nil)
 	}
-	return nil, ledger.Errorf("MF-ROUND-EARLY", "no proposed digest has %d attestations yet; propose and attest, or close the round after %d", fl.Quorum(s.task.F), s.round.Deadline+s.task.Deadlines.Aggregating)
+	return nil, codes.Errorf("MF-ROUND-EARLY", "no proposed digest has %d attestations yet; propose and attest, or close the round after %d", fl.Quorum(s.task.F), s.round.Deadline+s.task.Deadlines.Aggregating)
 }

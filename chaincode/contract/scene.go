@@ -3,6 +3,7 @@ package contract
 import (
 	"slices"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
@@ -69,7 +70,7 @@ func anyMember(s *scene) error {
 		}
 	}
 	if !joined {
-		return ledger.Errorf("MF-TASK-DENIED", "%s is neither the task's coordinator nor one of its nodes; ask one of them", s.caller.ID)
+		return codes.Errorf("MF-TASK-DENIED", "%s is neither the task's coordinator nor one of its nodes; ask one of them", s.caller.ID)
 	}
 	return nil
 }
@@ -80,7 +81,7 @@ func aTrainer(s *scene) error {
 		return err
 	}
 	if !slices.Contains(s.round.Trainers, s.caller.ID) {
-		return ledger.Errorf("MF-ROUND-NOT-TRAINER", "%s was not sampled to train in round %d; wait for the next round", s.caller.ID, s.round.Number)
+		return codes.Errorf("MF-ROUND-NOT-TRAINER", "%s was not sampled to train in round %d; wait for the next round", s.caller.ID, s.round.Number)
 	}
 	return nil
 }
@@ -91,7 +92,7 @@ func aMaster(s *scene) error {
 		return err
 	}
 	if !slices.Contains(s.round.Masters, s.caller.ID) {
-		return ledger.Errorf("MF-ROUND-NOT-MASTER", "%s was not elected master of round %d; wait for the next round", s.caller.ID, s.round.Number)
+		return codes.Errorf("MF-ROUND-NOT-MASTER", "%s was not elected master of round %d; wait for the next round", s.caller.ID, s.round.Number)
 	}
 	return nil
 }
@@ -113,7 +114,7 @@ func (s *scene) mustBe(phase fl.RoundPhase) error {
 	if s.round.Phase == phase {
 		return nil
 	}
-	return ledger.Errorf("MF-ROUND-PHASE", "round %d is %s and this is done while it is %s; look at the round and do what its phase asks", s.round.Number, s.round.Phase, phase)
+	return codes.Errorf("MF-ROUND-PHASE", "round %d is %s and this is done while it is %s; look at the round and do what its phase asks", s.round.Number, s.round.Phase, phase)
 }
 
 // isPast tells whether the round has already left a phase.
@@ -124,7 +125,7 @@ func (s *scene) pastDeadline() bool { return s.now >= s.round.Deadline }
 
 // tooEarly refuses to end a phase that goes on.
 func (s *scene) tooEarly(have, all int, what string) error {
-	return ledger.Errorf("MF-ROUND-EARLY", "%d of %d %s are in at %d; wait for the rest, or until the deadline at %d", have, all, what, s.now, s.round.Deadline)
+	return codes.Errorf("MF-ROUND-EARLY", "%d of %d %s are in at %d; wait for the rest, or until the deadline at %d", have, all, what, s.now, s.round.Deadline)
 }
 
 // key names what the caller itself submits to the round.
@@ -148,7 +149,7 @@ func checkSize(model fl.ModelRef, least, most int64) error {
 		return err
 	}
 	if model.Size < least || model.Size > most {
-		return ledger.Errorf("MF-MODEL-SIZE", "the weights have %d bytes and the task's model has %d to %d; send weights of that model", model.Size, least, most)
+		return codes.Errorf("MF-MODEL-SIZE", "the weights have %d bytes and the task's model has %d to %d; send weights of that model", model.Size, least, most)
 	}
 	return nil
 }
@@ -162,7 +163,7 @@ func (s *scene) claimDigest(digest string) error {
 		return err
 	}
 	if found {
-		return ledger.Errorf("MF-UPDATE-COPIED", "these weights were first used by %s in round %d; train your own", use.Node, use.Round)
+		return codes.Errorf("MF-UPDATE-COPIED", "these weights were first used by %s in round %d; train your own", use.Node, use.Round)
 	}
 	return ledger.Put(s.ctx, key, fl.DigestUse{Node: s.caller.ID, Round: s.round.Number})
 }

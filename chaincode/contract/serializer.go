@@ -5,6 +5,7 @@ import (
 
 	"github.com/hyperledger/fabric-contract-api-go/v2/metadata"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
 
@@ -16,7 +17,7 @@ type strictJSON struct{}
 // FromString reads an argument; see ledger.Decode.
 func (strictJSON) FromString(argument string, t reflect.Type, _ *metadata.ParameterMetadata, _ *metadata.ComponentMetadata) (reflect.Value, error) {
 	if t.Kind() != reflect.Struct {
-		return reflect.Value{}, ledger.Errorf("MF-INTERNAL", "a transaction takes a %s for its argument; report this", t)
+		return reflect.Value{}, codes.Errorf("MF-INTERNAL", "a transaction takes a %s for its argument; report this", t)
 	}
 	value := reflect.New(t)
 	if err := ledger.Decode(argument, value.Interface()); err != nil {

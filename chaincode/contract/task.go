@@ -3,6 +3,7 @@ package contract
 import (
 	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
@@ -45,7 +46,7 @@ func (*TaskContract) CreateTask(ctx *ledger.Context, terms fl.Terms) (*fl.Task, 
 	}
 	if found {
 		if task.Terms != terms || task.Creator != caller.ID {
-			return nil, ledger.Errorf("MF-TASK-EXISTS", "the task %s exists with other terms or another coordinator; choose another name", terms.Task)
+			return nil, codes.Errorf("MF-TASK-EXISTS", "the task %s exists with other terms or another coordinator; choose another name", terms.Task)
 		}
 		return &task, emitTask(ctx, "CreateTask", task, caller)
 	}
@@ -84,15 +85,15 @@ func (*TaskContract) JoinTask(ctx *ledger.Context, request fl.JoinRequest) (*fl.
 	}
 	if found {
 		if node.Commitment != request.Commitment || node.Recipient != request.Recipient || node.Dataset != request.Dataset || node.Examples != request.Examples || node.Budget != request.Budget {
-			return nil, ledger.Errorf("MF-NODE-EXISTS", "%s has joined with another commitment, recipient, data set, number of examples or budget; go on with the first", caller.ID)
+			return nil, codes.Errorf("MF-NODE-EXISTS", "%s has joined with another commitment, recipient, data set, number of examples or budget; go on with the first", caller.ID)
 		}
 		return &node, emitTask(ctx, "JoinTask", task, caller)
 	}
 	if task.Phase != fl.TaskJoining {
-		return nil, ledger.Errorf("MF-TASK-PHASE", "the task is %s and takes no more nodes; join another task", task.Phase)
+		return nil, codes.Errorf("MF-TASK-PHASE", "the task is %s and takes no more nodes; join another task", task.Phase)
 	}
 	if !fl.IsHex32(request.Commitment) {
-		return nil, ledger.Errorf("MF-COMMITMENT-INVALID", "the commitment is not 64 lower-case hexadecimal digits; send the hash of the beacon salt")
+		return nil, codes.Errorf("MF-COMMITMENT-INVALID", "the commitment is not 64 lower-case hexadecimal digits; send the hash of the beacon salt")
 	}
 	if err := fl.CheckRecipient(request.Recipient); err != nil {
 		return nil, err
@@ -127,7 +128,7 @@ func (*TaskContract) StartTask(ctx *ledger.Context, request fl.StartRequest) (*f
 		return nil, err
 	}
 	if caller.ID != task.Creator {
-		return nil, ledger.Errorf("MF-TASK-DENIED", "%s did not create the task; its coordinator %s starts it", caller.ID, task.Creator)
+		return nil, codes.Errorf("MF-TASK-DENIED", "%s did not create the task; its coordinator %s starts it", caller.ID, task.Creator)
 	}
 	if task.Phase != fl.TaskJoining {
 		return &task, emitTask(ctx, "StartTask", task, caller)
@@ -143,10 +144,10 @@ func (*TaskContract) StartTask(ctx *ledger.Context, request fl.StartRequest) (*f
 		return nil, err
 	}
 	if request.Nodes != len(nodes) {
-		return nil, ledger.Errorf("MF-TASK-JOINED", "%d nodes have joined, but the first model was encrypted to %d; encrypt it to all of them", len(nodes), request.Nodes)
+		return nil, codes.Errorf("MF-TASK-JOINED", "%d nodes have joined, but the first model was encrypted to %d; encrypt it to all of them", len(nodes), request.Nodes)
 	}
 	if request.First.Digest != task.Initial.Digest || request.First.Size != task.Initial.Size {
-		return nil, ledger.Errorf("MF-TASK-FIRST", "the first model sent is not the one the task was created with; encrypt that one to all nodes")
+		return nil, codes.Errorf("MF-TASK-FIRST", "the first model sent is not the one the task was created with; encrypt that one to all nodes")
 	}
 	task.First = request.First
 	task.Deadline = max(now, task.CreatedAt) + task.Deadlines.Starting
@@ -172,10 +173,10 @@ func (*TaskContract) RevealSalt(ctx *ledger.Context, request fl.RevealSaltReques
 		return nil, err
 	}
 	if !found {
-		return nil, ledger.Errorf("MF-NODE-UNKNOWN", "%s has not joined the task; join a task while it is joining", caller.ID)
+		return nil, codes.Errorf("MF-NODE-UNKNOWN", "%s has not joined the task; join a task while it is joining", caller.ID)
 	}
 	if !fl.IsHex32(request.Salt) || fl.SaltCommitment(request.Task, caller.ID, request.Salt) != node.Commitment {
-		return nil, ledger.Errorf("MF-SALT-MISMATCH", "the salt does not open the commitment %s made when it joined; send that salt", caller.ID)
+		return nil, codes.Errorf("MF-SALT-MISMATCH", "the salt does not open the commitment %s made when it joined; send that salt", caller.ID)
 	}
 	salt := fl.BeaconSalt{Node: caller.ID, Salt: request.Salt}
 	revealed, err := ledger.Exists(ctx, ledger.SaltKey(request.Task, caller.ID))
@@ -186,7 +187,7 @@ func (*TaskContract) RevealSalt(ctx *ledger.Context, request fl.RevealSaltReques
 		return &salt, emitTask(ctx, "RevealSalt", task, caller)
 	}
 	if task.Phase != fl.TaskStarting {
-		return nil, ledger.Errorf("MF-TASK-PHASE", "the task is %s; salts are revealed while it is starting", task.Phase)
+		return nil, codes.Errorf("MF-TASK-PHASE", "the task is %s; salts are revealed while it is starting", task.Phase)
 	}
 	if err := ledger.Put(ctx, ledger.SaltKey(request.Task, caller.ID), salt); err != nil {
 		return nil, err
@@ -272,7 +273,7 @@ func readTask(ctx *ledger.Context, name string) (fl.Task, error) {
 		return fl.Task{}, err
 	}
 	if !found {
-		return fl.Task{}, ledger.Errorf("MF-TASK-UNKNOWN", "there is no task %s; see the list of tasks", name)
+		return fl.Task{}, codes.Errorf("MF-TASK-UNKNOWN", "there is no task %s; see the list of tasks", name)
 	}
 	return task, nil
 }
@@ -281,7 +282,7 @@ func readTask(ctx *ledger.Context, name string) (fl.Task, error) {
 func readProgress(ctx *ledger.Context, task string) (fl.Progress, error) {
 	progress, found, err := ledger.Get[fl.Progress](ctx, ledger.ProgressKey(task))
 	if err == nil && !found {
-		err = ledger.Errorf("MF-LEDGER-CORRUPT", "the task %s has no progress; report this", task)
+		err = codes.Errorf("MF-LEDGER-CORRUPT", "the task %s has no progress; report this", task)
 	}
 	return progress, err
 }
@@ -289,7 +290,7 @@ func readProgress(ctx *ledger.Context, task string) (fl.Progress, error) {
 // moveTask writes a task in its next phase, if the table has the move.
 func moveTask(ctx *ledger.Context, task *fl.Task, to fl.TaskPhase) error {
 	if !task.Phase.CanMoveTo(to) {
-		return ledger.Errorf("MF-INTERNAL", "a task can't move from %s to %s; report this", task.Phase, to)
+		return codes.Errorf("MF-INTERNAL", "a task can't move from %s to %s; report this", task.Phase, to)
 	}
 	if to != fl.TaskStarting {
 		task.Deadline = 0

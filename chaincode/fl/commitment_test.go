@@ -13,7 +13,7 @@ func codeOf(err error) codes.Code {
 	if err == nil {
 		return ""
 	}
-	return codes.CodeIn(err.Error())
+	return codes.Of(err)
 }
 
 func TestCommitmentsArePinned(t *testing.T) {

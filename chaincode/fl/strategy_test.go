@@ -56,7 +56,7 @@ func TestStrategies(t *testing.T) {
 		if good && err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
-		if !good && (err == nil || codes.CodeIn(err.Error()) != "MF-TERMS-STRATEGY") {
+		if !good && (err == nil || codes.Of(err) != "MF-TERMS-STRATEGY") {
 			t.Errorf("%q gives %v, want MF-TERMS-STRATEGY", text, err)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/hyperledger/fabric-chaincode-go/v2/pkg/cid"
 	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
+
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // TimeWindow is how many seconds a transaction's timestamp, which is the
@@ -49,19 +51,19 @@ type Context struct {
 func (ctx *Context) Caller() (Caller, error) {
 	identity := ctx.GetClientIdentity()
 	if id, ok := identity.(*cid.ClientID); identity == nil || ok && id == nil {
-		return Caller{}, Errorf("MF-IDENTITY-UNREADABLE", "the caller's certificate can't be read; enrol again with your organisation's CA")
+		return Caller{}, codes.Errorf("MF-IDENTITY-UNREADABLE", "the caller's certificate can't be read; enrol again with your organisation's CA")
 	}
 	certificate, err := identity.GetX509Certificate()
 	if err != nil || certificate == nil {
-		return Caller{}, Errorf("MF-IDENTITY-UNREADABLE", "the caller has no X.509 certificate; enrol again with your organisation's CA")
+		return Caller{}, codes.Errorf("MF-IDENTITY-UNREADABLE", "the caller has no X.509 certificate; enrol again with your organisation's CA")
 	}
 	msp, err := identity.GetMSPID()
 	if err != nil {
-		return Caller{}, Errorf("MF-IDENTITY-UNREADABLE", "the caller's MSP can't be read; enrol again with your organisation's CA")
+		return Caller{}, codes.Errorf("MF-IDENTITY-UNREADABLE", "the caller's MSP can't be read; enrol again with your organisation's CA")
 	}
 	role, _, err := identity.GetAttributeValue(RoleAttribute)
 	if err != nil {
-		return Caller{}, Errorf("MF-IDENTITY-UNREADABLE", "the caller's attributes can't be read; enrol again with your organisation's CA")
+		return Caller{}, codes.Errorf("MF-IDENTITY-UNREADABLE", "the caller's attributes can't be read; enrol again with your organisation's CA")
 	}
 	caller := Caller{MSP: msp, Name: certificate.Subject.CommonName, Role: Role(role)}
 	if err := checkName("the caller's MSP", caller.MSP); err != nil {
@@ -94,15 +96,15 @@ func (c Caller) MustBe(roles ...Role) error {
 		names = append(names, string(role))
 	}
 	if c.Role == "" {
-		return Errorf("MF-ROLE-MISSING", "%s has no %s in its certificate; enrol with the role %s", c.ID, RoleAttribute, strings.Join(names, " or "))
+		return codes.Errorf("MF-ROLE-MISSING", "%s has no %s in its certificate; enrol with the role %s", c.ID, RoleAttribute, strings.Join(names, " or "))
 	}
-	return Errorf("MF-ROLE-DENIED", "%s is enrolled as another role; this takes the role %s", c.ID, strings.Join(names, " or "))
+	return codes.Errorf("MF-ROLE-DENIED", "%s is enrolled as another role; this takes the role %s", c.ID, strings.Join(names, " or "))
 }
 
 // checkName refuses a half of "MSP/name" that would make the whole ambiguous.
 func checkName(what, value string) error {
 	if strings.Contains(value, "/") {
-		return Errorf("MF-IDENTIFIER-CHARACTER", "%s holds a slash; enrol under a name without one", what)
+		return codes.Errorf("MF-IDENTIFIER-CHARACTER", "%s holds a slash; enrol under a name without one", what)
 	}
 	return CheckIdentifier(what, value)
 }
@@ -112,7 +114,7 @@ func checkName(what, value string) error {
 func (ctx *Context) Now() (int64, error) {
 	timestamp, err := ctx.GetStub().GetTxTimestamp()
 	if err != nil || timestamp == nil {
-		return 0, Errorf("MF-LEDGER-READ", "the transaction has no timestamp; submit it through the gateway")
+		return 0, codes.Errorf("MF-LEDGER-READ", "the transaction has no timestamp; submit it through the gateway")
 	}
 	return timestamp.GetSeconds(), nil
 }
@@ -123,14 +125,14 @@ func (ctx *Context) Now() (int64, error) {
 func (ctx *Context) Emit(payload any) error {
 	name, _ := ctx.GetStub().GetFunctionAndParameters()
 	if ctx.emitted {
-		return Errorf("MF-INTERNAL", "%s sets a second event; report this", name)
+		return codes.Errorf("MF-INTERNAL", "%s sets a second event; report this", name)
 	}
 	bytes, err := Marshal(payload)
 	if err != nil {
 		return err
 	}
 	if err := ctx.GetStub().SetEvent(name, bytes); err != nil {
-		return Errorf("MF-LEDGER-WRITE", "event %s was not taken; submit again", name)
+		return codes.Errorf("MF-LEDGER-WRITE", "event %s was not taken; submit again", name)
 	}
 	ctx.emitted = true
 	return nil

@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"encoding/json"
+	"github.com/medfed/medfed/chaincode/codes"
 	"reflect"
 	"strconv"
 	"strings"
@@ -24,13 +25,13 @@ const (
 // strings, booleans, integers and pointers to structs.
 func Decode(argument string, into any) error {
 	if len(argument) > MaxArgument {
-		return Errorf("MF-ARGUMENT-TOO-LARGE", "the argument has %d bytes; send at most %d", len(argument), MaxArgument)
+		return codes.Errorf("MF-ARGUMENT-TOO-LARGE", "the argument has %d bytes; send at most %d", len(argument), MaxArgument)
 	}
 	if depth(argument) > MaxDepth {
-		return Errorf("MF-ARGUMENT-TOO-DEEP", "the argument nests deeper than %d; send the object the transaction describes", MaxDepth)
+		return codes.Errorf("MF-ARGUMENT-TOO-DEEP", "the argument nests deeper than %d; send the object the transaction describes", MaxDepth)
 	}
 	if !utf8.ValidString(argument) || !json.Valid([]byte(argument)) {
-		return Errorf("MF-ARGUMENT-MALFORMED", "the argument is not one JSON object; send what the transaction's metadata describes")
+		return codes.Errorf("MF-ARGUMENT-MALFORMED", "the argument is not one JSON object; send what the transaction's metadata describes")
 	}
 	walker := walker{json.NewDecoder(strings.NewReader(argument))}
 	walker.decoder.UseNumber()
@@ -39,7 +40,7 @@ func Decode(argument string, into any) error {
 	}
 	decoder := json.NewDecoder(bytes.NewReader([]byte(argument)))
 	if err := decoder.Decode(into); err != nil {
-		return Errorf("MF-ARGUMENT-TYPE", "the argument does not fit; send what the transaction's metadata describes")
+		return codes.Errorf("MF-ARGUMENT-TYPE", "the argument does not fit; send what the transaction's metadata describes")
 	}
 	return nil
 }
@@ -71,7 +72,7 @@ type walker struct{ decoder *json.Decoder }
 func (w walker) value(t reflect.Type, where string) error {
 	token, err := w.decoder.Token()
 	if err != nil {
-		return Errorf("MF-ARGUMENT-MALFORMED", "%s can't be read; send what the transaction's metadata describes", where)
+		return codes.Errorf("MF-ARGUMENT-MALFORMED", "%s can't be read; send what the transaction's metadata describes", where)
 	}
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -100,7 +101,7 @@ func (w walker) value(t reflect.Type, where string) error {
 			}
 		}
 	}
-	return Errorf("MF-ARGUMENT-TYPE", "%s is not %s; send what the transaction's metadata describes", where, describe(t))
+	return codes.Errorf("MF-ARGUMENT-TYPE", "%s is not %s; send what the transaction's metadata describes", where, describe(t))
 }
 
 // object compares the rest of an object with a struct.
@@ -111,14 +112,14 @@ func (w walker) object(t reflect.Type, where string) error {
 		token, err := w.decoder.Token()
 		name, ok := token.(string)
 		if err != nil || !ok {
-			return Errorf("MF-ARGUMENT-MALFORMED", "%s can't be read; send what the transaction's metadata describes", where)
+			return codes.Errorf("MF-ARGUMENT-MALFORMED", "%s can't be read; send what the transaction's metadata describes", where)
 		}
 		i := indexOf(fields, name)
 		if i < 0 {
-			return Errorf("MF-ARGUMENT-UNKNOWN-FIELD", "%s has a field that is not known there: %q; leave it out", where, shorten(name))
+			return codes.Errorf("MF-ARGUMENT-UNKNOWN-FIELD", "%s has a field that is not known there: %q; leave it out", where, shorten(name))
 		}
 		if seen[i] {
-			return Errorf("MF-ARGUMENT-DUPLICATE-FIELD", "%s has the field %s twice; send it once", where, name)
+			return codes.Errorf("MF-ARGUMENT-DUPLICATE-FIELD", "%s has the field %s twice; send it once", where, name)
 		}
 		seen[i] = true
 		if err := w.value(fields[i].kind, "the field "+name); err != nil {
@@ -127,7 +128,7 @@ func (w walker) object(t reflect.Type, where string) error {
 	}
 	for i, field := range fields {
 		if !seen[i] && !field.optional {
-			return Errorf("MF-ARGUMENT-MISSING-FIELD", "%s lacks the field %s; add it", where, field.name)
+			return codes.Errorf("MF-ARGUMENT-MISSING-FIELD", "%s lacks the field %s; add it", where, field.name)
 		}
 	}
 	return w.end(where)
@@ -146,7 +147,7 @@ func (w walker) array(t reflect.Type, where string) error {
 // end takes the closing brace or bracket.
 func (w walker) end(where string) error {
 	if _, err := w.decoder.Token(); err != nil {
-		return Errorf("MF-ARGUMENT-MALFORMED", "%s can't be read; send what the transaction's metadata describes", where)
+		return codes.Errorf("MF-ARGUMENT-MALFORMED", "%s can't be read; send what the transaction's metadata describes", where)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
 
@@ -55,7 +56,7 @@ func TestCase07Decode(t *testing.T) {
 		}
 		return changed
 	}
-	for argument, code := range map[string]ledger.Code{
+	for argument, code := range map[string]codes.Code{
 		with(`"name":"n",`, ``):                                      "MF-ARGUMENT-MISSING-FIELD",
 		with(`"fine":true`, `"fine":true,"x":1`):                     "MF-ARGUMENT-UNKNOWN-FIELD",
 		with(`,"fine":true`, ``):                                     "MF-ARGUMENT-MISSING-FIELD",
@@ -98,9 +99,9 @@ func TestCase07Decode(t *testing.T) {
 	} {
 		var into outer
 		err := ledger.Decode(argument, &into)
-		code2 := ledger.Code("")
+		code2 := codes.Code("")
 		if err != nil {
-			code2 = ledger.CodeIn(err.Error())
+			code2 = codes.Of(err)
 		}
 		if code2 != code {
 			t.Errorf("%.80q: %v, want %q", argument, err, code)
@@ -159,7 +160,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, argument string) {
 		var strict outer
 		if err := ledger.Decode(argument, &strict); err != nil {
-			if ledger.CodeIn(err.Error()) == "" {
+			if codes.Of(err) == "" {
 				t.Errorf("%q is refused without a code: %v", argument, err)
 			}
 			return

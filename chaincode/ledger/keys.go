@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hyperledger/fabric-chaincode-go/v2/shim"
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // Every key of the world state. Each is a Fabric composite key: the object's
@@ -146,15 +147,15 @@ const MaxIdentifier = 256
 func CheckIdentifier(what, value string) error {
 	switch {
 	case value == "":
-		return Errorf("MF-IDENTIFIER-EMPTY", "%s is empty; give one", what)
+		return codes.Errorf("MF-IDENTIFIER-EMPTY", "%s is empty; give one", what)
 	case len(value) > MaxIdentifier:
-		return Errorf("MF-IDENTIFIER-TOO-LONG", "%s has %d bytes; use at most %d", what, len(value), MaxIdentifier)
+		return codes.Errorf("MF-IDENTIFIER-TOO-LONG", "%s has %d bytes; use at most %d", what, len(value), MaxIdentifier)
 	case !utf8.ValidString(value):
-		return Errorf("MF-IDENTIFIER-CHARACTER", "%s is not valid UTF-8; use letters, digits and hyphens", what)
+		return codes.Errorf("MF-IDENTIFIER-CHARACTER", "%s is not valid UTF-8; use letters, digits and hyphens", what)
 	}
 	for _, r := range value {
 		if r < ' ' || r == 0x7f || r == utf8.MaxRune {
-			return Errorf("MF-IDENTIFIER-CHARACTER", "%s holds the character %U; use letters, digits and hyphens", what, r)
+			return codes.Errorf("MF-IDENTIFIER-CHARACTER", "%s holds the character %U; use letters, digits and hyphens", what, r)
 		}
 	}
 	return nil
@@ -169,7 +170,7 @@ func (p path) compose() (string, error) {
 	}
 	composed, err := shim.CreateCompositeKey(p.object, p.parts)
 	if err != nil {
-		return "", Errorf("MF-IDENTIFIER-CHARACTER", "a part of the key %s holds a character that Fabric refuses; use letters, digits and hyphens", p.object)
+		return "", codes.Errorf("MF-IDENTIFIER-CHARACTER", "a part of the key %s holds a character that Fabric refuses; use letters, digits and hyphens", p.object)
 	}
 	return composed, nil
 }

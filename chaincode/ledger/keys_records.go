@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"strconv"
 	"strings"
 )
@@ -217,10 +218,10 @@ func numbered(object string) ([]bool, bool) {
 func ParseKey(object string, parts []string) (Key, error) {
 	kinds, ok := numbered(object)
 	if !ok {
-		return Key{}, Errorf("MF-KEY-UNKNOWN", "there are no keys of that object; use one of the table of keys, for instance consent")
+		return Key{}, codes.Errorf("MF-KEY-UNKNOWN", "there are no keys of that object; use one of the table of keys, for instance consent")
 	}
 	if len(parts) != len(kinds) {
-		return Key{}, Errorf("MF-KEY-PARTS", "a key of %s has %d parts and %d were sent; send what the table of keys shows", object, len(kinds), len(parts))
+		return Key{}, codes.Errorf("MF-KEY-PARTS", "a key of %s has %d parts and %d were sent; send what the table of keys shows", object, len(kinds), len(parts))
 	}
 	padded := append([]string{}, parts...)
 	for i, isNumber := range kinds {
@@ -229,7 +230,7 @@ func ParseKey(object string, parts []string) (Key, error) {
 		}
 		n, err := strconv.Atoi(parts[i])
 		if err != nil || n < 0 || strings.HasPrefix(parts[i], "+") {
-			return Key{}, Errorf("MF-KEY-PARTS", "part %d of a key of %s is a number from 0; send digits", i+1, object)
+			return Key{}, codes.Errorf("MF-KEY-PARTS", "part %d of a key of %s is a number from 0; send digits", i+1, object)
 		}
 		padded[i] = number(n)
 	}

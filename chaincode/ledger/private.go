@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"encoding/hex"
+
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // MaxTransient is the most bytes of one transient field.
@@ -13,25 +15,25 @@ const MaxTransient = 16 << 10
 func Transient(ctx *Context, name string, into any) error {
 	fields, err := ctx.GetStub().GetTransient()
 	if err != nil {
-		return Errorf("MF-TRANSIENT-MISSING", "the transient data can't be read; send the field %s", name)
+		return codes.Errorf("MF-TRANSIENT-MISSING", "the transient data can't be read; send the field %s", name)
 	}
 	value, found := fields[name]
 	switch {
 	case !found:
-		return Errorf("MF-TRANSIENT-MISSING", "the transient field %s is missing; send what is private by transient only", name)
+		return codes.Errorf("MF-TRANSIENT-MISSING", "the transient field %s is missing; send what is private by transient only", name)
 	case len(fields) != 1:
-		return Errorf("MF-TRANSIENT-UNKNOWN", "there are %d transient fields; send %s alone", len(fields), name)
+		return codes.Errorf("MF-TRANSIENT-UNKNOWN", "there are %d transient fields; send %s alone", len(fields), name)
 	case len(value) > MaxTransient:
-		return Errorf("MF-TRANSIENT-TOO-LARGE", "the transient field %s has %d bytes; send at most %d", name, len(value), MaxTransient)
+		return codes.Errorf("MF-TRANSIENT-TOO-LARGE", "the transient field %s has %d bytes; send at most %d", name, len(value), MaxTransient)
 	}
 	if err := Decode(string(value), into); err != nil {
-		return Errorf("MF-TRANSIENT-INVALID", "the transient field %s is not the JSON object that the transaction describes (%s); send exactly its fields", name, kindOf(CodeIn(err.Error())))
+		return codes.Errorf("MF-TRANSIENT-INVALID", "the transient field %s is not the JSON object that the transaction describes (%s); send exactly its fields", name, kindOf(codes.Of(err)))
 	}
 	return nil
 }
 
 // kindOf says what is wrong with private input without showing any of it.
-func kindOf(code Code) string {
+func kindOf(code codes.Code) string {
 	switch code {
 	case "MF-ARGUMENT-UNKNOWN-FIELD":
 		return "unknown field"
@@ -53,7 +55,7 @@ func kindOf(code Code) string {
 func NoTransient(ctx *Context) error {
 	fields, err := ctx.GetStub().GetTransient()
 	if err != nil || len(fields) > 0 {
-		return Errorf("MF-TRANSIENT-UNKNOWN", "the transaction takes no transient data; send none")
+		return codes.Errorf("MF-TRANSIENT-UNKNOWN", "the transaction takes no transient data; send none")
 	}
 	return nil
 }
@@ -68,7 +70,7 @@ func GetPrivate[T any](ctx *Context, collection string, key Key) (T, bool, error
 	}
 	bytes, err := ctx.GetStub().GetPrivateData(collection, composed)
 	if err != nil {
-		return document, false, Errorf("MF-PRIVATE-READ", "this peer does not give %s of %s; ask the custodian's peer, as a client that may read there", key, collection)
+		return document, false, codes.Errorf("MF-PRIVATE-READ", "this peer does not give %s of %s; ask the custodian's peer, as a client that may read there", key, collection)
 	}
 	if len(bytes) == 0 {
 		return document, false, nil
@@ -99,7 +101,7 @@ func writeRefused(ctx *Context, collection string, key Key) error {
 	if _, err := PrivateDigest(ctx, collection, key); err != nil {
 		return err
 	}
-	return Errorf("MF-PRIVATE-WRITE", "the peer takes no change of %s in %s from this caller; only clients of the custodian's organisation write there", key, collection)
+	return codes.Errorf("MF-PRIVATE-WRITE", "the peer takes no change of %s in %s from this caller; only clients of the custodian's organisation write there", key, collection)
 }
 
 // PrivateDigest gives the SHA-256 of the document of a key in a collection, 64
@@ -111,7 +113,7 @@ func PrivateDigest(ctx *Context, collection string, key Key) (string, error) {
 	}
 	sum, err := ctx.GetStub().GetPrivateDataHash(collection, composed)
 	if err != nil {
-		return "", Errorf("MF-PRIVATE-COLLECTION", "there is no collection %s for %s; the custodian must be a hospital of the consortium", collection, key)
+		return "", codes.Errorf("MF-PRIVATE-COLLECTION", "there is no collection %s for %s; the custodian must be a hospital of the consortium", collection, key)
 	}
 	return hex.EncodeToString(sum), nil
 }

@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"testing"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 )
@@ -25,7 +26,7 @@ func TestRefusedPrivateWritesTellTheirCause(t *testing.T) {
 	}
 	for _, c := range []struct {
 		msp, collection string
-		want            ledger.Code
+		want            codes.Code
 	}{
 		{"AMSP", "a's", ""},
 		{"AMSP", "b's", "MF-PRIVATE-COLLECTION"},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/hyperledger/fabric-chaincode-go/v2/shim"
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // MaxPage is the most documents one page of a list may have.
@@ -14,7 +15,7 @@ const MaxPage = 1000
 func Marshal(document any) ([]byte, error) {
 	bytes, err := json.Marshal(document)
 	if err != nil {
-		return nil, Errorf("MF-INTERNAL", "a %T can't be written as JSON; report this", document)
+		return nil, codes.Errorf("MF-INTERNAL", "a %T can't be written as JSON; report this", document)
 	}
 	return bytes, nil
 }
@@ -29,7 +30,7 @@ func Get[T any](ctx *Context, key Key) (T, bool, error) {
 	}
 	bytes, err := ctx.GetStub().GetState(composed)
 	if err != nil {
-		return document, false, Errorf("MF-LEDGER-READ", "the peer did not read %s; try again", key)
+		return document, false, codes.Errorf("MF-LEDGER-READ", "the peer did not read %s; try again", key)
 	}
 	if len(bytes) == 0 {
 		return document, false, nil
@@ -55,7 +56,7 @@ func Put(ctx *Context, key Key, document any) error {
 		return err
 	}
 	if err := ctx.GetStub().PutState(composed, bytes); err != nil {
-		return Errorf("MF-LEDGER-WRITE", "the peer did not take %s; try again", key)
+		return codes.Errorf("MF-LEDGER-WRITE", "the peer did not take %s; try again", key)
 	}
 	return nil
 }
@@ -69,7 +70,7 @@ func List[T any](ctx *Context, prefix Prefix) ([]T, error) {
 	}
 	results, err := ctx.GetStub().GetStateByPartialCompositeKey(prefix.object, prefix.parts)
 	if err != nil {
-		return nil, Errorf("MF-LEDGER-READ", "the peer did not list %s; try again", prefix)
+		return nil, codes.Errorf("MF-LEDGER-READ", "the peer did not list %s; try again", prefix)
 	}
 	return drain[T](prefix, results)
 }
@@ -80,18 +81,18 @@ func List[T any](ctx *Context, prefix Prefix) ([]T, error) {
 // transaction that writes after paging.
 func Page[T any](ctx *Context, prefix Prefix, size int, bookmark string) ([]T, string, error) {
 	if size < 1 || size > MaxPage {
-		return nil, "", Errorf("MF-PAGE-SIZE", "a page of %d was asked for; ask for 1 to %d", size, MaxPage)
+		return nil, "", codes.Errorf("MF-PAGE-SIZE", "a page of %d was asked for; ask for 1 to %d", size, MaxPage)
 	}
 	start, err := prefix.compose()
 	if err != nil {
 		return nil, "", err
 	}
 	if bookmark != "" && (len(bookmark) <= len(start) || bookmark[:len(start)] != start) {
-		return nil, "", Errorf("MF-PAGE-BOOKMARK", "the bookmark is of another list; pass the one the page before gave, or none")
+		return nil, "", codes.Errorf("MF-PAGE-BOOKMARK", "the bookmark is of another list; pass the one the page before gave, or none")
 	}
 	results, meta, err := ctx.GetStub().GetStateByPartialCompositeKeyWithPagination(prefix.object, prefix.parts, int32(size), bookmark)
 	if err != nil {
-		return nil, "", Errorf("MF-LEDGER-READ", "the peer did not list %s; try again", prefix)
+		return nil, "", codes.Errorf("MF-LEDGER-READ", "the peer did not list %s; try again", prefix)
 	}
 	documents, err := drain[T](prefix, results)
 	return documents, meta.GetBookmark(), err
@@ -104,7 +105,7 @@ func drain[T any](prefix Prefix, results shim.StateQueryIteratorInterface) ([]T,
 	for results.HasNext() {
 		item, err := results.Next()
 		if err != nil {
-			return nil, Errorf("MF-LEDGER-READ", "the peer did not list %s; try again", prefix)
+			return nil, codes.Errorf("MF-LEDGER-READ", "the peer did not list %s; try again", prefix)
 		}
 		var document T
 		if err := unmarshal(prefix.String(), item.GetValue(), &document); err != nil {
@@ -132,14 +133,14 @@ func History(ctx *Context, key Key) ([]Change, error) {
 	}
 	results, err := ctx.GetStub().GetHistoryForKey(composed)
 	if err != nil {
-		return nil, Errorf("MF-LEDGER-READ", "the peer did not read the history of %s; see that its history database is on", key)
+		return nil, codes.Errorf("MF-LEDGER-READ", "the peer did not read the history of %s; see that its history database is on", key)
 	}
 	defer results.Close() //nolint:errcheck // nothing can be done about it
 	changes := []Change{}
 	for results.HasNext() {
 		item, err := results.Next()
 		if err != nil {
-			return nil, Errorf("MF-LEDGER-READ", "the peer did not read the history of %s; try again", key)
+			return nil, codes.Errorf("MF-LEDGER-READ", "the peer did not read the history of %s; try again", key)
 		}
 		changes = append(changes, Change{
 			TxID:      item.GetTxId(),
@@ -157,7 +158,7 @@ func History(ctx *Context, key Key) ([]Change, error) {
 // unmarshal reads a stored document.
 func unmarshal(name string, bytes []byte, document any) error {
 	if err := json.Unmarshal(bytes, document); err != nil {
-		return Errorf("MF-LEDGER-CORRUPT", "%s holds no %T; report this", name, document)
+		return codes.Errorf("MF-LEDGER-CORRUPT", "%s holds no %T; report this", name, document)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"pgregory.net/rapid"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 )
@@ -64,12 +65,12 @@ func (b *bench) submit(next func(*ledger.Context) error) {
 }
 
 // refused runs a transaction that must be refused with a code.
-func (b *bench) refused(code ledger.Code, next func(*ledger.Context) error) {
+func (b *bench) refused(code codes.Code, next func(*ledger.Context) error) {
 	b.Helper()
 	b.next = next
 	_, err := b.ledger.Submit(b.caller, "run")
 	var refusal *ledgertest.EndorseError
-	if !errors.As(err, &refusal) || ledger.CodeIn(err.Error()) != code {
+	if !errors.As(err, &refusal) || codes.Parse(refusal.Error()).Code != code {
 		b.Fatalf("got %v, want %s", err, code)
 	}
 }
@@ -128,7 +129,7 @@ func TestCase06Identifiers(t *testing.T) {
 	b := newBench(t)
 	for _, c := range []struct {
 		part string
-		code ledger.Code
+		code codes.Code
 	}{
 		{"", "MF-IDENTIFIER-EMPTY"},
 		{strings.Repeat("x", ledger.MaxIdentifier+1), "MF-IDENTIFIER-TOO-LONG"},
@@ -191,7 +192,7 @@ func FuzzCheckIdentifier(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string) {
 		err := ledger.CheckIdentifier("the name", value)
 		if err != nil {
-			if ledger.CodeIn(err.Error()) == "" || !utf8.ValidString(err.Error()) {
+			if codes.Of(err) == "" || !utf8.ValidString(err.Error()) {
 				t.Errorf("%q: %v", value, err)
 			}
 			return
@@ -310,7 +311,7 @@ func TestOneEventPerTransactionUnderItsName(t *testing.T) {
 		if err := ctx.Emit(note{"x"}); err != nil {
 			return err
 		}
-		if err := ctx.Emit(note{"y"}); err == nil || ledger.CodeIn(err.Error()) != "MF-INTERNAL" {
+		if err := ctx.Emit(note{"y"}); err == nil || codes.Of(err) != "MF-INTERNAL" {
 			t.Errorf("a second event: %v", err)
 		}
 		return nil
@@ -320,7 +321,7 @@ func TestOneEventPerTransactionUnderItsName(t *testing.T) {
 		t.Errorf("events %+v", events)
 	}
 	b.next = func(ctx *ledger.Context) error { return ctx.Emit(note{}) }
-	if _, err := b.ledger.Submit(b.caller, ""); err == nil || ledger.CodeIn(err.Error()) != "MF-LEDGER-WRITE" {
+	if _, err := b.ledger.Submit(b.caller, ""); err == nil || codes.Of(err) != "MF-LEDGER-WRITE" {
 		t.Errorf("an event of a transaction without a name: %v", err)
 	}
 }
@@ -357,11 +358,11 @@ func TestCase18Callers(t *testing.T) {
 
 func TestNoIdentityIsRefusedAndNotAPanic(t *testing.T) {
 	ctx := new(ledger.Context)
-	if _, err := ctx.Caller(); err == nil || ledger.CodeIn(err.Error()) != "MF-IDENTITY-UNREADABLE" {
+	if _, err := ctx.Caller(); err == nil || codes.Of(err) != "MF-IDENTITY-UNREADABLE" {
 		t.Error(err)
 	}
 	ctx.SetClientIdentity((*cid.ClientID)(nil)) // as the contract API does with a creator it can't read
-	if _, err := ctx.Caller(); err == nil || ledger.CodeIn(err.Error()) != "MF-IDENTITY-UNREADABLE" {
+	if _, err := ctx.Caller(); err == nil || codes.Of(err) != "MF-IDENTITY-UNREADABLE" {
 		t.Error(err)
 	}
 }

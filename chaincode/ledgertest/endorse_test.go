@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 	"github.com/medfed/medfed/chaincode/ledgertest/internal/program"
 )
@@ -38,7 +39,7 @@ func faulty() raw {
 			ts, err := s.GetTxTimestamp()
 			return []byte(fmt.Sprint(ts.GetSeconds())), errors.Join(err, s.PutState("a", []byte("1")), s.SetEvent("e", nil))
 		},
-		"refuse": func(s stub) ([]byte, error) { return nil, errors.New("MF-TEST: no; don't") },
+		"refuse": func(s stub) ([]byte, error) { return nil, codes.Errorf("MF-TEST", "no; don't") },
 		"panic":  func(s stub) ([]byte, error) { panic("oops") },
 	}
 }

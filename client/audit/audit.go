@@ -170,5 +170,5 @@ const advice = "do not trust this bundle; export another from a peer of an organ
 
 // fault makes a refusal at a place.
 func fault(code codes.Code, at place, format string, args ...any) error {
-	return codes.Errorf(code, "%s: %s; %s", at, fmt.Sprintf(format, args...), advice)
+	return codes.Wrapf(code, "%s: %w; %s", at, fmt.Errorf(format, args...), advice)
 }

@@ -41,7 +41,7 @@ func (r *review) follows() ([]expected, error) {
 func decided[T any](r *review, rule func(T) ([]expected, error)) ([]expected, error) {
 	var request T
 	if err := json.Unmarshal(r.argument, &request); err != nil {
-		return nil, codes.Errorf("MF-ARGUMENT-JSON", "the argument can't be read: %v; look at the block", err)
+		return nil, codes.Wrapf("MF-ARGUMENT-JSON", "the argument can't be read: %w; look at the block", err)
 	}
 	return rule(request)
 }

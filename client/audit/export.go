@@ -3,7 +3,6 @@ package audit
 import (
 	"context"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -116,5 +115,5 @@ func finish(draft *os.File, file string) (int64, error) {
 }
 
 func cannotWrite(err error) error {
-	return fmt.Errorf("MF-AUDIT-WRITE: the bundle can't be written: %w; check the folder and the space on its disk", err)
+	return codes.Wrapf("MF-AUDIT-WRITE", "the bundle can't be written: %w; check the folder and the space on its disk", err)
 }

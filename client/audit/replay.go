@@ -162,7 +162,7 @@ func (d documents) under(visit func(parts []string, value []byte) error, object 
 		if failed != nil {
 			return
 		}
-		if failed = visit(splitKey(found.key), found.value); failed != nil && codes.CodeIn(failed.Error()) == "" {
+		if failed = visit(splitKey(found.key), found.value); failed != nil && codes.Of(failed) == "" {
 			failed = unreadable(object, failed)
 		}
 	})
@@ -183,5 +183,5 @@ func splitKey(key string) []string {
 }
 
 func unreadable(object string, err error) error {
-	return codes.Errorf("MF-AUDIT-STATE", "a document %s of the replayed state can't be read: %v; use the medfed of the chaincode's version", object, err)
+	return codes.Wrapf("MF-AUDIT-STATE", "a document %s of the replayed state can't be read: %w; use the medfed of the chaincode's version", object, err)
 }

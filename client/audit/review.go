@@ -121,7 +121,7 @@ func (r *review) decide() {
 	}
 	because := "nothing"
 	if refusal != nil {
-		because = "refused, " + string(codes.CodeIn(refusal.Error()))
+		because = "refused, " + string(codes.Of(refusal))
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.written)) {
 		parts, w := splitKey(key), r.written[key]

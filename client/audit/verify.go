@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -31,7 +30,7 @@ type Options struct {
 func VerifyFile(ctx context.Context, path string, o Options) (*Summary, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("MF-AUDIT-READ: the bundle can't be read: %w; name the file that audit export wrote", err)
+		return nil, codes.Wrapf("MF-AUDIT-READ", "the bundle can't be read: %w; name the file that audit export wrote", err)
 	}
 	defer file.Close()
 	return Verify(ctx, file, o)

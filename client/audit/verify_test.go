@@ -34,7 +34,7 @@ func refused(t rapid.TB, err error, code codes.Code, at string) {
 	t.Logf("%v", err)
 	if err == nil {
 		t.Errorf("not refused; want %s at %s", code, at)
-	} else if codes.CodeIn(err.Error()) != code || !strings.Contains(err.Error(), at) {
+	} else if codes.Of(err) != code || !strings.Contains(err.Error(), at) {
 		t.Errorf("got %v, want %s at %s", err, code, at)
 	}
 }
@@ -472,7 +472,7 @@ func TestAFileThatIsNoWholeBundleIsRefused(t *testing.T) {
 		"first cut": whole[1:],
 	} {
 		_, err := Verify(context.Background(), bytes.NewReader(content), Options{Genesis: recordedGenesis(t)})
-		if err == nil || codes.CodeIn(err.Error()) != "MF-AUDIT-BUNDLE" {
+		if err == nil || codes.Of(err) != "MF-AUDIT-BUNDLE" {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

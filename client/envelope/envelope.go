@@ -15,11 +15,11 @@ package envelope
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
 	"filippo.io/age"
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // Sizes of an age v1 file with X25519 stanzas, in bytes: see the specification's
@@ -52,7 +52,7 @@ func CheckRecipient(s string) error {
 func parseRecipient(s string) (*age.X25519Recipient, error) {
 	r, err := age.ParseX25519Recipient(s)
 	if err != nil {
-		return nil, fmt.Errorf("MF-ENVELOPE-RECIPIENT: %q is no age X25519 recipient: %w; ask its owner for the line that begins with age1", s, err)
+		return nil, codes.Wrapf("MF-ENVELOPE-RECIPIENT", "%q is no age X25519 recipient: %w; ask its owner for the line that begins with age1", s, err)
 	}
 	return r, nil
 }
@@ -60,7 +60,7 @@ func parseRecipient(s string) (*age.X25519Recipient, error) {
 // parseRecipients drops doubles and refuses an empty set.
 func parseRecipients(recipients []string) ([]age.Recipient, error) {
 	if len(recipients) == 0 {
-		return nil, errors.New("MF-ENVELOPE-RECIPIENT: there is nobody to encrypt to; name at least one recipient")
+		return nil, codes.Errorf("MF-ENVELOPE-RECIPIENT", "there is nobody to encrypt to; name at least one recipient")
 	}
 	distinct := slices.Compact(slices.Sorted(slices.Values(recipients)))
 	parsed := make([]age.Recipient, len(distinct))
@@ -89,7 +89,7 @@ func Seal(dst io.Writer, recipients ...string) (io.WriteCloser, error) {
 func seal(dst io.Writer, recipients []age.Recipient) (io.WriteCloser, error) {
 	w, err := age.Encrypt(dst, recipients...)
 	if err != nil {
-		return nil, fmt.Errorf("MF-ENVELOPE-WRITE: the ciphertext's header could not be written: %w; check the destination", err)
+		return nil, codes.Wrapf("MF-ENVELOPE-WRITE", "the ciphertext's header could not be written: %w; check the destination", err)
 	}
 	return w, nil
 }
@@ -184,9 +184,9 @@ func (w *watched) explain(err error) error {
 	case w.err != nil:
 		return w.err
 	case errors.As(err, &stranger):
-		return errors.New("MF-ENVELOPE-NOT-RECIPIENT: the ciphertext is not addressed to this identity; use the identity it was encrypted to, or ask the sender to encrypt it again")
+		return codes.Errorf("MF-ENVELOPE-NOT-RECIPIENT", "the ciphertext is not addressed to this identity; use the identity it was encrypted to, or ask the sender to encrypt it again")
 	default:
-		return fmt.Errorf("MF-ENVELOPE-CORRUPT: the ciphertext is damaged, forged or cut short: %w; fetch it again", err)
+		return codes.Wrapf("MF-ENVELOPE-CORRUPT", "the ciphertext is damaged, forged or cut short: %w; fetch it again", err)
 	}
 }
 

@@ -53,7 +53,7 @@ func wantCode(t testing.TB, err error, want codes.Code) {
 	if err == nil {
 		t.Fatalf("no error, want %s", want)
 	}
-	if got := codes.CodeIn(err.Error()); got != want {
+	if got := codes.Of(err); got != want {
 		t.Fatalf("code %q in %q, want %s", got, err, want)
 	}
 	if !strings.Contains(err.Error(), "; ") {
@@ -143,7 +143,7 @@ func TestSealReader(t *testing.T) {
 }
 
 func TestSourceErrorsPassUnchanged(t *testing.T) {
-	broken := errors.New("MF-IPFS-CORRUPT: a block; fetch it elsewhere")
+	broken := codes.Errorf("MF-IPFS-CORRUPT", "a block; fetch it elsewhere")
 	identity := newIdentity(t)
 	r, err := envelope.SealReader(iotest.ErrReader(broken), identity.Recipient())
 	if err != nil {

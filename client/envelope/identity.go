@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"filippo.io/age"
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // Identity is an age X25519 key pair: what opens the envelopes addressed to it.
@@ -20,7 +21,7 @@ type Identity struct{ x25519 *age.X25519Identity }
 func NewIdentity() (*Identity, error) {
 	x, err := age.GenerateX25519Identity()
 	if err != nil {
-		return nil, fmt.Errorf("MF-ENVELOPE-IDENTITY: no key could be made: %w; check the system's random source", err)
+		return nil, codes.Wrapf("MF-ENVELOPE-IDENTITY", "no key could be made: %w; check the system's random source", err)
 	}
 	return &Identity{x25519: x}, nil
 }
@@ -45,14 +46,14 @@ func (i *Identity) Secret(purpose string) []byte {
 func LoadIdentity(path string) (*Identity, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("MF-ENVELOPE-IDENTITY: the identity file cannot be read: %w; name the right file, or let medfed make one", err)
+		return nil, codes.Wrapf("MF-ENVELOPE-IDENTITY", "the identity file cannot be read: %w; name the right file, or let medfed make one", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("MF-ENVELOPE-EXPOSED: identity file %s has mode %04o, so others can read it; chmod 600 it, and make a new one if they may have", path, info.Mode().Perm())
+		return nil, codes.Errorf("MF-ENVELOPE-EXPOSED", "identity file %s has mode %04o, so others can read it; chmod 600 it, and make a new one if they may have", path, info.Mode().Perm())
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("MF-ENVELOPE-IDENTITY: the identity file cannot be read: %w; check its owner and mode", err)
+		return nil, codes.Wrapf("MF-ENVELOPE-IDENTITY", "the identity file cannot be read: %w; check its owner and mode", err)
 	}
 	return parseIdentity(path, content)
 }
@@ -61,14 +62,14 @@ func parseIdentity(path string, content []byte) (*Identity, error) {
 	found, err := age.ParseIdentities(bytes.NewReader(content))
 	if err != nil {
 		// age's words may quote the line, which is the secret: they are not passed on.
-		return nil, fmt.Errorf("MF-ENVELOPE-IDENTITY: %s holds no age identity; restore it from its copy, or remove it to make a new one", path)
+		return nil, codes.Errorf("MF-ENVELOPE-IDENTITY", "%s holds no age identity; restore it from its copy, or remove it to make a new one", path)
 	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("MF-ENVELOPE-IDENTITY: %s holds %d identities; leave one", path, len(found))
+		return nil, codes.Errorf("MF-ENVELOPE-IDENTITY", "%s holds %d identities; leave one", path, len(found))
 	}
 	x, ok := found[0].(*age.X25519Identity)
 	if !ok {
-		return nil, fmt.Errorf("MF-ENVELOPE-IDENTITY: %s holds no X25519 identity; make one with age-keygen or medfed", path)
+		return nil, codes.Errorf("MF-ENVELOPE-IDENTITY", "%s holds no X25519 identity; make one with age-keygen or medfed", path)
 	}
 	return &Identity{x25519: x}, nil
 }
@@ -89,7 +90,7 @@ func LoadOrCreateIdentity(path string) (*Identity, error) {
 		return LoadIdentity(path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("MF-ENVELOPE-WRITE: the identity file cannot be made: %w; check that its folder exists and can be written", err)
+		return nil, codes.Wrapf("MF-ENVELOPE-WRITE", "the identity file cannot be made: %w; check that its folder exists and can be written", err)
 	}
 	return identity, nil
 }

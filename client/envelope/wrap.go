@@ -3,7 +3,7 @@ package envelope
 import (
 	"bytes"
 	"encoding/base64"
-	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"io"
 	"strings"
 )
@@ -32,7 +32,7 @@ func Wrap(key *Identity, recipients ...string) (string, error) {
 func Unwrap(wrap string, identity *Identity) (*Identity, error) {
 	sealed, err := base64.StdEncoding.Strict().DecodeString(wrap)
 	if err != nil {
-		return nil, fmt.Errorf("MF-ENVELOPE-CORRUPT: the wrapped key is no base64: %w; fetch it again", err)
+		return nil, codes.Wrapf("MF-ENVELOPE-CORRUPT", "the wrapped key is no base64: %w; fetch it again", err)
 	}
 	plain, err := Open(bytes.NewReader(sealed), identity)
 	if err != nil {
@@ -44,7 +44,7 @@ func Unwrap(wrap string, identity *Identity) (*Identity, error) {
 	}
 	key, err := parseIdentity("the wrap", content)
 	if err != nil {
-		return nil, fmt.Errorf("MF-ENVELOPE-CORRUPT: what was wrapped is no age key; ask who wrapped it to do so again")
+		return nil, codes.Errorf("MF-ENVELOPE-CORRUPT", "what was wrapped is no age key; ask who wrapped it to do so again")
 	}
 	return key, nil
 }

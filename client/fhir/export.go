@@ -34,7 +34,7 @@ func Export(state consent.State, release Release) ([]byte, error) {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	if err := encoder.Encode(resource); err != nil {
-		return nil, codes.Errorf("MF-FHIR-EXPORT", "the consent has no JSON form: %v; report this", err)
+		return nil, codes.Wrapf("MF-FHIR-EXPORT", "the consent has no JSON form: %w; report this", err)
 	}
 	if problems := Validate(b.Bytes(), release); len(problems) > 0 {
 		return nil, codes.Errorf("MF-FHIR-EXPORT", "the export is no valid Consent: %s; report this", listed(problems))

@@ -49,7 +49,7 @@ func Import(resource []byte, release Release) (*Imported, error) {
 	}
 	root, err := decode(resource)
 	if err != nil {
-		return nil, codes.Errorf("MF-FHIR-INVALID", "the resource %v; export it again from where it comes from", err)
+		return nil, codes.Wrapf("MF-FHIR-INVALID", "the resource %w; export it again from where it comes from", err)
 	}
 	if problems := validate(root, release); len(problems) > 0 {
 		return nil, codes.Errorf("MF-FHIR-INVALID", "this is no valid Consent of FHIR %s: %s; correct it, or name its release", strings.ToUpper(string(release)), listed(problems))

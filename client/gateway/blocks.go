@@ -2,11 +2,11 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 
 	"github.com/hyperledger/fabric-gateway/pkg/client"
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
+	"github.com/medfed/medfed/chaincode/codes"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 )
@@ -32,7 +32,7 @@ func (g *Gateway) Height(ctx context.Context) (uint64, error) {
 	}
 	info := &common.BlockchainInfo{}
 	if err := proto.Unmarshal(answer, info); err != nil {
-		return 0, fmt.Errorf("MF-GATEWAY-RESULT: the peer's account of its ledger cannot be read: %w; use a peer of Fabric v3", err)
+		return 0, codes.Wrapf("MF-GATEWAY-RESULT", "the peer's account of its ledger cannot be read: %w; use a peer of Fabric v3", err)
 	}
 	return info.GetHeight(), nil
 }
@@ -53,7 +53,7 @@ func (g *Gateway) queryLedger(ctx context.Context, query string, arguments ...st
 		proposal, err := p.gateway.GetNetwork(g.channel).GetContract(ledgerQueries).NewProposal(query,
 			client.WithArguments(arguments...), client.WithEndorsingOrganizations(p.msp))
 		if err != nil {
-			return nil, &failure{fmt.Errorf("MF-GATEWAY-IDENTITY: %s cannot be signed: %w; enrol again", name, err), none}
+			return nil, &failure{codes.Wrapf("MF-GATEWAY-IDENTITY", "%s cannot be signed: %w; enrol again", name, err), none}
 		}
 		if answer, err = proposal.EvaluateWithContext(attempt, grpc.MaxCallRecvMsgSize(maxBlock)); err != nil {
 			f := explain(ctx, name, p, err)

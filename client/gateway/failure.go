@@ -44,24 +44,25 @@ func explain(ctx context.Context, name string, p *peerConnection, err error) fai
 	}
 	messages := messagesIn(err)
 	for _, message := range messages {
-		refusal := mfcodes.From(message)
-		if refusal == "" {
+		answer := mfcodes.Parse(message)
+		if answer == nil {
 			continue
 		}
-		return failure{&Refusal{Code: mfcodes.CodeIn(refusal), Transaction: name, message: refusal, cause: err}, none}
+		answer.Err = err
+		return failure{&Refusal{Transaction: name, Answer: answer}, none}
 	}
 	said := strings.Join(messages, "; ")
 	switch {
 	case strings.Contains(said, "incorrect timestamp"):
-		return failure{fmt.Errorf("MF-GATEWAY-CLOCK: %s: the peers find this machine's clock wrong: %s; set it by a time server", name, said), none}
+		return failure{mfcodes.Errorf("MF-GATEWAY-CLOCK", "%s: the peers find this machine's clock wrong: %s; set it by a time server", name, said), none}
 	case strings.Contains(said, "access denied") || strings.Contains(said, "creator") || isCode(err, codes.PermissionDenied, codes.Unauthenticated):
-		return failure{fmt.Errorf("MF-GATEWAY-DENIED: %s: the peers do not accept this identity: %s; enrol it with its organisation's CA, or name the right profile", name, said), none}
+		return failure{mfcodes.Errorf("MF-GATEWAY-DENIED", "%s: the peers do not accept this identity: %s; enrol it with its organisation's CA, or name the right profile", name, said), none}
 	case isCode(err, codes.DeadlineExceeded):
-		return failure{fmt.Errorf("MF-GATEWAY-TIMEOUT: %s: peer %s did not answer in time: %s; look at the peer and the orderers", name, p.name, said), elsewhere}
+		return failure{mfcodes.Errorf("MF-GATEWAY-TIMEOUT", "%s: peer %s did not answer in time: %s; look at the peer and the orderers", name, p.name, said), elsewhere}
 	case isCode(err, codes.Unavailable):
-		return failure{fmt.Errorf("MF-GATEWAY-UNREACHABLE: %s: peer %s, or an orderer behind it, cannot be reached: %s; start it, or correct the profile", name, p.name, said), elsewhere}
+		return failure{mfcodes.Errorf("MF-GATEWAY-UNREACHABLE", "%s: peer %s, or an orderer behind it, cannot be reached: %s; start it, or correct the profile", name, p.name, said), elsewhere}
 	default:
-		return failure{fmt.Errorf("MF-GATEWAY-REFUSED: %s: peer %s answered: %s; look at its log and its chaincode's", name, p.name, said), elsewhere}
+		return failure{mfcodes.Errorf("MF-GATEWAY-REFUSED", "%s: peer %s answered: %s; look at its log and its chaincode's", name, p.name, said), elsewhere}
 	}
 }
 
@@ -81,7 +82,11 @@ func disagree(err error) bool {
 	messages := messagesIn(err)
 	answers := map[mfcodes.Code]bool{}
 	for _, message := range messages[:len(messages)-1] { // the last is the gateway's own
-		answers[mfcodes.CodeIn(message)] = true
+		var code mfcodes.Code
+		if answer := mfcodes.Parse(message); answer != nil {
+			code = answer.Code
+		}
+		answers[code] = true
 	}
 	return len(answers) != 1
 }
@@ -107,30 +112,27 @@ func isCode(err error, among ...codes.Code) bool {
 	return false
 }
 
-// Refusal is the chaincode's own answer: its error begins with the chaincode's
-// code and is in the chaincode's words.
+// Refusal is the chaincode's own answer, in its own words.
 type Refusal struct {
-	Code        mfcodes.Code
-	Transaction string
-	message     string
-	cause       error
+	Transaction string         // that was refused, as in round:OpenRound
+	Answer      *mfcodes.Error // its cause is the Fabric gateway's error
 }
 
-func (r *Refusal) Error() string { return r.message }
+func (r *Refusal) Error() string { return r.Answer.Error() }
 
-// Unwrap gives the Fabric gateway's error.
-func (r *Refusal) Unwrap() error { return r.cause }
+// Unwrap gives the answer, whose code [mfcodes.Of] finds.
+func (r *Refusal) Unwrap() error { return r.Answer }
 
 // invalid says what a transaction that was committed as invalid means.
 func invalid(name string, outcome *client.Status) failure {
 	switch outcome.Code {
 	case peer.TxValidationCode_MVCC_READ_CONFLICT, peer.TxValidationCode_PHANTOM_READ_CONFLICT:
-		return failure{fmt.Errorf("MF-GATEWAY-CONFLICT: %s: transaction %s met another at the same keys (%s); try again when the ledger is less busy", name, outcome.TransactionID, outcome.Code), again}
+		return failure{mfcodes.Errorf("MF-GATEWAY-CONFLICT", "%s: transaction %s met another at the same keys (%s); try again when the ledger is less busy", name, outcome.TransactionID, outcome.Code), again}
 	case peer.TxValidationCode_DUPLICATE_TXID:
-		return failure{fmt.Errorf("MF-GATEWAY-INVALID: %s: transaction %s is on the ledger twice; try again", name, outcome.TransactionID), again}
+		return failure{mfcodes.Errorf("MF-GATEWAY-INVALID", "%s: transaction %s is on the ledger twice; try again", name, outcome.TransactionID), again}
 	case peer.TxValidationCode_ENDORSEMENT_POLICY_FAILURE:
-		return failure{fmt.Errorf("MF-GATEWAY-POLICY: %s: transaction %s has not the endorsements its policy asks for; see that enough organisations' peers and chaincodes run", name, outcome.TransactionID), none}
+		return failure{mfcodes.Errorf("MF-GATEWAY-POLICY", "%s: transaction %s has not the endorsements its policy asks for; see that enough organisations' peers and chaincodes run", name, outcome.TransactionID), none}
 	default:
-		return failure{fmt.Errorf("MF-GATEWAY-INVALID: %s: transaction %s was committed as invalid (%s); see the peers' logs", name, outcome.TransactionID, outcome.Code), none}
+		return failure{mfcodes.Errorf("MF-GATEWAY-INVALID", "%s: transaction %s was committed as invalid (%s); see the peers' logs", name, outcome.TransactionID, outcome.Code), none}
 	}
 }

@@ -42,6 +42,7 @@ import (
 	"github.com/hyperledger/fabric-gateway/pkg/identity"
 	gatewaypb "github.com/hyperledger/fabric-protos-go-apiv2/gateway"
 	msppb "github.com/hyperledger/fabric-protos-go-apiv2/msp"
+	"github.com/medfed/medfed/chaincode/codes"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
@@ -151,7 +152,7 @@ func dial(profile *Profile, name string, id *Identity) (*peerConnection, error) 
 	}
 	address, err := url.Parse(server.URL)
 	if err != nil {
-		return nil, fmt.Errorf("MF-GATEWAY-PROFILE: peer %s has a bad url: %w; correct the profile", name, err)
+		return nil, codes.Wrapf("MF-GATEWAY-PROFILE", "peer %s has a bad url: %w; correct the profile", name, err)
 	}
 	connection, err := grpc.NewClient(address.Host,
 		grpc.WithTransportCredentials(transport),
@@ -163,12 +164,12 @@ func dial(profile *Profile, name string, id *Identity) (*peerConnection, error) 
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 2 * time.Minute, Timeout: 20 * time.Second}),
 	)
 	if err != nil {
-		return nil, fmt.Errorf("MF-GATEWAY-PROFILE: no connection to peer %s can be made: %w; correct the profile", name, err)
+		return nil, codes.Wrapf("MF-GATEWAY-PROFILE", "no connection to peer %s can be made: %w; correct the profile", name, err)
 	}
 	gw, err := signingGateway(id, connection)
 	if err != nil {
 		connection.Close()
-		return nil, fmt.Errorf("MF-GATEWAY-IDENTITY: the identity %s cannot sign: %w; enrol again", id.ID(), err)
+		return nil, codes.Wrapf("MF-GATEWAY-IDENTITY", "the identity %s cannot sign: %w; enrol again", id.ID(), err)
 	}
 	return &peerConnection{name: name, msp: profile.mspOf(name), connection: connection, gateway: gw}, nil
 }
@@ -178,12 +179,12 @@ func transportOf(name string, server Server) (credentials.TransportCredentials, 
 	if server.TLSCACerts.Path != "" {
 		var err error
 		if certificates, err = os.ReadFile(server.TLSCACerts.Path); err != nil {
-			return nil, fmt.Errorf("MF-GATEWAY-PROFILE: the TLS certificate of peer %s cannot be read: %w; write the profile anew with network up", name, err)
+			return nil, codes.Wrapf("MF-GATEWAY-PROFILE", "the TLS certificate of peer %s cannot be read: %w; write the profile anew with network up", name, err)
 		}
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(certificates) {
-		return nil, fmt.Errorf("MF-GATEWAY-PROFILE: peer %s has no TLS certificate in tlsCACerts; write the profile anew with network up", name)
+		return nil, codes.Errorf("MF-GATEWAY-PROFILE", "peer %s has no TLS certificate in tlsCACerts; write the profile anew with network up", name)
 	}
 	return credentials.NewTLS(&tls.Config{RootCAs: roots, ServerName: server.GRPCOptions.TargetName, MinVersion: tls.VersionTLS12}), nil
 }
@@ -242,7 +243,7 @@ func (g *Gateway) call(ctx context.Context, name string, submitted bool, request
 	}()
 	argument, err := json.Marshal(request)
 	if err != nil {
-		return fmt.Errorf("MF-GATEWAY-RESULT: the request of %s is no JSON: %w; report this", name, err)
+		return codes.Wrapf("MF-GATEWAY-RESULT", "the request of %s is no JSON: %w; report this", name, err)
 	}
 	var failed *failure
 	for call.Attempts < g.options.Attempts {
@@ -275,7 +276,7 @@ func decode(name string, answer []byte, result any) error {
 		return nil
 	}
 	if err := json.Unmarshal(answer, result); err != nil {
-		return fmt.Errorf("MF-GATEWAY-RESULT: the answer of %s cannot be read: %w; use a client of the chaincode's version", name, err)
+		return codes.Wrapf("MF-GATEWAY-RESULT", "the answer of %s cannot be read: %w; use a client of the chaincode's version", name, err)
 	}
 	return nil
 }
@@ -299,7 +300,7 @@ func pause(ctx context.Context, attempt int) error {
 func (g *Gateway) submitOnce(ctx context.Context, p *peerConnection, name, argument string, chosen []client.ProposalOption) ([]byte, *failure) {
 	proposal, err := g.contract(p).NewProposal(name, append(slices.Clone(chosen), client.WithArguments(argument))...)
 	if err != nil {
-		return nil, &failure{fmt.Errorf("MF-GATEWAY-IDENTITY: %s cannot be signed: %w; enrol again", name, err), none}
+		return nil, &failure{codes.Wrapf("MF-GATEWAY-IDENTITY", "%s cannot be signed: %w; enrol again", name, err), none}
 	}
 	transaction, err := g.endorse(ctx, proposal)
 	if err != nil {
@@ -357,7 +358,7 @@ func (g *Gateway) commit(ctx context.Context, p *peerConnection, name string, tr
 	if ctx.Err() != nil {
 		return nil, &failure{fmt.Errorf("%s: %w", name, context.Cause(ctx)), none}
 	}
-	return nil, &failure{fmt.Errorf("MF-GATEWAY-UNKNOWN: %s: transaction %s was sent and its commit is not known: %w; repeat the command, that is safe", name, transaction.TransactionID(), err), elsewhere}
+	return nil, &failure{codes.Wrapf("MF-GATEWAY-UNKNOWN", "%s: transaction %s was sent and its commit is not known: %w; repeat the command, that is safe", name, transaction.TransactionID(), err), elsewhere}
 }
 
 func (g *Gateway) order(ctx context.Context, transaction *client.Transaction) (*client.Commit, error) {

@@ -30,7 +30,7 @@ func wantCode(t testing.TB, err error, want mfcodes.Code) {
 	if err == nil {
 		t.Fatalf("no error, want %s", want)
 	}
-	if got := mfcodes.CodeIn(err.Error()); got != want {
+	if got := mfcodes.Of(err); got != want {
 		t.Fatalf("code %q in %q, want %s", got, err, want)
 	}
 	if !strings.HasPrefix(err.Error(), string(want)+": ") || !strings.Contains(err.Error(), "; ") {
@@ -166,7 +166,7 @@ func TestRefusalsKeepTheChaincodesCode(t *testing.T) {
 	wantCode(t, err, "MF-ROUND-EARLY")
 	var refused *gateway.Refusal
 	var endorse *client.EndorseError
-	if !errors.As(err, &refused) || refused.Code != "MF-ROUND-EARLY" || !errors.As(err, &endorse) {
+	if !errors.As(err, &refused) || refused.Answer.Code != "MF-ROUND-EARLY" || !errors.As(err, &endorse) {
 		t.Errorf("%#v", err)
 	}
 	if c.peers[0].endorsed != 1 || c.peers[1].endorsed != 0 {

@@ -5,13 +5,13 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/hyperledger/fabric-gateway/pkg/identity"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
 
@@ -37,10 +37,10 @@ func LoadIdentity(mspID, folder string) (*Identity, error) {
 	}
 	certificate, err := identity.CertificateFromPEM(certificatePEM)
 	if err != nil {
-		return nil, fmt.Errorf("MF-GATEWAY-IDENTITY: the certificate in %s cannot be read: %w; enrol again", folder, err)
+		return nil, codes.Wrapf("MF-GATEWAY-IDENTITY", "the certificate in %s cannot be read: %w; enrol again", folder, err)
 	}
 	if now := time.Now(); now.After(certificate.NotAfter) {
-		return nil, fmt.Errorf("MF-GATEWAY-IDENTITY: the certificate in %s expired on %s; enrol again", folder, certificate.NotAfter.Format(time.DateTime))
+		return nil, codes.Errorf("MF-GATEWAY-IDENTITY", "the certificate in %s expired on %s; enrol again", folder, certificate.NotAfter.Format(time.DateTime))
 	}
 	keyPEM, err := onlyFile(filepath.Join(folder, "keystore"))
 	if err != nil {
@@ -49,10 +49,10 @@ func LoadIdentity(mspID, folder string) (*Identity, error) {
 	key, err := identity.PrivateKeyFromPEM(keyPEM)
 	if err != nil {
 		// The library's words may quote the file, which is the key.
-		return nil, fmt.Errorf("MF-GATEWAY-IDENTITY: the private key in %s cannot be read; enrol again", folder)
+		return nil, codes.Errorf("MF-GATEWAY-IDENTITY", "the private key in %s cannot be read; enrol again", folder)
 	}
 	if !belong(certificate, key) {
-		return nil, fmt.Errorf("MF-GATEWAY-IDENTITY: certificate and private key in %s do not belong together; enrol again", folder)
+		return nil, codes.Errorf("MF-GATEWAY-IDENTITY", "certificate and private key in %s do not belong together; enrol again", folder)
 	}
 	return &Identity{
 		MSP:         mspID,
@@ -67,7 +67,7 @@ func LoadIdentity(mspID, folder string) (*Identity, error) {
 func onlyFile(folder string) ([]byte, error) {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return nil, fmt.Errorf("MF-GATEWAY-IDENTITY: there is no MSP folder: %w; enrol the identity, or name its folder", err)
+		return nil, codes.Wrapf("MF-GATEWAY-IDENTITY", "there is no MSP folder: %w; enrol the identity, or name its folder", err)
 	}
 	var files []string
 	for _, entry := range entries {
@@ -76,11 +76,11 @@ func onlyFile(folder string) ([]byte, error) {
 		}
 	}
 	if len(files) != 1 {
-		return nil, fmt.Errorf("MF-GATEWAY-IDENTITY: %s holds %d files and not one; enrol the identity again", folder, len(files))
+		return nil, codes.Errorf("MF-GATEWAY-IDENTITY", "%s holds %d files and not one; enrol the identity again", folder, len(files))
 	}
 	content, err := os.ReadFile(filepath.Join(folder, files[0]))
 	if err != nil {
-		return nil, fmt.Errorf("MF-GATEWAY-IDENTITY: a file of the identity cannot be read: %w; check its owner and mode", err)
+		return nil, codes.Wrapf("MF-GATEWAY-IDENTITY", "a file of the identity cannot be read: %w; check its owner and mode", err)
 	}
 	return content, nil
 }

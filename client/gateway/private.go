@@ -3,10 +3,10 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/hyperledger/fabric-gateway/pkg/client"
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // PrivateCaller carries out what concerns one organisation's collections besides
@@ -26,13 +26,13 @@ type PrivateCaller interface {
 func (g *Gateway) SubmitPrivate(ctx context.Context, organisation, name string, request any, private map[string]any, result any) error {
 	only := g.only(organisation)
 	if len(only.peers) == 0 {
-		return fmt.Errorf("MF-GATEWAY-PROFILE: the profile names no peer of %s, and what is private goes to no other; use a profile of that organisation", organisation)
+		return codes.Errorf("MF-GATEWAY-PROFILE", "the profile names no peer of %s, and what is private goes to no other; use a profile of that organisation", organisation)
 	}
 	fields := make(map[string][]byte, len(private))
 	for field, value := range private {
 		text, err := json.Marshal(value)
 		if err != nil {
-			return fmt.Errorf("MF-GATEWAY-RESULT: the private part of %s is no JSON: %w; report this", name, err)
+			return codes.Wrapf("MF-GATEWAY-RESULT", "the private part of %s is no JSON: %w; report this", name, err)
 		}
 		fields[field] = text
 	}
@@ -66,12 +66,12 @@ func (g *Gateway) Await(ctx context.Context, organisation, transactionID string)
 	defer cancel()
 	request, err := only.statusRequest(transactionID)
 	if err != nil {
-		return fmt.Errorf("MF-GATEWAY-RESULT: transaction %s cannot be asked for: %w; report this", transactionID, err)
+		return codes.Wrapf("MF-GATEWAY-RESULT", "transaction %s cannot be asked for: %w; report this", transactionID, err)
 	}
 	p := only.peers[0]
 	commit, err := p.gateway.NewCommit(request)
 	if err != nil {
-		return fmt.Errorf("MF-GATEWAY-RESULT: transaction %s cannot be asked for: %w; report this", transactionID, err)
+		return codes.Wrapf("MF-GATEWAY-RESULT", "transaction %s cannot be asked for: %w; report this", transactionID, err)
 	}
 	if _, err := commit.StatusWithContext(ctx); err != nil {
 		return explain(ctx, "awaiting a transaction", p, err).err

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"gopkg.in/yaml.v3"
 )
 
@@ -69,11 +70,11 @@ type IPFS struct {
 func LoadProfile(path string) (*Profile, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("MF-GATEWAY-PROFILE: the connection profile cannot be read: %w; name the file that network up wrote for your organisation", err)
+		return nil, codes.Wrapf("MF-GATEWAY-PROFILE", "the connection profile cannot be read: %w; name the file that network up wrote for your organisation", err)
 	}
 	p := new(Profile)
 	if err := yaml.Unmarshal(content, p); err != nil {
-		return nil, fmt.Errorf("MF-GATEWAY-PROFILE: %s is no connection profile: %w; write it anew with network up", path, err)
+		return nil, codes.Wrapf("MF-GATEWAY-PROFILE", "%s is no connection profile: %w; write it anew with network up", path, err)
 	}
 	p.resolve(filepath.Dir(path))
 	if err := p.check(path); err != nil {
@@ -100,7 +101,7 @@ func (p *Profile) resolve(folder string) {
 
 func (p *Profile) check(path string) error {
 	bad := func(format string, arguments ...any) error {
-		return fmt.Errorf("MF-GATEWAY-PROFILE: %s %s; correct it, or write it anew with network up", path, fmt.Sprintf(format, arguments...))
+		return codes.Errorf("MF-GATEWAY-PROFILE", "%s %s; correct it, or write it anew with network up", path, fmt.Sprintf(format, arguments...))
 	}
 	organization, ok := p.Organizations[p.Client.Organization]
 	switch {

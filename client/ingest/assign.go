@@ -193,7 +193,7 @@ func (j *Journal) assignment(ctx context.Context, c *record.Client, e Entry, pat
 		if err == nil {
 			return nil, codes.Errorf("MF-INGEST-ASSIGNED", "entry %s is a record of another patient or kind; an erasure and another registration correct that", e.Record)
 		}
-		if codes.CodeIn(err.Error()) != "MF-RECORD-UNKNOWN" {
+		if codes.Of(err) != "MF-RECORD-UNKNOWN" {
 			return nil, err
 		}
 	}

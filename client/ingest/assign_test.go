@@ -63,7 +63,7 @@ func (p peer) answer(ctx context.Context, request any, private map[string]any) (
 	case consent.VersionRequest:
 		v := private["version"].(consent.PrivateVersion)
 		if public, found := p.public[v.Record]; found && public.Digest != consent.Digest(v) {
-			return nil, errors.New("MF-VERSION-EXISTS: there is another; add a version")
+			return nil, codes.Errorf("MF-VERSION-EXISTS", "there is another; add a version")
 		}
 		return p.Stage(ctx, "Hospital1MSP", v)
 	case consent.RegisterRequest:
@@ -72,13 +72,13 @@ func (p peer) answer(ctx context.Context, request any, private map[string]any) (
 		}
 		first, found := p.public[r.Record]
 		if found && fmt.Sprint(first) != fmt.Sprint(r) {
-			return nil, errors.New("MF-RECORD-EXISTS: there is another; draw a new one")
+			return nil, codes.Errorf("MF-RECORD-EXISTS", "there is another; draw a new one")
 		}
 		p.public[r.Record] = r
 		return consent.Record{Record: r.Record}, nil
 	case consent.RecordRequest:
 		if _, found := p.public[r.Record]; !found {
-			return nil, errors.New("MF-RECORD-UNKNOWN: there is none; look")
+			return nil, codes.Errorf("MF-RECORD-UNKNOWN", "there is none; look")
 		}
 		status := consent.RecordActive
 		if p.erased[r.Record] {
@@ -86,7 +86,7 @@ func (p peer) answer(ctx context.Context, request any, private map[string]any) (
 		}
 		return consent.Record{Record: r.Record, Status: status}, nil
 	}
-	return nil, fmt.Errorf("MF-X: no answer to %T; write one", request)
+	return nil, codes.Errorf("MF-X", "no answer to %T; write one", request)
 }
 
 // assigning is a ward with one ingested image, and an officer's client.
@@ -172,7 +172,7 @@ func TestAnEntryIsAssignedOnce(t *testing.T) {
 func TestAnEntryBelongsToOnePatient(t *testing.T) {
 	w, j, c, p := assigning(t)
 	e := w.entries()[0].Record
-	p.refuse = &gateway.Refusal{Code: "MF-RECORD-DENIED"}
+	p.refuse = &gateway.Refusal{Answer: codes.Errorf("MF-RECORD-DENIED", "no; ask")}
 	c.Ledger = gateway.Records{PrivateCaller: p}
 	if _, err := j.Assign(t.Context(), c, e, patientOf(1)); err == nil {
 		t.Fatal("no refusal")
@@ -186,7 +186,7 @@ func TestAnEntryBelongsToOnePatient(t *testing.T) {
 	for entry, want := range map[string]codes.Code{
 		e: "MF-INGEST-ASSIGNED", record.NewRecordID(): "MF-INGEST-ENTRY", "letter.pdf": "MF-IDENTIFIER-OPAQUE",
 	} {
-		if _, err := j.Assign(t.Context(), c, entry, patientOf(1)); err == nil || codes.CodeIn(err.Error()) != want {
+		if _, err := j.Assign(t.Context(), c, entry, patientOf(1)); err == nil || codes.Of(err) != want {
 			t.Errorf("%s: %v, want %s", entry, err, want)
 		}
 	}
@@ -195,7 +195,7 @@ func TestAnEntryBelongsToOnePatient(t *testing.T) {
 	}
 	bad := patientOf(3)
 	bad.Pseudonym = "Mrs Jones"
-	if _, err := j.Assign(t.Context(), c, w.entries()[1].Record, bad); err == nil || codes.CodeIn(err.Error()) != "MF-PATIENT-PSEUDONYM" {
+	if _, err := j.Assign(t.Context(), c, w.entries()[1].Record, bad); err == nil || codes.Of(err) != "MF-PATIENT-PSEUDONYM" {
 		t.Errorf("%v", err)
 	}
 	assigned, err := j.Assignments()
@@ -228,7 +228,7 @@ func TestWhatIsErasedIsForgotten(t *testing.T) {
 	if n, err := WriteImages(t.Context(), w.hospital, w.hospital.open, w.entries(), "NORMAL", t.TempDir()); n != 1 || err != nil {
 		t.Errorf("%d images, %v", n, err)
 	}
-	if _, err := j.Assign(t.Context(), c, e.Record, patientOf(1)); err == nil || codes.CodeIn(err.Error()) != "MF-INGEST-ENTRY" {
+	if _, err := j.Assign(t.Context(), c, e.Record, patientOf(1)); err == nil || codes.Of(err) != "MF-INGEST-ENTRY" {
 		t.Error(err)
 	}
 	objects := len(w.objects)

@@ -111,5 +111,5 @@ func (o *output) Write(p []byte) (int, error) {
 }
 
 func unwritable(err error) error {
-	return codes.Errorf("MF-INGEST-OUTPUT", "the image can't be written: %v; check folder and disk", err)
+	return codes.Wrapf("MF-INGEST-OUTPUT", "the image can't be written: %w; check folder and disk", err)
 }

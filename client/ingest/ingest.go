@@ -104,7 +104,7 @@ func Open(o Options) (*Ingester, error) {
 	}
 	folder, err := os.OpenRoot(o.Folder)
 	if err != nil {
-		return nil, codes.Errorf("MF-INGEST-FOLDER", "the folder can't be opened: %v; name a folder that you can read", err)
+		return nil, codes.Wrapf("MF-INGEST-FOLDER", "the folder can't be opened: %w; name a folder that you can read", err)
 	}
 	if err := checkApart(o.Folder, o.State); err != nil {
 		return nil, errors.Join(err, folder.Close())
@@ -244,7 +244,7 @@ func (i *Ingester) store(ctx context.Context, entry Entry) error {
 	defer spool.Close()
 	info, err := spool.Stat()
 	if err != nil {
-		return codes.Errorf("MF-INGEST-JOURNAL", "the spool can't be read: %v; check the disk", err)
+		return codes.Wrapf("MF-INGEST-JOURNAL", "the spool can't be read: %w; check the disk", err)
 	}
 	cid, err := i.options.Store.Add(ctx, &counted{r: spool, tell: i.options.Progress, step: "store " + path.Base(entry.Path), total: info.Size()})
 	if err != nil {

@@ -204,7 +204,7 @@ func TestEveryKindIsIngestedOnce(t *testing.T) {
 		switch {
 		case r.Err != nil:
 			refused++
-			if r.Path != "note" || codes.CodeIn(r.Err.Error()) != "MF-INGEST-TYPE" {
+			if r.Path != "note" || codes.Of(r.Err) != "MF-INGEST-TYPE" {
 				t.Errorf("%s: %v", r.Path, r.Err)
 			}
 		case r.Duplicate:
@@ -270,8 +270,8 @@ func TestWhatTheLedgerMissedIsStagedWhenItIsBack(t *testing.T) {
 	w := newWard(t)
 	w.write("1.png", picture(1))
 	w.write("2.png", picture(2))
-	w.away = errors.New("MF-GATEWAY-UNAVAILABLE: no peer answers; try again")
-	if err := w.once(); err == nil || codes.CodeIn(err.Error()) != "MF-GATEWAY-UNAVAILABLE" {
+	w.away = codes.Errorf("MF-GATEWAY-UNAVAILABLE", "no peer answers; try again")
+	if err := w.once(); err == nil || codes.Of(err) != "MF-GATEWAY-UNAVAILABLE" {
 		t.Fatalf("the ledger is away and ingest says %v", err)
 	}
 	if len(w.objects) != 1 {
@@ -384,7 +384,7 @@ func TestATrainingSetIsMadeOfWhatWasIngested(t *testing.T) {
 	if _, err := WriteImages(context.Background(), w.hospital, w.hospital.open, entries, "NORMAL", t.TempDir()); err == nil {
 		t.Error("cut objects were taken")
 	}
-	if _, err := WriteImages(context.Background(), w.hospital, w.hospital.open, entries, "../x", folder); err == nil || codes.CodeIn(err.Error()) != "MF-INGEST-OUTPUT" {
+	if _, err := WriteImages(context.Background(), w.hospital, w.hospital.open, entries, "../x", folder); err == nil || codes.Of(err) != "MF-INGEST-OUTPUT" {
 		t.Errorf("label ../x: %v", err)
 	}
 }
@@ -397,7 +397,7 @@ func TestAnUnfinishedOrForeignFileIsRefused(t *testing.T) {
 		"a header alone": []byte("a,b\n"), "nothing": {}, "bytes": {0, 1, 2}, "a nested type": []byte(`{"a":{"resourceType":"Bundle"}}`),
 		"a long line": bytes.Repeat([]byte("a,"), maxLine),
 	} {
-		if got, err := Detect(bytes.NewReader(content), int64(len(content))); err == nil || codes.CodeIn(err.Error()) != "MF-INGEST-TYPE" {
+		if got, err := Detect(bytes.NewReader(content), int64(len(content))); err == nil || codes.Of(err) != "MF-INGEST-TYPE" {
 			t.Errorf("%s is %s: %v", name, got, err)
 		}
 	}
@@ -443,7 +443,7 @@ func TestOpenRefusesASharedOrNestedJournal(t *testing.T) {
 			t.Errorf("state %s: %v", state, err)
 		}
 	}
-	if _, err := Open(Options{Folder: filepath.Join(w.folder, "none"), State: t.TempDir()}); err == nil || codes.CodeIn(err.Error()) != "MF-INGEST-FOLDER" {
+	if _, err := Open(Options{Folder: filepath.Join(w.folder, "none"), State: t.TempDir()}); err == nil || codes.Of(err) != "MF-INGEST-FOLDER" {
 		t.Errorf("no folder: %v", err)
 	}
 }

@@ -190,7 +190,7 @@ func broken(err error) error {
 	if err == nil {
 		return nil
 	}
-	return codes.Errorf("MF-INGEST-JOURNAL", "the journal can't be read or written: %v; check the folder of --state and its disk", err)
+	return codes.Wrapf("MF-INGEST-JOURNAL", "the journal can't be read or written: %w; check the folder of --state and its disk", err)
 }
 
 // checkApart refuses a journal inside the watched folder, which would ingest it.

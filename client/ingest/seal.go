@@ -82,7 +82,7 @@ func (i *Ingester) spool(plain io.Reader, recipient string) (digest, cid string,
 
 func closeSpool(out *os.File) error {
 	if err := errors.Join(out.Sync(), out.Close()); err != nil {
-		return codes.Errorf("MF-INGEST-JOURNAL", "the spool can't be written: %v; check the disk", err)
+		return codes.Wrapf("MF-INGEST-JOURNAL", "the spool can't be written: %w; check the disk", err)
 	}
 	return nil
 }
@@ -122,5 +122,5 @@ func unreadable(err error) error {
 	if errors.As(err, &at) {
 		err = at.Err
 	}
-	return codes.Errorf("MF-INGEST-FOLDER", "the file can't be read: %v; check its permissions", err)
+	return codes.Wrapf("MF-INGEST-FOLDER", "the file can't be read: %w; check its permissions", err)
 }

@@ -30,7 +30,7 @@ type observed struct {
 func (i *Ingester) Run(ctx context.Context) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		return codes.Errorf("MF-INGEST-FOLDER", "the folder can't be watched: %v; raise the system's limit of watches", err)
+		return codes.Wrapf("MF-INGEST-FOLDER", "the folder can't be watched: %w; raise the system's limit of watches", err)
 	}
 	defer watcher.Close()
 	rescan := time.NewTicker(i.options.Rescan)
@@ -100,7 +100,7 @@ func (i *Ingester) Once(ctx context.Context) error {
 // finished and gives the number of files that are not. Watch is told every folder.
 func (i *Ingester) scan(ctx context.Context, round int, watch func(string) error) (pending int, err error) {
 	if err := i.resume(ctx); err != nil {
-		if codes.CodeIn(err.Error()) == "MF-INGEST-JOURNAL" || ctx.Err() != nil {
+		if codes.Of(err) == "MF-INGEST-JOURNAL" || ctx.Err() != nil {
 			return 0, err
 		}
 		i.report(Result{Err: err}) // store or ledger are away: what is new waits too
@@ -122,7 +122,7 @@ func (i *Ingester) scan(ctx context.Context, round int, watch func(string) error
 			return fs.SkipDir
 		case entry.IsDir():
 			if err := watch(filepath.Join(i.options.Folder, filepath.FromSlash(name))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return codes.Errorf("MF-INGEST-FOLDER", "a folder can't be watched: %v; raise the system's limit of watches", err)
+				return codes.Wrapf("MF-INGEST-FOLDER", "a folder can't be watched: %w; raise the system's limit of watches", err)
 			}
 			return nil
 		case !entry.Type().IsRegular() || ignored(name):
@@ -169,8 +169,8 @@ func (i *Ingester) look(ctx context.Context, round int, name string) (unfinished
 		i.report(result)
 	}
 	seen.handled = result.Err == nil || final(result.Err)
-	if result.Err == nil || strings.HasPrefix(string(codes.CodeIn(result.Err.Error())), "MF-INGEST-") {
-		if result.Err != nil && codes.CodeIn(result.Err.Error()) == "MF-INGEST-JOURNAL" {
+	if result.Err == nil || strings.HasPrefix(string(codes.Of(result.Err)), "MF-INGEST-") {
+		if result.Err != nil && codes.Of(result.Err) == "MF-INGEST-JOURNAL" {
 			return false, result.Err
 		}
 		return false, nil
@@ -187,7 +187,7 @@ func (i *Ingester) finished(seen *observed) bool {
 }
 
 // final tells whether only a change of the file can overcome a refusal.
-func final(err error) bool { return codes.CodeIn(err.Error()) == "MF-INGEST-TYPE" }
+func final(err error) bool { return codes.Of(err) == "MF-INGEST-TYPE" }
 
 // ignored tells whether a name is one that programs give to what they are still
 // writing, or hidden.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"io"
 	"mime/multipart"
 )
@@ -34,9 +35,9 @@ func (c *Client) Add(ctx context.Context, r io.Reader) (string, error) {
 	case err != nil:
 		return "", c.diagnose(ctx, err)
 	case own.err != nil:
-		return "", fmt.Errorf("MF-IPFS-ADD: the CID could not be computed: %w; add the content again", own.err)
+		return "", codes.Wrapf("MF-IPFS-ADD", "the CID could not be computed: %w; add the content again", own.err)
 	case own.cid != theirs:
-		return "", fmt.Errorf("MF-IPFS-ADD: the node at %s stored %s where %s was sent; do not use this node", c.url, theirs, own.cid)
+		return "", codes.Errorf("MF-IPFS-ADD", "the node at %s stored %s where %s was sent; do not use this node", c.url, theirs, own.cid)
 	}
 	return own.cid, nil
 }

@@ -3,7 +3,6 @@ package ipfs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	chunker "github.com/ipfs/boxo/chunker"
@@ -11,6 +10,7 @@ import (
 	"github.com/ipfs/boxo/ipld/unixfs/importer/helpers"
 	"github.com/ipfs/go-cid"
 	ipld "github.com/ipfs/go-ipld-format"
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/multiformats/go-multihash"
 )
 
@@ -34,13 +34,13 @@ func CheckCID(s string) error {
 func parseCID(s string) (cid.Cid, error) {
 	c, err := cid.Decode(s)
 	if err != nil {
-		return cid.Undef, fmt.Errorf("MF-IPFS-CID: %q is no CID: %w; use the CID that medfed printed", s, err)
+		return cid.Undef, codes.Wrapf("MF-IPFS-CID", "%q is no CID: %w; use the CID that medfed printed", s, err)
 	}
 	if err := checkCID(c); err != nil {
 		return cid.Undef, err
 	}
 	if c.String() != s {
-		return cid.Undef, fmt.Errorf("MF-IPFS-CID: %q is a CID but not in canonical form; write it %s", s, c)
+		return cid.Undef, codes.Errorf("MF-IPFS-CID", "%q is a CID but not in canonical form; write it %s", s, c)
 	}
 	return c, nil
 }
@@ -48,7 +48,7 @@ func parseCID(s string) (cid.Cid, error) {
 func checkCID(c cid.Cid) error {
 	p := c.Prefix()
 	if p.Version != 1 || (p.Codec != cid.Raw && p.Codec != cid.DagProtobuf) || p.MhType != multihash.SHA2_256 || p.MhLength != 32 {
-		return fmt.Errorf("MF-IPFS-CID: %s is not version 1, raw or dag-pb, SHA2-256; add the content with medfed", c)
+		return codes.Errorf("MF-IPFS-CID", "%s is not version 1, raw or dag-pb, SHA2-256; add the content with medfed", c)
 	}
 	return nil
 }

@@ -24,7 +24,6 @@ package ipfs
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -35,6 +34,7 @@ import (
 
 	"github.com/ipfs/kubo/client/rpc"
 	"github.com/ipfs/kubo/client/rpc/auth"
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // Defaults of [Config].
@@ -99,7 +99,7 @@ func Open(config Config) (*Client, error) {
 	}
 	api, err := rpc.NewURLApiWithClient(c.url, &http.Client{Transport: carrier})
 	if err != nil {
-		return nil, fmt.Errorf("MF-IPFS-CONFIG: no client for %s: %w; correct the profile's ipfs url", config.URL, err)
+		return nil, codes.Wrapf("MF-IPFS-CONFIG", "no client for %s: %w; correct the profile's ipfs url", config.URL, err)
 	}
 	c.api = api
 	return c, nil
@@ -111,13 +111,13 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 func checkURL(raw string, secret bool) error {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return fmt.Errorf("MF-IPFS-CONFIG: %q is no http or https address of a Kubo RPC; correct the profile's ipfs url", raw)
+		return codes.Errorf("MF-IPFS-CONFIG", "%q is no http or https address of a Kubo RPC; correct the profile's ipfs url", raw)
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("MF-IPFS-CONFIG: the RPC address of host %s holds more than scheme, host and path; credentials belong in the token file", u.Host)
+		return codes.Errorf("MF-IPFS-CONFIG", "the RPC address of host %s holds more than scheme, host and path; credentials belong in the token file", u.Host)
 	}
 	if secret && u.Scheme == "http" && !loopback(u.Hostname()) {
-		return fmt.Errorf("MF-IPFS-CONFIG: the token would travel to %s in clear; use https, or a node on this machine", u.Host)
+		return codes.Errorf("MF-IPFS-CONFIG", "the token would travel to %s in clear; use https, or a node on this machine", u.Host)
 	}
 	return nil
 }
@@ -133,11 +133,11 @@ func loopback(host string) bool {
 func readToken(path string) (string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("MF-IPFS-TOKEN: the token file cannot be read: %w; name the file that network up wrote", err)
+		return "", codes.Wrapf("MF-IPFS-TOKEN", "the token file cannot be read: %w; name the file that network up wrote", err)
 	}
 	token := strings.TrimSpace(string(content))
 	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("MF-IPFS-TOKEN: %s holds no token; it is one line of printable characters without spaces", path)
+		return "", codes.Errorf("MF-IPFS-TOKEN", "%s holds no token; it is one line of printable characters without spaces", path)
 	}
 	return token, nil
 }
@@ -173,7 +173,7 @@ func (c *Client) Check(ctx context.Context) error {
 		return c.explain(ctx, "asking for its version", err)
 	}
 	if answer.Version == "" {
-		return fmt.Errorf("MF-IPFS-RPC: what answers at %s is no Kubo node; correct the profile's ipfs url", c.url)
+		return codes.Errorf("MF-IPFS-RPC", "what answers at %s is no Kubo node; correct the profile's ipfs url", c.url)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	cmds "github.com/ipfs/go-ipfs-cmds"
 	"github.com/ipfs/kubo/client/rpc"
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // errSilent is the cause of a context that ended because the node went silent.
@@ -43,7 +44,7 @@ func (c *Client) watch(ctx context.Context) (watched context.Context, progress f
 // back as it is.
 func (c *Client) explain(ctx context.Context, doing string, err error) error {
 	if errors.Is(context.Cause(ctx), errSilent) {
-		return fmt.Errorf("MF-IPFS-TIMEOUT: %s: the node at %s was silent for %v; check that it runs and that a peer of its swarm has the content", doing, c.url, c.timeout)
+		return codes.Errorf("MF-IPFS-TIMEOUT", "%s: the node at %s was silent for %v; check that it runs and that a peer of its swarm has the content", doing, c.url, c.timeout)
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))
@@ -54,19 +55,19 @@ func (c *Client) explain(ctx context.Context, doing string, err error) error {
 	}
 	var network net.Error
 	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
-		return fmt.Errorf("MF-IPFS-UNREACHABLE: %s: no node answers at %s: %w; start it, or correct the profile's ipfs url", doing, c.url, err)
+		return codes.Wrapf("MF-IPFS-UNREACHABLE", "%s: no node answers at %s: %w; start it, or correct the profile's ipfs url", doing, c.url, err)
 	}
-	return fmt.Errorf("MF-IPFS-RPC: %s: %w; check that a Kubo node of a supported version runs at %s", doing, err, c.url)
+	return codes.Wrapf("MF-IPFS-RPC", "%s: %w; check that a Kubo node of a supported version runs at %s", doing, err, c.url)
 }
 
 func (c *Client) explainAnswer(doing string, answer *rpc.Error) error {
 	message := strings.TrimSpace(answer.Message)
 	switch {
 	case answer.Code == cmds.ErrForbidden:
-		return fmt.Errorf("MF-IPFS-TOKEN: %s: the node at %s refuses the token: %s; use the token of this node's API.Authorizations", doing, c.url, message)
+		return codes.Errorf("MF-IPFS-TOKEN", "%s: the node at %s refuses the token: %s; use the token of this node's API.Authorizations", doing, c.url, message)
 	case strings.Contains(message, "could not find") || strings.Contains(message, "not found"):
-		return fmt.Errorf("MF-IPFS-NOT-FOUND: %s: %s; check that a node of the swarm that has the content is up", doing, message)
+		return codes.Errorf("MF-IPFS-NOT-FOUND", "%s: %s; check that a node of the swarm that has the content is up", doing, message)
 	default:
-		return fmt.Errorf("MF-IPFS-RPC: %s: the node answered: %s; see its log", doing, message)
+		return codes.Errorf("MF-IPFS-RPC", "%s: the node answered: %s; see its log", doing, message)
 	}
 }

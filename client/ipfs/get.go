@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/boxo/ipld/merkledag"
 	"github.com/ipfs/boxo/ipld/unixfs"
 	"github.com/ipfs/go-cid"
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // Limits of what a stranger's DAG may make this process do. A file of this
@@ -194,7 +195,7 @@ func (w *walk) file(raw bool, own []byte, children []*block) error {
 // leaf reads a raw leaf from the stream and has it checked while the next is read.
 func (w *walk) leaf(b *block) error {
 	if b.size > maxBlock {
-		return fmt.Errorf("MF-IPFS-DAG: block %s holds %d bytes, as its parent says, and a block holds at most %d; the file was not made by medfed, do not use it", b.cid, b.size, maxBlock)
+		return codes.Errorf("MF-IPFS-DAG", "block %s holds %d bytes, as its parent says, and a block holds at most %d; the file was not made by medfed, do not use it", b.cid, b.size, maxBlock)
 	}
 	buffer, err := w.buffer(int(b.size))
 	if err != nil {
@@ -291,7 +292,7 @@ func (w *walk) end() error {
 	defer w.stream.disarm()
 	n, err := io.ReadFull(w.stream, make([]byte, 1))
 	if n > 0 {
-		return fmt.Errorf("MF-IPFS-CORRUPT: what the node at %s sends for %s goes on after the file's end; fetch it through another node", w.client.url, w.root)
+		return codes.Errorf("MF-IPFS-CORRUPT", "what the node at %s sends for %s goes on after the file's end; fetch it through another node", w.client.url, w.root)
 	}
 	if err != io.EOF {
 		return w.client.explain(w.stream.ctx, "fetching the end of "+w.root.String(), err)
@@ -329,7 +330,7 @@ func (w *walk) close() {
 
 func (b *block) checkSize(size uint64) error {
 	if b.size != unknown && b.size != size {
-		return fmt.Errorf("MF-IPFS-DAG: block %s holds %d bytes of the file where its parent says %d; the file was not made by medfed, do not use it", b.cid, size, b.size)
+		return codes.Errorf("MF-IPFS-DAG", "block %s holds %d bytes of the file where its parent says %d; the file was not made by medfed, do not use it", b.cid, size, b.size)
 	}
 	return nil
 }
@@ -337,7 +338,7 @@ func (b *block) checkSize(size uint64) error {
 // decode reads a UnixFS file node: its own bytes and its children in order.
 func (b *block) decode(encoded []byte) (data []byte, children []*block, err error) {
 	bad := func(format string, args ...any) error {
-		return fmt.Errorf("MF-IPFS-DAG: block %s %s; the file was not made by medfed, do not use it", b.cid, fmt.Sprintf(format, args...))
+		return codes.Errorf("MF-IPFS-DAG", "block %s %s; the file was not made by medfed, do not use it", b.cid, fmt.Sprintf(format, args...))
 	}
 	node, err := merkledag.DecodeProtobuf(encoded)
 	if err != nil {
@@ -396,11 +397,11 @@ func (c *Client) block(ctx context.Context, id cid.Cid) ([]byte, error) {
 		return nil, c.explain(ctx, doing, err)
 	}
 	if content.Len() > maxBlock {
-		return nil, fmt.Errorf("MF-IPFS-CORRUPT: what the node at %s sends for block %s is larger than a block can be; fetch it through another node", c.url, id)
+		return nil, codes.Errorf("MF-IPFS-CORRUPT", "what the node at %s sends for block %s is larger than a block can be; fetch it through another node", c.url, id)
 	}
 	got, err := id.Prefix().Sum(content.Bytes())
 	if err != nil {
-		return nil, fmt.Errorf("MF-IPFS-CID: block %s cannot be checked: %w; add the content with medfed", id, err)
+		return nil, codes.Wrapf("MF-IPFS-CID", "block %s cannot be checked: %w; add the content with medfed", id, err)
 	}
 	if !got.Equals(id) {
 		return nil, c.corrupt(id)
@@ -409,5 +410,5 @@ func (c *Client) block(ctx context.Context, id cid.Cid) ([]byte, error) {
 }
 
 func (c *Client) corrupt(id cid.Cid) error {
-	return fmt.Errorf("MF-IPFS-CORRUPT: what the node at %s sends for block %s is not that block; fetch it through another node and check this node's disk", c.url, id)
+	return codes.Errorf("MF-IPFS-CORRUPT", "what the node at %s sends for block %s is not that block; fetch it through another node and check this node's disk", c.url, id)
 }

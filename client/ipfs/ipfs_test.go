@@ -45,7 +45,7 @@ func wantCode(t testing.TB, err error, want codes.Code) {
 	if err == nil {
 		t.Fatalf("no error, want %s", want)
 	}
-	if got := codes.CodeIn(err.Error()); got != want {
+	if got := codes.Of(err); got != want {
 		t.Fatalf("code %q in %q, want %s", got, err, want)
 	}
 	if !strings.HasPrefix(err.Error(), string(want)+": ") || !strings.Contains(err.Error(), "; ") {
@@ -254,7 +254,7 @@ func TestDecodersNeverPanic(t *testing.T) {
 	client := node.client(t, nil)
 	rapid.Check(t, func(r *rapid.T) {
 		id := node.put(cid.DagProtobuf, rapid.SliceOfN(rapid.Byte(), 0, 200).Draw(r, "block"))
-		if _, err := read(context.Background(), client, id.String()); err != nil && codes.CodeIn(err.Error()) == "" {
+		if _, err := read(context.Background(), client, id.String()); err != nil && codes.Of(err) == "" {
 			r.Fatalf("uncoded error %v", err)
 		}
 	})
@@ -543,14 +543,14 @@ func TestAddAnsweredTooSoon(t *testing.T) {
 	}
 	source := bytes.NewReader(whole)
 	added, err := node.client(t, nil).Add(t.Context(), source)
-	if err == nil || codes.CodeIn(err.Error()) == "" {
+	if err == nil || codes.Of(err) == "" {
 		t.Errorf("%q, %v, when %d bytes had not been read", added, err, source.Len())
 	}
 }
 
 func TestAddPassesTheReadersError(t *testing.T) {
 	node := newFakeNode(t)
-	broken := errors.New("MF-ENVELOPE-CORRUPT: the source broke; read it again")
+	broken := codes.Errorf("MF-ENVELOPE-CORRUPT", "the source broke; read it again")
 	_, err := node.client(t, nil).Add(t.Context(), io.MultiReader(bytes.NewReader(content(3<<20)), iotest.ErrReader(broken)))
 	if !errors.Is(err, broken) {
 		t.Fatal(err)

@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"time"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/metrics"
 )
 
@@ -52,7 +52,7 @@ func ReadJournal(r io.Reader) ([]Span, error) {
 			return spans, nil
 		}
 		if err != nil {
-			return spans, fmt.Errorf("MF-NODE-JOURNAL: the journal cannot be read: %w; name the file of --journal", err)
+			return spans, codes.Wrapf("MF-NODE-JOURNAL", "the journal cannot be read: %w; name the file of --journal", err)
 		}
 	}
 }

@@ -118,7 +118,7 @@ func Fetch(ctx context.Context, store Store, ref fl.ModelRef, identity *envelope
 // badModel tells whether a failure is the model's own fault, not the network's:
 // what was stored is not what the ledger names, can't be opened, or is no model.
 func badModel(err error) bool {
-	switch code := codes.CodeIn(err.Error()); code {
+	switch code := codes.Of(err); code {
 	case "MF-ENVELOPE-CORRUPT", "MF-ENVELOPE-NOT-RECIPIENT", "MF-MODEL-MISMATCH", "MF-MODEL-SIZE", "MF-IPFS-DAG", "MF-IPFS-CID":
 		return true
 	default:

@@ -54,7 +54,7 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 type deadStore struct{ *files }
 
 func (deadStore) Check(context.Context) error {
-	return errors.New("MF-IPFS-UNREACHABLE: no node answers; start it")
+	return codes.Errorf("MF-IPFS-UNREACHABLE", "no node answers; start it")
 }
 
 func TestWhatEndsANodeAtOnce(t *testing.T) {
@@ -259,6 +259,9 @@ func TestRemedies(t *testing.T) {
 		"no code":                                 "again",
 	} {
 		err := errors.New(message)
+		if coded := codes.Parse(message); coded != nil {
+			err = coded
+		}
 		got := "again"
 		if overtaken(err) {
 			got = "overtaken"
@@ -330,7 +333,7 @@ type diverging struct {
 
 func (d diverging) Train(context.Context, model.Spec, *weights.Weights, dataset.Split, model.TrainOptions) (*weights.Weights, error) {
 	*d.trainings++
-	return nil, errors.New("MF-MODEL-DIVERGED: the loss is infinite; lower the learning rate")
+	return nil, codes.Errorf("MF-MODEL-DIVERGED", "the loss is infinite; lower the learning rate")
 }
 
 func TestWhatWouldFailAgainIsTrainedOnce(t *testing.T) {
@@ -356,7 +359,7 @@ type busy struct {
 func (b *busy) Submit(_ context.Context, _ string, request, _ any) error {
 	b.updates = append(b.updates, request.(fl.UpdateRequest))
 	if b.refuse--; b.refuse >= 0 {
-		return errors.New("MF-GATEWAY-UNREACHABLE: no peer; wait")
+		return codes.Errorf("MF-GATEWAY-UNREACHABLE", "no peer; wait")
 	}
 	return nil
 }

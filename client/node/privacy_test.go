@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/model"
@@ -116,7 +117,7 @@ type private struct {
 }
 
 func (private) Train(context.Context, model.Spec, *weights.Weights, dataset.Split, model.TrainOptions) (*weights.Weights, error) {
-	return nil, fmt.Errorf("MF-MODEL-OPTIONS: a private task was trained without privacy; report it")
+	return nil, codes.Errorf("MF-MODEL-OPTIONS", "a private task was trained without privacy; report it")
 }
 
 func (p private) TrainPrivately(ctx context.Context, spec model.Spec, start *weights.Weights, data dataset.Split, o model.TrainOptions, options model.PrivateOptions) (*weights.Weights, error) {

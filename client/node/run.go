@@ -247,7 +247,7 @@ func overtaken(err error) bool {
 	if errors.Is(err, errOvertaken) {
 		return true
 	}
-	switch codes.CodeIn(err.Error()) {
+	switch codes.Of(err) {
 	case "MF-ROUND-PHASE", "MF-ROUND-EARLY", "MF-ROUND-NUMBER", "MF-ROUND-OPEN", "MF-TASK-PHASE", "MF-TASK-JOINED", "MF-PROPOSAL-EARLY":
 		return true
 	}
@@ -256,7 +256,7 @@ func overtaken(err error) bool {
 
 // final tells whether a failure can't be mended by trying again.
 func final(err error) bool {
-	code := string(codes.CodeIn(err.Error()))
+	code := string(codes.Of(err))
 	for _, prefix := range []string{
 		"MF-ROLE-", "MF-IDENTITY-", "MF-NODE-EXISTS", "MF-PRIVACY-DATASET", "MF-SALT-MISMATCH", "MF-RECIPIENT-INVALID",
 		"MF-MODEL-OPTIONS", "MF-MODEL-DATA", "MF-MODEL-NAME", "MF-MODEL-SHAPE", "MF-IPFS-TOKEN", "MF-GATEWAY-IDENTITY",

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/metrics"
@@ -295,7 +296,7 @@ type muted struct{ Ledger }
 
 func (m muted) Submit(ctx context.Context, transaction string, request, result any) error {
 	if transaction[:5] == "round" {
-		return errors.New("MF-GATEWAY-UNREACHABLE: the wire is cut; mend it")
+		return codes.Errorf("MF-GATEWAY-UNREACHABLE", "the wire is cut; mend it")
 	}
 	return m.Ledger.Submit(ctx, transaction, request, result)
 }

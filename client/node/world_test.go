@@ -341,8 +341,8 @@ func (a *account) Evaluate(ctx context.Context, transaction string, request, res
 }
 
 func refused(err error) error {
-	if message := codes.From(err.Error()); message != "" {
-		return errors.New(message)
+	if answer := codes.Parse(err.Error()); answer != nil {
+		return answer
 	}
 	return err
 }
@@ -414,7 +414,7 @@ func (f *files) Get(ctx context.Context, cid string) (io.ReadCloser, error) {
 	f.gets[cid]++
 	content, ok := f.content[cid]
 	if !ok {
-		return nil, fmt.Errorf("MF-IPFS-TIMEOUT: fetching %s: nobody has it; check", cid)
+		return nil, codes.Errorf("MF-IPFS-TIMEOUT", "fetching %s: nobody has it; check", cid)
 	}
 	return io.NopCloser(bytes.NewReader(content)), nil
 }
@@ -482,7 +482,7 @@ func examples(n int) dataset.Split {
 
 func wantCode(t testing.TB, err error, want codes.Code) {
 	t.Helper()
-	if err == nil || codes.CodeIn(err.Error()) != want || !strings.HasPrefix(err.Error(), string(want)+": ") {
+	if err == nil || codes.Of(err) != want || !strings.HasPrefix(err.Error(), string(want)+": ") {
 		t.Fatalf("%v, want %s", err, want)
 	}
 }

@@ -147,7 +147,7 @@ type source struct{ r io.Reader }
 func (s source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = fmt.Errorf("MF-RECORD-SOURCE: the file cannot be read: %w; check it and add it again", err)
+		err = codes.Wrapf("MF-RECORD-SOURCE", "the file cannot be read: %w; check it and add it again", err)
 	}
 	return n, err
 }

@@ -38,7 +38,7 @@ func (c *Client) Publish(ctx context.Context, identity string) (Published, error
 		return published, nil
 	}
 	keys, err := c.Ledger.ListHospitalKeys(ctx, c.MSP)
-	if err != nil && codes.CodeIn(err.Error()) == "MF-PRIVATE-READ" {
+	if err != nil && codes.Of(err) == "MF-PRIVATE-READ" {
 		return published, nil // a member that keeps no records has no collection
 	}
 	if err == nil && len(keys) == 0 {
@@ -56,7 +56,7 @@ func (c *Client) Publish(ctx context.Context, identity string) (Published, error
 // entryOf reads an entry of the directory, an empty one where there is none.
 func (c *Client) entryOf(ctx context.Context, identity string, role ledger.Role) (consent.Recipient, error) {
 	entry, err := c.Ledger.GetRecipient(ctx, consent.RecipientRequest{Identity: identity, Role: string(role)})
-	if err != nil && codes.CodeIn(err.Error()) == "MF-RECIPIENT-UNKNOWN" {
+	if err != nil && codes.Of(err) == "MF-RECIPIENT-UNKNOWN" {
 		return consent.Recipient{}, nil
 	}
 	return entry, err
@@ -80,7 +80,7 @@ func (c *Client) firstHospitalKey(ctx context.Context) ([]consent.HospitalKey, e
 		return nil, err
 	}
 	_, err = c.makeHospitalKey(ctx, 1, officers)
-	if err != nil && codes.CodeIn(err.Error()) != "MF-HOSPITAL-KEY-EXISTS" {
+	if err != nil && codes.Of(err) != "MF-HOSPITAL-KEY-EXISTS" {
 		return nil, err
 	}
 	return c.Ledger.ListHospitalKeys(ctx, c.MSP)
@@ -206,7 +206,7 @@ func (c *Client) HospitalKeys(ctx context.Context) (func(wrap string) (*envelope
 	return func(wrap string) (*envelope.Identity, error) {
 		for _, hospital := range opened {
 			open, err := envelope.Unwrap(wrap, hospital)
-			if err == nil || codes.CodeIn(err.Error()) != "MF-ENVELOPE-NOT-RECIPIENT" {
+			if err == nil || codes.Of(err) != "MF-ENVELOPE-NOT-RECIPIENT" {
 				return open, err
 			}
 		}

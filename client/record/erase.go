@@ -45,7 +45,7 @@ func (c *Client) Erase(ctx context.Context, record string) (Erased, error) {
 		}
 	}
 	_, err = c.Ledger.CompleteErasure(ctx, record)
-	if err != nil && codes.CodeIn(err.Error()) != "MF-ERASURE-UNATTESTED" {
+	if err != nil && codes.Of(err) != "MF-ERASURE-UNATTESTED" {
 		return erased, err
 	}
 	erased.Erasure, err = c.Ledger.GetErasure(ctx, record)
@@ -61,7 +61,7 @@ func (c *Client) cids(ctx context.Context, record consent.Record) ([]string, err
 		switch {
 		case err == nil:
 			found = append(found, private.CID)
-		case codes.CodeIn(err.Error()) == "MF-VERSION-UNKNOWN": // purged before
+		case codes.Of(err) == "MF-VERSION-UNKNOWN": // purged before
 		default:
 			return nil, err
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -144,5 +143,5 @@ func writeError(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("MF-WRITE-RECORD: the file can't be written: %w; choose a folder that can be written and has room", err)
+	return codes.Wrapf("MF-WRITE-RECORD", "the file can't be written: %w; choose a folder that can be written and has room", err)
 }

@@ -21,13 +21,13 @@ func TestPour(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v", name, size, err)
 		}
 	}
-	broken := errors.New("MF-IPFS-CORRUPT: a block; fetch it elsewhere")
+	broken := codes.Errorf("MF-IPFS-CORRUPT", "a block; fetch it elsewhere")
 	if _, err := pour(io.Discard, io.MultiReader(bytes.NewReader(want), iotest.ErrReader(broken))); !errors.Is(err, broken) {
 		t.Errorf("a reader that breaks: %v", err)
 	}
 	for _, room := range []int64{0, 1, 64 << 10, 700_000} {
 		_, err := pour(&full{room: room}, bytes.NewReader(want))
-		if codes.CodeIn(err.Error()) != "MF-WRITE-RECORD" {
+		if codes.Of(err) != "MF-WRITE-RECORD" {
 			t.Errorf("a disk with room for %d bytes: %v", room, err)
 		}
 	}

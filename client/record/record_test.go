@@ -114,15 +114,15 @@ func TestAddRefusesBeforeItStores(t *testing.T) {
 
 // What the ledger does not name does not stay pinned; what it may name does.
 func TestAFailedAddLeavesNothingBehind(t *testing.T) {
-	refusal := func(code codes.Code) error { return &gateway.Refusal{Code: code} }
+	refusal := func(code codes.Code) error { return &gateway.Refusal{Answer: codes.Errorf(code, "no; ask")} }
 	for name, c := range map[string]struct {
 		spoil func(*world)
 		stays bool
 	}{
-		"the other node fails": {func(w *world) { w.other.fail = errors.New("MF-IPFS-UNREACHABLE: gone; start it") }, false},
+		"the other node fails": {func(w *world) { w.other.fail = codes.Errorf("MF-IPFS-UNREACHABLE", "gone; start it") }, false},
 		"stage is refused":     {func(w *world) { w.refuse["record:Stage"] = refusal("MF-RECORD-DENIED") }, false},
 		"register is refused":  {func(w *world) { w.refuse["record:Register"] = refusal("MF-RECORD-EXISTS") }, false},
-		"fate unknown":         {func(w *world) { w.refuse["record:Register"] = errors.New("MF-GATEWAY-UNKNOWN: sent; repeat") }, true},
+		"fate unknown":         {func(w *world) { w.refuse["record:Register"] = codes.Errorf("MF-GATEWAY-UNKNOWN", "sent; repeat") }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -241,7 +241,7 @@ func TestOnlyWhatIsGrantedIsPublished(t *testing.T) {
 	if _, err := w.as(ledger.RoleCustodian).Add(t.Context(), second); err != nil {
 		t.Fatal(err)
 	}
-	w.refuse["access:PutGrant"] = &gateway.Refusal{Code: "MF-CONSENT-EXPIRED"}
+	w.refuse["access:PutGrant"] = &gateway.Refusal{Answer: codes.Errorf("MF-CONSENT-EXPIRED", "no; ask")}
 	if _, err := w.as(ledger.RolePatient).GrantAll(t.Context(), consentID, w.asker.Recipient()); err == nil || len(w.public.files) != 0 {
 		t.Fatalf("%d files published without a grant, %v", len(w.public.files), err)
 	}
@@ -321,7 +321,7 @@ func TestErasePurgesWhatItHasUnpinned(t *testing.T) {
 	w := newWorld(t)
 	added := w.registered(t)
 	cid := w.private[1].CID
-	w.refuse["record:CompleteErasure"] = errors.New("MF-ERASURE-UNATTESTED: one is missing; wait")
+	w.refuse["record:CompleteErasure"] = codes.Errorf("MF-ERASURE-UNATTESTED", "one is missing; wait")
 	erased, err := w.as(ledger.RoleCustodian).Erase(t.Context(), added.Record)
 	if err != nil || !slices.Equal(erased.CIDs, []string{cid}) || !slices.Equal(erased.Missing, []string{centre}) {
 		t.Fatalf("%+v, %v", erased, err)

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -134,7 +132,7 @@ func (n *node) Add(_ context.Context, r io.Reader) (string, error) {
 func (n *node) Get(_ context.Context, cid string) (io.ReadCloser, error) {
 	content, ok := n.files[cid]
 	if !ok {
-		return nil, errors.New("MF-IPFS-NOT-FOUND: nobody has it; wait")
+		return nil, codes.Errorf("MF-IPFS-NOT-FOUND", "nobody has it; wait")
 	}
 	return io.NopCloser(bytes.NewReader(content)), nil
 }
@@ -195,10 +193,10 @@ func (w *world) answer(name string, request any, private map[string]any, result 
 	}
 	answer := w.answers(name, request, private)
 	if _, asked := request.(consent.RecipientRequest); asked && answer == nil {
-		return errors.New("MF-RECIPIENT-UNKNOWN: nothing is published; ask")
+		return codes.Errorf("MF-RECIPIENT-UNKNOWN", "nothing is published; ask")
 	}
 	if answer == nil {
-		return fmt.Errorf("MF-VERSION-UNKNOWN: the test has no answer to %s; write one", name)
+		return codes.Errorf("MF-VERSION-UNKNOWN", "the test has no answer to %s; write one", name)
 	}
 	text, err := json.Marshal(answer)
 	if err != nil {
@@ -327,7 +325,7 @@ func wantCode(t testing.TB, err error, want codes.Code) {
 	if err == nil {
 		t.Fatalf("no error, want %s", want)
 	}
-	if got := codes.CodeIn(err.Error()); got != want {
+	if got := codes.Of(err); got != want {
 		t.Fatalf("code %q in %q, want %s", got, err, want)
 	}
 }

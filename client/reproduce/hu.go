@@ -83,7 +83,7 @@ func (b *book) openSets(ctx context.Context) error {
 		set.data, err = dataset.Load(ctx, name, dataset.Options{Folder: b.options.data, AllowDownload: !b.options.offline && !b.options.pages && !b.options.plan})
 		if err != nil {
 			// Where it was looked for is no reader's business.
-			set.absent = fmt.Sprintf("%s.npz is not on the machine and was not to be had (%s); it comes from %s", name, codes.CodeIn(err.Error()), info.URL)
+			set.absent = fmt.Sprintf("%s.npz is not on the machine and was not to be had (%s); it comes from %s", name, codes.Of(err), info.URL)
 			b.shown.say("%s is left out: %v", name, err)
 			continue
 		}

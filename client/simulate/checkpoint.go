@@ -42,7 +42,7 @@ func Resume(settings Settings, data *dataset.Data, from Checkpoint) (*Simulation
 		err = weights.Compatible(s.global, fed.Model(global))
 	}
 	if err != nil {
-		return nil, codes.Errorf("MF-SIMULATE-CHECKPOINT", "the checkpoint's global model can't be used: %v; begin anew with another checkpoint file", err)
+		return nil, codes.Wrapf("MF-SIMULATE-CHECKPOINT", "the checkpoint's global model can't be used: %w; begin anew with another checkpoint file", err)
 	}
 	s.global, s.standings, s.rounds = global, from.Standings, from.Rounds
 	for _, round := range s.rounds {
@@ -96,7 +96,7 @@ func ReadCheckpoint(path string) (Checkpoint, error) {
 		err = json.Unmarshal(text, &c)
 	}
 	if err != nil {
-		return c, codes.Errorf("MF-SIMULATE-CHECKPOINT", "the checkpoint can't be read: %v; begin anew with another checkpoint file", err)
+		return c, codes.Wrapf("MF-SIMULATE-CHECKPOINT", "the checkpoint can't be read: %w; begin anew with another checkpoint file", err)
 	}
 	return c, nil
 }
@@ -105,7 +105,7 @@ func ReadCheckpoint(path string) (Checkpoint, error) {
 func WriteCheckpoint(path string, c Checkpoint) error {
 	text, err := json.Marshal(c)
 	if err != nil {
-		return codes.Errorf("MF-SIMULATE-WRITE", "the checkpoint can't be written: %v; report it", err)
+		return codes.Wrapf("MF-SIMULATE-WRITE", "the checkpoint can't be written: %w; report it", err)
 	}
 	return WriteFile(path, text)
 }
@@ -114,7 +114,7 @@ func WriteCheckpoint(path string, c Checkpoint) error {
 // or the new. The error is MF-SIMULATE-WRITE.
 func WriteFile(path string, content []byte) error {
 	if err := replace(path, content); err != nil {
-		return codes.Errorf("MF-SIMULATE-WRITE", "%s can't be written: %v; check the folder and the disk", path, err)
+		return codes.Wrapf("MF-SIMULATE-WRITE", "%s can't be written: %w; check the folder and the disk", path, err)
 	}
 	return nil
 }

@@ -131,7 +131,7 @@ func (r *Report) SVG() ([]byte, error) {
 }
 
 func notPlotted(err error) error {
-	return codes.Errorf("MF-SIMULATE-WRITE", "the plot can't be drawn: %v; report it", err)
+	return codes.Wrapf("MF-SIMULATE-WRITE", "the plot can't be drawn: %w; report it", err)
 }
 
 func (r *Report) title() string {

@@ -292,7 +292,7 @@ func (s *Simulation) trainAll(ctx context.Context, state *fl.RoundState, trained
 	before, total := s.closed()*len(trainers), s.settings.Rounds*len(trainers)
 	err := inParallel(ctx, len(trainers), func(ctx context.Context, i int) error {
 		w, err := s.train(ctx, s.client(trainers[i]), state.Round.Number, start)
-		if err != nil && codes.CodeIn(err.Error()) != "MF-MODEL-DIVERGED" {
+		if err != nil && codes.Of(err) != "MF-MODEL-DIVERGED" {
 			return fmt.Errorf("%s in round %d: %w", trainers[i], state.Round.Number, err)
 		}
 		if made[i] = w; w != nil {

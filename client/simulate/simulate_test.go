@@ -108,7 +108,7 @@ func TestTheTestSplitIsLeftAlone(t *testing.T) {
 		t.Error("leaving the test split alone changed the model")
 	}
 	s.Curve = CurveTest
-	if _, err := New(s, tiny()); err == nil || codes.CodeIn(err.Error()) != "MF-SIMULATE-SETTINGS" {
+	if _, err := New(s, tiny()); err == nil || codes.Of(err) != "MF-SIMULATE-SETTINGS" {
 		t.Errorf("a curve on the split that is left alone: %v", err)
 	}
 }
@@ -219,7 +219,7 @@ func TestAStrangersCheckpointIsRefused(t *testing.T) {
 	} {
 		settings, data, checkpoint := s, tiny(), good
 		spoil(&settings, data, &checkpoint)
-		if _, err := Resume(settings, data, checkpoint); err == nil || codes.CodeIn(err.Error()) != "MF-SIMULATE-CHECKPOINT" {
+		if _, err := Resume(settings, data, checkpoint); err == nil || codes.Of(err) != "MF-SIMULATE-CHECKPOINT" {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -305,7 +305,7 @@ func TestATaskCanFail(t *testing.T) {
 	}
 	s.Masters, s.F, s.Strategy = 0, 0, "bulyan:num_malicious_nodes=3"
 	_, report = run(t, s)
-	if report.Phase != fl.TaskFailed || codes.CodeIn(report.Rounds[0].Round.Reason) != "MF-FED-TOOFEW" {
+	if report.Phase != fl.TaskFailed || codes.Parse(report.Rounds[0].Round.Reason).Code != "MF-FED-TOOFEW" {
 		t.Errorf("%s: %+v", report.Phase, report.Rounds[0].Round)
 	}
 }
@@ -370,7 +370,7 @@ func TestSettingsAreChecked(t *testing.T) {
 	} {
 		s := few()
 		spoil(&s)
-		if _, err := New(s, tiny()); err == nil || codes.CodeIn(err.Error()) == "" {
+		if _, err := New(s, tiny()); err == nil || codes.Of(err) == "" {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -437,13 +437,13 @@ func TestFilesAreReplacedWhole(t *testing.T) {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
-	if err := WriteFile(filepath.Join(path, "y"), nil); err == nil || codes.CodeIn(err.Error()) != "MF-SIMULATE-WRITE" {
+	if err := WriteFile(filepath.Join(path, "y"), nil); err == nil || codes.Of(err) != "MF-SIMULATE-WRITE" {
 		t.Errorf("got %v", err)
 	}
 	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadCheckpoint(path); err == nil || codes.CodeIn(err.Error()) != "MF-SIMULATE-CHECKPOINT" {
+	if _, err := ReadCheckpoint(path); err == nil || codes.Of(err) != "MF-SIMULATE-CHECKPOINT" {
 		t.Errorf("got %v", err)
 	}
 }

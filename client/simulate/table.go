@@ -41,7 +41,7 @@ func (r *Report) CSV() ([]byte, error) {
 		err = w.Error()
 	}
 	if err != nil {
-		return nil, codes.Errorf("MF-SIMULATE-WRITE", "the table can't be written: %v; report it", err)
+		return nil, codes.Wrapf("MF-SIMULATE-WRITE", "the table can't be written: %w; report it", err)
 	}
 	return b.Bytes(), nil
 }

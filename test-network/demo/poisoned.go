@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/test-network/scenario"
 	"github.com/medfed/medfed/trainer/dataset"
 )
@@ -22,7 +23,7 @@ func poisonedNode() *cobra.Command {
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := fmt.Sscanf(shard, "%d/%d", &t.Shard, &t.Shards); err != nil || t.Shard < 1 || t.Shard > t.Shards {
-				return fmt.Errorf("MF-USAGE: --shard %q is no share; write for instance 2/9", shard)
+				return codes.Errorf("MF-USAGE", "--shard %q is no share; write for instance 2/9", shard)
 			}
 			t.Task = args[0]
 			t.Tamper = scenario.SignFlip(from)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"html/template"
 	"slices"
 	"sort"
@@ -28,7 +29,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 func WriteHTML(path string, r Report) error {
 	var b bytes.Buffer
 	if err := page.Execute(&b, newView(r)); err != nil {
-		return fmt.Errorf("MF-REPORT-PAGE: %w; report.json still holds every figure", err)
+		return codes.Wrapf("MF-REPORT-PAGE", "%w; report.json still holds every figure", err)
 	}
 	return writeWhole(path, b.Bytes())
 }

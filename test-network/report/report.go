@@ -7,7 +7,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"math"
 	"os"
 	"path/filepath"
@@ -201,7 +201,7 @@ func (r Report) Nodes() []string {
 func WriteJSON(path string, r Report) error {
 	text, err := json.MarshalIndent(withoutNulls(r), "", "  ")
 	if err != nil {
-		return fmt.Errorf("MF-REPORT-NUMBER: the report holds a number that JSON can't: %w; a metric was not a number when it was measured", err)
+		return codes.Wrapf("MF-REPORT-NUMBER", "the report holds a number that JSON can't: %w; a metric was not a number when it was measured", err)
 	}
 	return writeWhole(path, append(text, '\n'))
 }
@@ -210,13 +210,13 @@ func WriteJSON(path string, r Report) error {
 func ReadJSON(path string) (Report, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return Report{}, fmt.Errorf("MF-REPORT-READ: %w; name a report.json that a demo wrote", err)
+		return Report{}, codes.Wrapf("MF-REPORT-READ", "%w; name a report.json that a demo wrote", err)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	var r Report
 	if err := decoder.Decode(&r); err != nil {
-		return Report{}, fmt.Errorf("MF-REPORT-READ: %s is no report: %w; run the demo again", path, err)
+		return Report{}, codes.Wrapf("MF-REPORT-READ", "%s is no report: %w; run the demo again", path, err)
 	}
 	return r, nil
 }
@@ -243,7 +243,7 @@ func withoutNulls(r Report) Report {
 // that a reader sees the old file or the new one and nothing between.
 func writeWhole(path string, text []byte) (err error) {
 	fail := func(err error) error {
-		return fmt.Errorf("MF-REPORT-WRITE: %w; choose a folder that can be written", err)
+		return codes.Wrapf("MF-REPORT-WRITE", "%w; choose a folder that can be written", err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fail(err)

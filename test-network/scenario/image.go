@@ -2,13 +2,13 @@ package scenario
 
 import (
 	"errors"
-	"fmt"
 	"image"
 	"image/color"
 	"image/png"
 	"math"
 	"os"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/dataset"
 )
 
@@ -17,11 +17,11 @@ import (
 // nodes train on.
 func WriteImage(path string, data *dataset.Data, index int) (err error) {
 	if index < 0 || index >= data.Train.Len() {
-		return fmt.Errorf("MF-SCENARIO: %s has no training image %d; name one of %d", data.Name, index, data.Train.Len())
+		return codes.Errorf("MF-SCENARIO", "%s has no training image %d; name one of %d", data.Name, index, data.Train.Len())
 	}
 	f, err := os.Create(path)
 	if err != nil {
-		return fmt.Errorf("MF-SCENARIO: %w; make the folder writable", err)
+		return codes.Wrapf("MF-SCENARIO", "%w; make the folder writable", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	return png.Encode(f, picture(data, index))

@@ -5,11 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"time"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/node"
@@ -62,7 +62,7 @@ func (o *observer) watch(ctx context.Context) ([]report.Round, error) {
 			return o.rounds, o.finish(ctx)
 		case event, open := <-o.events:
 			if !open {
-				return o.rounds, errors.New("MF-SCENARIO: the events of the ledger have ended; see the peers' logs")
+				return o.rounds, codes.Errorf("MF-SCENARIO", "the events of the ledger have ended; see the peers' logs")
 			}
 			if event.Task != o.scenario.Task {
 				continue
@@ -82,7 +82,7 @@ func (o *observer) finish(ctx context.Context) error {
 		return err
 	}
 	if state.Task.Phase != fl.TaskCompleted {
-		return fmt.Errorf("MF-SCENARIO: the task is %s after %d rounds; see the logs in %s", state.Task.Phase, state.LastRound, o.scenario.Dir)
+		return codes.Errorf("MF-SCENARIO", "the task is %s after %d rounds; see the logs in %s", state.Task.Phase, state.LastRound, o.scenario.Dir)
 	}
 	for number := len(o.rounds) + 1; number <= state.LastRound; number++ {
 		if err := o.finishRound(ctx, number, time.Now()); err != nil {

@@ -2,7 +2,7 @@ package scenario
 
 import (
 	"context"
-	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"os"
 	"os/exec"
 	"sync"
@@ -31,7 +31,7 @@ type Process struct {
 func startProcess(ctx context.Context, program string, args, env []string, logFile string) (*Process, error) {
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("MF-SCENARIO: %w; make the folder writable", err)
+		return nil, codes.Wrapf("MF-SCENARIO", "%w; make the folder writable", err)
 	}
 	p := &Process{done: make(chan struct{}), log: log}
 	launch := func() error {
@@ -44,7 +44,7 @@ func startProcess(ctx context.Context, program string, args, env []string, logFi
 	}
 	if err := launch(); err != nil {
 		log.Close()
-		return nil, fmt.Errorf("MF-SCENARIO: %s can't be started: %w; build it with make build", program, err)
+		return nil, codes.Wrapf("MF-SCENARIO", "%s can't be started: %w; build it with make build", program, err)
 	}
 	go p.supervise(launch)
 	return p, nil

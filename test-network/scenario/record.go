@@ -89,7 +89,7 @@ func (s *clinic) prepare(context.Context) error {
 		s.Period = 10 * time.Minute
 	}
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
-		return fmt.Errorf("MF-SCENARIO: %w; make the folder writable", err)
+		return codes.Wrapf("MF-SCENARIO", "%w; make the folder writable", err)
 	}
 	if len(s.Images) == 0 && s.Data != nil {
 		for version := 1; version <= 2; version++ {
@@ -101,7 +101,7 @@ func (s *clinic) prepare(context.Context) error {
 		}
 	}
 	if len(s.Images) != 2 {
-		return errors.New("MF-SCENARIO: the record scene needs two images, or a data set to make them of; name either")
+		return codes.Errorf("MF-SCENARIO", "the record scene needs two images, or a data set to make them of; name either")
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ func (s *clinic) enrol(ctx context.Context) error {
 		}
 	}
 	if s.hospital == "" || s.replica == "" || s.requester.name == "" || s.auditor.name == "" {
-		return errors.New("MF-SCENARIO: the record scene needs two members, a requester and an auditor; add them to consortium.yaml")
+		return codes.Errorf("MF-SCENARIO", "the record scene needs two members, a requester and an auditor; add them to consortium.yaml")
 	}
 	s.officer = s.who("hospital", s.hospital, "officer")
 	s.patient = s.who("patient", s.hospital, record.NewPseudonym())
@@ -157,7 +157,7 @@ func (s *clinic) who(role, organisation, name string) who {
 func (s *clinic) register(ctx context.Context) error {
 	identifier := filepath.Join(s.Dir, "patient-identifier")
 	if err := os.WriteFile(identifier, []byte("MRN-"+s.patient.name), 0o600); err != nil {
-		return fmt.Errorf("MF-SCENARIO: %w; make the folder writable", err)
+		return codes.Wrapf("MF-SCENARIO", "%w; make the folder writable", err)
 	}
 	defer os.Remove(identifier)
 	common := []string{"--replica", s.Network.Profile(s.replica)}
@@ -237,14 +237,14 @@ func (s *clinic) open(ctx context.Context, version int, output string, want code
 	err := s.run(ctx, s.requester, &opened, "access", "open", s.consent, "--version", fmt.Sprint(version), "--purpose", purpose, "--out", output, "--force")
 	access := opened.Access
 	if (err == nil) != (want == "") || access.Code != string(want) || access.Access == "" {
-		return fmt.Errorf("MF-SCENARIO: version %d came to %q with %q and not %q (%w); see the ledger", version, access.Decision, access.Code, want, err)
+		return codes.Wrapf("MF-SCENARIO", "version %d came to %q with %q and not %q (%w); see the ledger", version, access.Decision, access.Code, want, err)
 	}
 	told := report.Access{Version: version, Decision: "permit", Code: access.Code}
 	if want != "" {
 		told.Decision = "denial"
 		s.log("%s is denied version %d: %s", s.requester.role, version, want)
 		if _, err := os.Stat(output); err == nil {
-			return fmt.Errorf("MF-SCENARIO: version %d was denied and %s is there; report this", version, output)
+			return codes.Errorf("MF-SCENARIO", "version %d was denied and %s is there; report this", version, output)
 		}
 	}
 	s.accesses = append(s.accesses, access)
@@ -264,11 +264,11 @@ func (s *clinic) audited(ctx context.Context) error {
 	}
 	for _, access := range s.accesses {
 		if listed[access.Access] != access {
-			return fmt.Errorf("MF-SCENARIO: the auditor's list does not show access %s as it was; see the ledger", access.Access)
+			return codes.Errorf("MF-SCENARIO", "the auditor's list does not show access %s as it was; see the ledger", access.Access)
 		}
 	}
 	if len(listed) != len(s.accesses) {
-		return fmt.Errorf("MF-SCENARIO: the auditor's list shows %d accesses of %d; see the ledger", len(listed), len(s.accesses))
+		return codes.Errorf("MF-SCENARIO", "the auditor's list shows %d accesses of %d; see the ledger", len(listed), len(s.accesses))
 	}
 	s.log("the auditor's list shows all %d accesses", len(listed))
 	return nil
@@ -278,11 +278,11 @@ func (s *clinic) audited(ctx context.Context) error {
 func (s *clinic) same(got, want string) error {
 	a, err := os.ReadFile(got)
 	if err != nil {
-		return fmt.Errorf("MF-SCENARIO: %w; see the scene's folder", err)
+		return codes.Wrapf("MF-SCENARIO", "%w; see the scene's folder", err)
 	}
 	b, err := os.ReadFile(want)
 	if err != nil || !bytes.Equal(a, b) {
-		return errors.Join(err, fmt.Errorf("MF-SCENARIO: %s is not %s; report this", got, want))
+		return errors.Join(err, codes.Errorf("MF-SCENARIO", "%s is not %s; report this", got, want))
 	}
 	return nil
 }
@@ -329,11 +329,11 @@ func (s *clinic) run(ctx context.Context, w who, result any, args ...string) err
 	failed := cmd.Run()
 	if result != nil && out.Len() > 0 {
 		if err := json.Unmarshal(out.Bytes(), result); err != nil {
-			return fmt.Errorf("MF-SCENARIO: medfed %s %s printed no JSON: %w; report this", args[0], args[1], err)
+			return codes.Wrapf("MF-SCENARIO", "medfed %s %s printed no JSON: %w; report this", args[0], args[1], err)
 		}
 	}
 	if failed != nil {
-		return fmt.Errorf("MF-SCENARIO: medfed %s %s failed (%w): %s; see the network's logs", args[0], args[1], failed, bytes.TrimSpace(complaint.Bytes()))
+		return codes.Wrapf("MF-SCENARIO", "medfed %s %s failed (%w): %s; see the network's logs", args[0], args[1], failed, bytes.TrimSpace(complaint.Bytes()))
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ package scenario
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/network"
@@ -81,10 +81,10 @@ func Prepare(c Config) (*Scenario, error) {
 		}
 	}
 	if s.coordinator.id == "" || len(s.nodes) == 0 {
-		return nil, errors.New("MF-SCENARIO: consortium.yaml names no coordinator or no trainer; add one to an organisation's identities")
+		return nil, codes.Errorf("MF-SCENARIO", "consortium.yaml names no coordinator or no trainer; add one to an organisation's identities")
 	}
 	if c.Poisoned != "" && s.find(c.Poisoned) == nil {
-		return nil, fmt.Errorf("MF-SCENARIO: there is no node %s to poison; name one of consortium.yaml", c.Poisoned)
+		return nil, codes.Errorf("MF-SCENARIO", "there is no node %s to poison; name one of consortium.yaml", c.Poisoned)
 	}
 	return s, os.MkdirAll(filepath.Join(c.Dir, "nodes"), 0o755)
 }

@@ -1,7 +1,7 @@
 package dataset
 
 import (
-	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"math/rand/v2"
 )
 
@@ -17,7 +17,7 @@ type Augmentation struct {
 // Check refuses what is out of bounds; the error is MF-DATA-AUGMENTATION.
 func (a Augmentation) Check() error {
 	if a.Shift < 0 || !(a.Rotate >= 0 && a.Rotate <= 180) || !(a.Contrast >= 0 && a.Contrast <= 1) {
-		return fmt.Errorf("MF-DATA-AUGMENTATION: a shift of %d pixels, a turn of %v degrees and a contrast of %v; use numbers from 0, at most 180 and 1 for the last two", a.Shift, a.Rotate, a.Contrast)
+		return codes.Errorf("MF-DATA-AUGMENTATION", "a shift of %d pixels, a turn of %v degrees and a contrast of %v; use numbers from 0, at most 180 and 1 for the last two", a.Shift, a.Rotate, a.Contrast)
 	}
 	return nil
 }

@@ -21,8 +21,8 @@ package dataset
 
 import (
 	"context"
-	"fmt"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/dataset/source"
 )
 
@@ -97,7 +97,7 @@ func Load(ctx context.Context, name string, opts Options) (*Data, error) {
 		return nil, err
 	}
 	if info.Task == source.TaskMultiLabel {
-		return nil, fmt.Errorf("MF-DATA-MULTILABEL: an image of %s carries up to %d labels at once, which these models do not take; choose another set", name, info.Classes)
+		return nil, codes.Errorf("MF-DATA-MULTILABEL", "an image of %s carries up to %d labels at once, which these models do not take; choose another set", name, info.Classes)
 	}
 	file, err := source.Bring(ctx, info, opts)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -76,11 +77,11 @@ type file struct {
 // Errors are MF-DATA-FOLDER, MF-DATA-MANIFEST and, naming the file, MF-DATA-IMAGE.
 func LoadFolder(ctx context.Context, folder string, o FolderOptions) (*Folder, error) {
 	if o.Size < 1 || o.Size > maxSize || o.Channels != 1 && o.Channels != 3 {
-		return nil, fmt.Errorf("MF-DATA-FOLDER: images of %d by %d pixels and %d channels cannot be made; use a size of 1 to %d and 1 or 3 channels", o.Size, o.Size, o.Channels, maxSize)
+		return nil, codes.Errorf("MF-DATA-FOLDER", "images of %d by %d pixels and %d channels cannot be made; use a size of 1 to %d and 1 or 3 channels", o.Size, o.Size, o.Channels, maxSize)
 	}
 	root, err := os.OpenRoot(folder)
 	if err != nil {
-		return nil, fmt.Errorf("MF-DATA-FOLDER: cannot open the image folder: %w; check its path and permissions", err)
+		return nil, codes.Wrapf("MF-DATA-FOLDER", "cannot open the image folder: %w; check its path and permissions", err)
 	}
 	defer root.Close()
 	files, err := listFiles(root.FS(), o.PatientOf)
@@ -112,13 +113,13 @@ func listFiles(folder fs.FS, patientOf func(string) string) ([]file, error) {
 	case os.IsNotExist(err):
 		files, err = walk(folder)
 	default:
-		err = fmt.Errorf("MF-DATA-FOLDER: cannot read %s: %w; check its permissions", manifestName, err)
+		err = codes.Wrapf("MF-DATA-FOLDER", "cannot read %s: %w; check its permissions", manifestName, err)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("MF-DATA-FOLDER: the folder lists no PNG or JPEG image; lay them out as class/image or train/class/image, or list them in %s", manifestName)
+		return nil, codes.Errorf("MF-DATA-FOLDER", "the folder lists no PNG or JPEG image; lay them out as class/image or train/class/image, or list them in %s", manifestName)
 	}
 	for i := range files {
 		if files[i].patient == "" && patientOf != nil {
@@ -149,7 +150,7 @@ func walk(folder fs.FS) ([]file, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("MF-DATA-FOLDER: cannot list the image folder: %w; check its permissions", err)
+		return nil, codes.Wrapf("MF-DATA-FOLDER", "cannot list the image folder: %w; check its permissions", err)
 	}
 	return files, nil
 }
@@ -191,10 +192,10 @@ func classesOf(files []file, fixed []string) ([]string, error) {
 	found := map[string]bool{}
 	for _, f := range files {
 		if f.class == "" {
-			return nil, fmt.Errorf("MF-DATA-FOLDER: image %s lies in no class's folder; move it into one", f.path)
+			return nil, codes.Errorf("MF-DATA-FOLDER", "image %s lies in no class's folder; move it into one", f.path)
 		}
 		if len(fixed) > 0 && !slices.Contains(fixed, f.class) {
-			return nil, fmt.Errorf("MF-DATA-FOLDER: image %s is of class %q, which is none of %q; name all classes", f.path, f.class, fixed)
+			return nil, codes.Errorf("MF-DATA-FOLDER", "image %s is of class %q, which is none of %q; name all classes", f.path, f.class, fixed)
 		}
 		found[f.class] = true
 	}
@@ -206,7 +207,7 @@ func classesOf(files []file, fixed []string) ([]string, error) {
 		slices.Sort(classes)
 	}
 	if len(classes) < 2 {
-		return nil, fmt.Errorf("MF-DATA-FOLDER: the images are of the classes %q; a classifier needs at least 2", classes)
+		return nil, codes.Errorf("MF-DATA-FOLDER", "the images are of the classes %q; a classifier needs at least 2", classes)
 	}
 	return classes, nil
 }
@@ -241,7 +242,7 @@ func readFiles(ctx context.Context, folder fs.FS, files []file, o FolderOptions)
 		})
 	}
 	if err := workers.Wait(); err != nil {
-		return nil, fmt.Errorf("MF-DATA-FOLDER: reading the images was stopped: %w", err)
+		return nil, codes.Wrapf("MF-DATA-FOLDER", "reading the images was stopped: %w", err)
 	}
 	return read, nil
 }
@@ -275,7 +276,7 @@ func (f *Folder) gather(files []file, read []decoded, skipBad bool) error {
 		d := read[i]
 		if d.err != nil {
 			if !skipBad {
-				return fmt.Errorf("MF-DATA-IMAGE: %s cannot be used: %w; repair or remove it, or have bad files skipped (--skip-bad-images)", x.path, d.err)
+				return codes.Wrapf("MF-DATA-IMAGE", "%s cannot be used: %w; repair or remove it, or have bad files skipped (--skip-bad-images)", x.path, d.err)
 			}
 			f.Bad = append(f.Bad, BadFile{x.path, d.err})
 			continue
@@ -288,7 +289,7 @@ func (f *Folder) gather(files []file, read []decoded, skipBad bool) error {
 		fmt.Fprintf(hash, "%d\t%s\t%s\t%s\n", x.part, x.class, x.path, d.sha256)
 	}
 	if len(f.Bad) == len(files) {
-		return fmt.Errorf("MF-DATA-IMAGE: none of %d images can be used; the first, %s: %w; check the folder", len(files), f.Bad[0].Path, f.Bad[0].Err)
+		return codes.Wrapf("MF-DATA-IMAGE", "none of %d images can be used; the first, %s: %w; check the folder", len(files), f.Bad[0].Path, f.Bad[0].Err)
 	}
 	f.Data.SHA256 = hex.EncodeToString(hash.Sum(nil))
 	return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"io"
 	"io/fs"
 	"slices"
@@ -83,5 +84,5 @@ func checkRow(f file, seen map[string]bool) error {
 }
 
 func manifestError(err error) error {
-	return fmt.Errorf("MF-DATA-MANIFEST: %s: %w; correct it", manifestName, err)
+	return codes.Wrapf("MF-DATA-MANIFEST", "%s: %w; correct it", manifestName, err)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sbinet/npyio/npy"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/dataset/source"
 )
 
@@ -18,7 +19,7 @@ import (
 func read(ctx context.Context, info Info, file *source.File) (*Data, error) {
 	data, err := parseNPZ(ctx, info, file, file.Size)
 	if err != nil {
-		return nil, fmt.Errorf("MF-DATA-CORRUPT: %s is not a readable MedMNIST file: %w; remove it and fetch %s again", file.Name(), err, info.URL)
+		return nil, codes.Wrapf("MF-DATA-CORRUPT", "%s is not a readable MedMNIST file: %w; remove it and fetch %s again", file.Name(), err, info.URL)
 	}
 	data.SHA256 = file.SHA256
 	return data, nil

@@ -1,7 +1,7 @@
 package dataset
 
 import (
-	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"math"
 	"slices"
 )
@@ -48,7 +48,7 @@ const (
 // to the shard with the fewest.
 func (p Partition) Shards(s Split, n int, seed int64) ([][]int, error) {
 	if n < 1 || n > maxShards || n > s.Len() {
-		return nil, fmt.Errorf("MF-DATA-PARTITION: %d examples cannot be split into %d shards that are not empty; use 1 to %d shards", s.Len(), n, min(s.Len(), maxShards))
+		return nil, codes.Errorf("MF-DATA-PARTITION", "%d examples cannot be split into %d shards that are not empty; use 1 to %d shards", s.Len(), n, min(s.Len(), maxShards))
 	}
 	labels := s.Labels
 	var shards [][]int
@@ -57,7 +57,7 @@ func (p Partition) Shards(s Split, n int, seed int64) ([][]int, error) {
 		shards = deal(newRandom(seed, useIID).permutation(len(labels)), n)
 	case Dirichlet:
 		if !(p.Alpha >= minAlpha && p.Alpha <= maxAlpha) {
-			return nil, fmt.Errorf("MF-DATA-PARTITION: Dirichlet alpha is %v; use %g to %g", p.Alpha, minAlpha, maxAlpha)
+			return nil, codes.Errorf("MF-DATA-PARTITION", "Dirichlet alpha is %v; use %g to %g", p.Alpha, minAlpha, maxAlpha)
 		}
 		shards = urn(labels, n, uint64(math.Round(p.Alpha*unit)), newRandom(seed, useDirichlet))
 		fillEmpty(shards)
@@ -67,7 +67,7 @@ func (p Partition) Shards(s Split, n int, seed int64) ([][]int, error) {
 			return nil, err
 		}
 	default:
-		return nil, fmt.Errorf("MF-DATA-PARTITION: there is no split %q; use %s, %s or %s", p.Kind, IID, Dirichlet, ByPatient)
+		return nil, codes.Errorf("MF-DATA-PARTITION", "there is no split %q; use %s, %s or %s", p.Kind, IID, Dirichlet, ByPatient)
 	}
 	for _, shard := range shards {
 		slices.Sort(shard)

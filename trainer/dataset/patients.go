@@ -2,7 +2,7 @@ package dataset
 
 import (
 	"cmp"
-	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"maps"
 	"slices"
 )
@@ -14,7 +14,7 @@ func patientShards(s Split, n int, r random) ([][]int, error) {
 		return nil, err
 	}
 	if n > len(groups) {
-		return nil, fmt.Errorf("MF-DATA-PARTITION: %d patients cannot be split into %d shards that are not empty; use 1 to %d shards", len(groups), n, len(groups))
+		return nil, codes.Errorf("MF-DATA-PARTITION", "%d patients cannot be split into %d shards that are not empty; use 1 to %d shards", len(groups), n, len(groups))
 	}
 	order := r.permutation(len(groups))
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(groups[b]), len(groups[a])) })
@@ -41,7 +41,7 @@ func (s Split) Holdout(share float64, seed int64) (rest, held Split, err error) 
 		return Split{}, Split{}, err
 	}
 	if !(share > 0 && share < 1) || len(groups) < 2 {
-		return Split{}, Split{}, fmt.Errorf("MF-DATA-PARTITION: a share of %v of %d patients cannot be held out; use a share between 0 and 1 and at least 2 patients", share, len(groups))
+		return Split{}, Split{}, codes.Errorf("MF-DATA-PARTITION", "a share of %v of %d patients cannot be held out; use a share between 0 and 1 and at least 2 patients", share, len(groups))
 	}
 	var left, aside []int
 	order := newRandom(seed, usePatients).permutation(len(groups))
@@ -61,12 +61,12 @@ func (s Split) Holdout(share float64, seed int64) (rest, held Split, err error) 
 // byPatient gives every patient's images, patients in the order of their names.
 func (s Split) byPatient() ([][]int, error) {
 	if s.Patients == nil {
-		return nil, fmt.Errorf("MF-DATA-PARTITION: the set does not tell whose images they are; use a folder of images, with the column patient_id in its %s, or another split", manifestName)
+		return nil, codes.Errorf("MF-DATA-PARTITION", "the set does not tell whose images they are; use a folder of images, with the column patient_id in its %s, or another split", manifestName)
 	}
 	images := map[string][]int{}
 	for i, patient := range s.Patients {
 		if patient == "" {
-			return nil, fmt.Errorf("MF-DATA-PARTITION: image %d has no patient; name the patient of every image", i)
+			return nil, codes.Errorf("MF-DATA-PARTITION", "image %d has no patient; name the patient of every image", i)
 		}
 		images[patient] = append(images[patient], i)
 	}

@@ -31,6 +31,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/dataset"
 )
 
@@ -71,7 +72,7 @@ func Open(folder string, limit int64) (*Cache, error) {
 }
 
 func unusable(err error) error {
-	return fmt.Errorf("MF-FEATURES-CACHE: the cache of features can't be used: %w; name a folder that can be written and has room", err)
+	return codes.Wrapf("MF-FEATURES-CACHE", "the cache of features can't be used: %w; name a folder that can be written and has room", err)
 }
 
 // group is how many images are computed before they are kept: what an interrupted
@@ -119,7 +120,7 @@ func (c *Cache) compute(ctx context.Context, b Backbone, images dataset.Split, s
 		return err
 	}
 	if len(computed) != len(some)*b.Width {
-		return fmt.Errorf("MF-FEATURES-BACKBONE: %s gives %d features of %d images, not %d each; report it", b.Name, len(computed), len(some), b.Width)
+		return codes.Errorf("MF-FEATURES-BACKBONE", "%s gives %d features of %d images, not %d each; report it", b.Name, len(computed), len(some), b.Width)
 	}
 	for j, i := range some {
 		features := computed[j*b.Width : (j+1)*b.Width]

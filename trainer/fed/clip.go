@@ -1,10 +1,10 @@
 package fed
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -13,7 +13,7 @@ import (
 // line between them. The others keep their bits.
 func clip(previous *weights.Weights, updates []Update, norm float64) ([]Update, error) {
 	if previous == nil {
-		return nil, fmt.Errorf("MF-FED-PREVIOUS: %s measures from the previous global model; give it", clippingNorm.Name)
+		return nil, codes.Errorf("MF-FED-PREVIOUS", "%s measures from the previous global model; give it", clippingNorm.Name)
 	}
 	clipped := slices.Clone(updates)
 	for i := range clipped {

@@ -24,6 +24,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -41,7 +42,7 @@ const maxExamples = 1 << 53
 // left as it is.
 func ordered(previous *weights.Weights, updates []Update) ([]Update, error) {
 	if len(updates) == 0 {
-		return nil, fmt.Errorf("MF-FED-EMPTY: there are no updates to aggregate; a round needs at least one")
+		return nil, codes.Errorf("MF-FED-EMPTY", "there are no updates to aggregate; a round needs at least one")
 	}
 	sorted := slices.SortedFunc(slices.Values(updates), func(a, b Update) int { return cmp.Compare(a.ID, b.ID) })
 	reference := previous
@@ -51,10 +52,10 @@ func ordered(previous *weights.Weights, updates []Update) ([]Update, error) {
 	total := int64(0)
 	for i, u := range sorted {
 		if i > 0 && sorted[i-1].ID == u.ID {
-			return nil, fmt.Errorf("MF-FED-DUPLICATE: two updates have the ID %q; give each node one", u.ID)
+			return nil, codes.Errorf("MF-FED-DUPLICATE", "two updates have the ID %q; give each node one", u.ID)
 		}
 		if u.NumExamples <= 0 || u.NumExamples > maxExamples-total {
-			return nil, fmt.Errorf("MF-FED-EXAMPLES: update %q has num_examples %d; it is at least 1 and the sum at most %d", u.ID, u.NumExamples, int64(maxExamples))
+			return nil, codes.Errorf("MF-FED-EXAMPLES", "update %q has num_examples %d; it is at least 1 and the sum at most %d", u.ID, u.NumExamples, int64(maxExamples))
 		}
 		total += u.NumExamples
 		if err := checkWeights(reference, u.Weights); err != nil {
@@ -67,7 +68,7 @@ func ordered(previous *weights.Weights, updates []Update) ([]Update, error) {
 // checkWeights reports whether w can be averaged with weights like reference.
 func checkWeights(reference, w *weights.Weights) error {
 	if reference == nil || w == nil {
-		return fmt.Errorf("MF-WEIGHTS-INCOMPATIBLE: an update has no weights; leave it out")
+		return codes.Errorf("MF-WEIGHTS-INCOMPATIBLE", "an update has no weights; leave it out")
 	}
 	if err := w.Validate(); err != nil {
 		return err
@@ -76,7 +77,7 @@ func checkWeights(reference, w *weights.Weights) error {
 		return err
 	}
 	if name, ok := notFinite(w); ok {
-		return fmt.Errorf("MF-FED-NOTFINITE: tensor %q holds NaN or an infinity; reject the update", name)
+		return codes.Errorf("MF-FED-NOTFINITE", "tensor %q holds NaN or an infinity; reject the update", name)
 	}
 	return nil
 }

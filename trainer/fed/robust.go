@@ -1,10 +1,10 @@
 package fed
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -62,7 +62,7 @@ func krum(s Strategy, _ *weights.Weights, updates []Update) (*weights.Weights, e
 func bulyan(s Strategy, _ *weights.Weights, updates []Update) (*weights.Weights, error) {
 	f := int(s.value("num_malicious_nodes"))
 	if len(updates) < 4*f+3 {
-		return nil, fmt.Errorf("MF-FED-TOOFEW: %d updates; bulyan with num_malicious_nodes=%d needs at least %d, lower the one or raise the other", len(updates), f, 4*f+3)
+		return nil, codes.Errorf("MF-FED-TOOFEW", "%d updates; bulyan with num_malicious_nodes=%d needs at least %d, lower the one or raise the other", len(updates), f, 4*f+3)
 	}
 	between := distances(updates)
 	left := all(len(updates))

@@ -1,10 +1,10 @@
 package fed
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -49,7 +49,7 @@ func readTensor(global *weights.Weights, prefix string, t weights.Tensor) (weigh
 }
 
 func damaged(name string) error {
-	return fmt.Errorf("MF-FED-STATE: the state %q in the previous global model is missing, misshapen or out of range; fetch the model again", name)
+	return codes.Errorf("MF-FED-STATE", "the state %q in the previous global model is missing, misshapen or out of range; fetch the model again", name)
 }
 
 func zeros(prefix string, t weights.Tensor) weights.Tensor {
@@ -60,7 +60,7 @@ func zeros(prefix string, t weights.Tensor) weights.Tensor {
 // lower then.
 func finite(w *weights.Weights, rate string) (*weights.Weights, error) {
 	if name, bad := notFinite(w); bad {
-		return nil, fmt.Errorf("MF-FED-NOTFINITE: tensor %q of the aggregate would hold NaN or an infinity; lower %s or clip the updates", name, rate)
+		return nil, codes.Errorf("MF-FED-NOTFINITE", "tensor %q of the aggregate would hold NaN or an infinity; lower %s or clip the updates", name, rate)
 	}
 	return w, nil
 }

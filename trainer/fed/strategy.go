@@ -1,11 +1,11 @@
 package fed
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -134,7 +134,7 @@ func Parse(text string) (Strategy, error) {
 	name, list, given := strings.Cut(text, ":")
 	i := slices.IndexFunc(rules(), func(r rule) bool { return r.name == name })
 	if i < 0 {
-		return Strategy{}, fmt.Errorf("MF-FED-STRATEGY: there is no aggregation strategy %q; choose one of %s", name, strings.Join(Strategies(), ", "))
+		return Strategy{}, codes.Errorf("MF-FED-STRATEGY", "there is no aggregation strategy %q; choose one of %s", name, strings.Join(Strategies(), ", "))
 	}
 	s := Strategy{rules()[i], map[string]float64{}}
 	if !given {
@@ -158,10 +158,10 @@ func (s Strategy) set(pair string) error {
 		for _, p := range all {
 			names = append(names, p.Name)
 		}
-		return fmt.Errorf("MF-FED-STRATEGY: %s has no parameter %q; it takes %s", s.rule.name, key, strings.Join(names, ", "))
+		return codes.Errorf("MF-FED-STRATEGY", "%s has no parameter %q; it takes %s", s.rule.name, key, strings.Join(names, ", "))
 	}
 	if _, twice := s.values[key]; twice {
-		return fmt.Errorf("MF-FED-STRATEGY: %s is given twice; give it once", key)
+		return codes.Errorf("MF-FED-STRATEGY", "%s is given twice; give it once", key)
 	}
 	p := all[i]
 	v, err := strconv.ParseFloat(number, 64)
@@ -170,7 +170,7 @@ func (s Strategy) set(pair string) error {
 		if p.Whole {
 			kind = "whole number"
 		}
-		return fmt.Errorf("MF-FED-STRATEGY: %s is %q; give a %s from %g to %g", key, number, kind, p.Low, p.High)
+		return codes.Errorf("MF-FED-STRATEGY", "%s is %q; give a %s from %g to %g", key, number, kind, p.Low, p.High)
 	}
 	s.values[key] = v
 	return nil
@@ -229,7 +229,7 @@ func Aggregate(strategy string, previous *weights.Weights, updates []Update) (*w
 		return nil, err
 	}
 	if s.rule.optimiser && previous == nil {
-		return nil, fmt.Errorf("MF-FED-PREVIOUS: %s steps from the previous global model; give it", s.rule.name)
+		return nil, codes.Errorf("MF-FED-PREVIOUS", "%s steps from the previous global model; give it", s.rule.name)
 	}
 	if norm := s.value(clippingNorm.Name); norm > 0 {
 		if sorted, err = clip(Model(previous), sorted, norm); err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/image/draw"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/features"
 	"github.com/medfed/medfed/trainer/model"
@@ -95,7 +96,7 @@ func (b *Backbone) Check(digest string) error {
 	if b.Digest == digest {
 		return nil
 	}
-	return fmt.Errorf("MF-BACKBONE-DIGEST: the weights of %s (%s) have the digest %s, not %s as agreed on; use the same file as the others", b.Spec.Name, b.Origin, b.Digest, digest)
+	return codes.Errorf("MF-BACKBONE-DIGEST", "the weights of %s (%s) have the digest %s, not %s as agreed on; use the same file as the others", b.Spec.Name, b.Origin, b.Digest, digest)
 }
 
 // Prepared replaces images that have the backbone's size and colours and ImageNet's

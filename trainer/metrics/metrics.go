@@ -15,7 +15,7 @@
 package metrics
 
 import (
-	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"math"
 	"slices"
 )
@@ -70,17 +70,17 @@ func Compute(probabilities []float32, labels []int, classes int) (Result, error)
 
 func check(probabilities []float32, labels []int, classes int) error {
 	if classes < 2 {
-		return fmt.Errorf("MF-METRICS-CLASSES: %d classes; a classifier has at least 2", classes)
+		return codes.Errorf("MF-METRICS-CLASSES", "%d classes; a classifier has at least 2", classes)
 	}
 	if len(labels) == 0 {
-		return fmt.Errorf("MF-METRICS-EMPTY: there are no examples to measure on; give at least one")
+		return codes.Errorf("MF-METRICS-EMPTY", "there are no examples to measure on; give at least one")
 	}
 	if len(probabilities)%classes != 0 || len(probabilities)/classes != len(labels) {
-		return fmt.Errorf("MF-METRICS-SHAPE: %d probabilities for %d labels of %d classes; give one row of probabilities a label", len(probabilities), len(labels), classes)
+		return codes.Errorf("MF-METRICS-SHAPE", "%d probabilities for %d labels of %d classes; give one row of probabilities a label", len(probabilities), len(labels), classes)
 	}
 	for i, label := range labels {
 		if label < 0 || label >= classes {
-			return fmt.Errorf("MF-METRICS-LABEL: example %d has label %d; labels go from 0 to %d", i, label, classes-1)
+			return codes.Errorf("MF-METRICS-LABEL", "example %d has label %d; labels go from 0 to %d", i, label, classes-1)
 		}
 	}
 	return nil

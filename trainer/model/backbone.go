@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/nn/kernel"
 	"github.com/medfed/medfed/trainer/weights"
 )
@@ -36,7 +37,7 @@ func (s Spec) CheckFrozen() error {
 		return err
 	}
 	if !s.Frozen() {
-		return fmt.Errorf("MF-MODEL-NAME: %s has no frozen backbone; use %s or %s", s.Name, VGG16, ResNet50)
+		return codes.Errorf("MF-MODEL-NAME", "%s has no frozen backbone; use %s or %s", s.Name, VGG16, ResNet50)
 	}
 	return nil
 }
@@ -81,7 +82,7 @@ func newBackbone(spec Spec, w *weights.Weights, batch int, fast bool) (*Backbone
 		return nil, err
 	}
 	if batch < 1 {
-		return nil, fmt.Errorf("MF-MODEL-OPTIONS: a batch of %d images; use at least 1", batch)
+		return nil, codes.Errorf("MF-MODEL-OPTIONS", "a batch of %d images; use at least 1", batch)
 	}
 	b := &Backbone{spec: spec, weights: w, batch: batch, fast: fast, features: out.values(), tensors: map[string][]float32{}}
 	for _, t := range w.Tensors {
@@ -108,7 +109,7 @@ const imagesBuffer = 0
 func (b *Backbone) Features(ctx context.Context, images []float32) ([]float32, error) {
 	size := b.spec.Size * b.spec.Size * b.spec.Channels
 	if len(images)%size != 0 {
-		return nil, fmt.Errorf("MF-MODEL-DATA: %d values are no whole number of %d×%d×%d images; use the images that the backbone was made for",
+		return nil, codes.Errorf("MF-MODEL-DATA", "%d values are no whole number of %d×%d×%d images; use the images that the backbone was made for",
 			len(images), b.spec.Size, b.spec.Size, b.spec.Channels)
 	}
 	total := len(images) / size

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -28,7 +29,7 @@ func (f Fit) Err() error {
 	if faults == nil {
 		return nil
 	}
-	return fmt.Errorf("MF-MODEL-LOAD: the weights are not those of this model (%s); bring a state dict of this architecture", strings.Join(faults, "; "))
+	return codes.Errorf("MF-MODEL-LOAD", "the weights are not those of this model (%s); bring a state dict of this architecture", strings.Join(faults, "; "))
 }
 
 // Load takes the parameters of a model by name from tensors in any order, such as

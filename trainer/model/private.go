@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/nn"
 	"github.com/medfed/medfed/trainer/nn/kernel"
@@ -25,13 +26,13 @@ type PrivateOptions struct {
 func (p PrivateOptions) check() error {
 	switch {
 	case !(p.NoiseMultiplier >= 0) || math.IsInf(p.NoiseMultiplier, 1):
-		return fmt.Errorf("MF-MODEL-OPTIONS: a noise multiplier of %v; use 0 for none, or a number above it, such as 1.1", p.NoiseMultiplier)
+		return codes.Errorf("MF-MODEL-OPTIONS", "a noise multiplier of %v; use 0 for none, or a number above it, such as 1.1", p.NoiseMultiplier)
 	case !(p.ClippingNorm > 0):
-		return fmt.Errorf("MF-MODEL-OPTIONS: a clipping norm of %v; use a number above 0, such as 1", p.ClippingNorm)
+		return codes.Errorf("MF-MODEL-OPTIONS", "a clipping norm of %v; use a number above 0, such as 1", p.ClippingNorm)
 	case p.NoiseMultiplier > 0 && math.IsInf(p.ClippingNorm, 1):
-		return fmt.Errorf("MF-MODEL-OPTIONS: noise without a clipping norm; use a number above 0, such as 1")
+		return codes.Errorf("MF-MODEL-OPTIONS", "noise without a clipping norm; use a number above 0, such as 1")
 	case len(p.Secret) < sha256.Size:
-		return fmt.Errorf("MF-MODEL-OPTIONS: a secret of %d bytes; use %d that nobody else can know", len(p.Secret), sha256.Size)
+		return codes.Errorf("MF-MODEL-OPTIONS", "a secret of %d bytes; use %d that nobody else can know", len(p.Secret), sha256.Size)
 	}
 	return nil
 }
@@ -75,7 +76,7 @@ func TrainPrivately(ctx context.Context, spec Spec, start *weights.Weights, data
 		return nil, err
 	}
 	if o.BalanceClasses || o.Augmentation != (dataset.Augmentation{}) {
-		return nil, fmt.Errorf("MF-MODEL-OPTIONS: private training neither balances classes, whose counts it would tell, nor augments; leave both out")
+		return nil, codes.Errorf("MF-MODEL-OPTIONS", "private training neither balances classes, whose counts it would tell, nor augments; leave both out")
 	}
 	n, err := acquire(design{spec, 1, nn.Frozen})
 	if err != nil {
@@ -89,7 +90,7 @@ func TrainPrivately(ctx context.Context, spec Spec, start *weights.Weights, data
 	}
 	w := n.store()
 	if name, ok := firstInfinite(w); ok {
-		return nil, fmt.Errorf("MF-MODEL-DIVERGED: after the last step %s is not finite; lower the learning rate", name)
+		return nil, codes.Errorf("MF-MODEL-DIVERGED", "after the last step %s is not finite; lower the learning rate", name)
 	}
 	return w, nil
 }
@@ -101,7 +102,7 @@ func (s Spec) CheckPrivate() error {
 		return err
 	}
 	if member, count := s.member(); count > 1 {
-		return fmt.Errorf("MF-MODEL-OPTIONS: private training of %s would spend its budget once for each of %d members; use %s", s.Name, count, member.Name)
+		return codes.Errorf("MF-MODEL-OPTIONS", "private training of %s would spend its budget once for each of %d members; use %s", s.Name, count, member.Name)
 	}
 	return nil
 }

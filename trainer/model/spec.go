@@ -14,10 +14,10 @@
 package model
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -37,13 +37,13 @@ func (s Spec) Validate() error {
 	a, ok := lookup(s.Name)
 	switch {
 	case !ok:
-		return fmt.Errorf("MF-MODEL-NAME: no architecture is called %q; use one of %s", s.Name, strings.Join(Names(), ", "))
+		return codes.Errorf("MF-MODEL-NAME", "no architecture is called %q; use one of %s", s.Name, strings.Join(Names(), ", "))
 	case !slices.Contains(a.channels, s.Channels):
-		return fmt.Errorf("MF-MODEL-SHAPE: images have %d channels; %s takes one of %v", s.Channels, s.Name, a.channels)
+		return codes.Errorf("MF-MODEL-SHAPE", "images have %d channels; %s takes one of %v", s.Channels, s.Name, a.channels)
 	case s.Size < a.minSize || s.Size > a.maxSize:
-		return fmt.Errorf("MF-MODEL-SHAPE: images are %d×%d; %s takes %d to %d pixels, so use the data set's version of that size", s.Size, s.Size, s.Name, a.minSize, a.maxSize)
+		return codes.Errorf("MF-MODEL-SHAPE", "images are %d×%d; %s takes %d to %d pixels, so use the data set's version of that size", s.Size, s.Size, s.Name, a.minSize, a.maxSize)
 	case s.Classes < minClasses || s.Classes > maxClasses:
-		return fmt.Errorf("MF-MODEL-SHAPE: %d classes; %s takes %d to %d", s.Classes, s.Name, minClasses, maxClasses)
+		return codes.Errorf("MF-MODEL-SHAPE", "%d classes; %s takes %d to %d", s.Classes, s.Name, minClasses, maxClasses)
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func (s Spec) check(w *weights.Weights) error { return check(s.slots(), w) }
 // check tells whether w has these slots.
 func check(slots []slot, w *weights.Weights) error {
 	if w == nil {
-		return fmt.Errorf("MF-WEIGHTS-INCOMPATIBLE: there are no weights; start from Initial or from a global model")
+		return codes.Errorf("MF-WEIGHTS-INCOMPATIBLE", "there are no weights; start from Initial or from a global model")
 	}
 	if err := w.Validate(); err != nil {
 		return err

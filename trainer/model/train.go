@@ -10,6 +10,7 @@ import (
 
 	"gorgonia.org/gorgonia"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/nn"
 	"github.com/medfed/medfed/trainer/nn/kernel"
@@ -48,22 +49,22 @@ type TrainOptions struct {
 func (o TrainOptions) check() error {
 	switch {
 	case o.Epochs < 1:
-		return fmt.Errorf("MF-MODEL-OPTIONS: %d epochs; train for at least 1", o.Epochs)
+		return codes.Errorf("MF-MODEL-OPTIONS", "%d epochs; train for at least 1", o.Epochs)
 	case o.BatchSize < 1:
-		return fmt.Errorf("MF-MODEL-OPTIONS: a batch size of %d; use at least 1", o.BatchSize)
+		return codes.Errorf("MF-MODEL-OPTIONS", "a batch size of %d; use at least 1", o.BatchSize)
 	case !(o.LearningRate > 0) || math.IsInf(o.LearningRate, 1):
-		return fmt.Errorf("MF-MODEL-OPTIONS: a learning rate of %v; use a number above 0, such as 0.05", o.LearningRate)
+		return codes.Errorf("MF-MODEL-OPTIONS", "a learning rate of %v; use a number above 0, such as 0.05", o.LearningRate)
 	case !(o.Momentum >= 0 && o.Momentum < 1):
-		return fmt.Errorf("MF-MODEL-OPTIONS: a momentum of %v; use a number from 0 to below 1, such as 0.9", o.Momentum)
+		return codes.Errorf("MF-MODEL-OPTIONS", "a momentum of %v; use a number from 0 to below 1, such as 0.9", o.Momentum)
 	case !(o.ProximalMu >= 0) || math.IsInf(o.ProximalMu, 1):
-		return fmt.Errorf("MF-MODEL-OPTIONS: a proximal mu of %v; use 0 for none, or a number above it, such as 0.01", o.ProximalMu)
+		return codes.Errorf("MF-MODEL-OPTIONS", "a proximal mu of %v; use 0 for none, or a number above it, such as 0.01", o.ProximalMu)
 	}
 	return nil
 }
 
 func (o TrainOptions) checkAugmentation(spec Spec) error {
 	if spec.Frozen() && o.Augmentation != (dataset.Augmentation{}) {
-		return fmt.Errorf("MF-MODEL-OPTIONS: features of a frozen %s backbone can't be augmented; leave augmentation out", spec.Name)
+		return codes.Errorf("MF-MODEL-OPTIONS", "features of a frozen %s backbone can't be augmented; leave augmentation out", spec.Name)
 	}
 	return o.Augmentation.Check()
 }
@@ -71,15 +72,15 @@ func (o TrainOptions) checkAugmentation(spec Spec) error {
 // checkData tells whether the examples fit the spec.
 func (s Spec) checkData(data dataset.Split) error {
 	if len(data.Labels) == 0 {
-		return fmt.Errorf("MF-MODEL-DATA: there are no examples; give this node a share of the data")
+		return codes.Errorf("MF-MODEL-DATA", "there are no examples; give this node a share of the data")
 	}
 	if want := len(data.Labels) * s.Inputs(); len(data.Images) != want {
-		return fmt.Errorf("MF-MODEL-DATA: %d labels of %s need %d values, but there are %d; use the data set the model was made for",
+		return codes.Errorf("MF-MODEL-DATA", "%d labels of %s need %d values, but there are %d; use the data set the model was made for",
 			len(data.Labels), s.example(), want, len(data.Images))
 	}
 	for i, l := range data.Labels {
 		if l < 0 || l >= s.Classes {
-			return fmt.Errorf("MF-MODEL-DATA: example %d has class %d; the model knows 0 to %d", i, l, s.Classes-1)
+			return codes.Errorf("MF-MODEL-DATA", "example %d has class %d; the model knows 0 to %d", i, l, s.Classes-1)
 		}
 	}
 	return nil
@@ -137,7 +138,7 @@ func (s Spec) train(ctx context.Context, start *weights.Weights, data dataset.Sp
 	}
 	w := n.store()
 	if name, ok := firstInfinite(w); ok {
-		return nil, fmt.Errorf("MF-MODEL-DIVERGED: after the last step %s is not finite; lower the learning rate", name)
+		return nil, codes.Errorf("MF-MODEL-DIVERGED", "after the last step %s is not finite; lower the learning rate", name)
 	}
 	return w, nil
 }
@@ -197,7 +198,7 @@ func (n *network) train(ctx context.Context, data dataset.Split, o TrainOptions)
 			return err
 		}
 		if math.IsNaN(loss) || math.IsInf(loss, 0) {
-			return fmt.Errorf("MF-MODEL-DIVERGED: the loss of step %d of %d is %v; lower the learning rate, or start from weights that are finite", done+1, total, loss)
+			return codes.Errorf("MF-MODEL-DIVERGED", "the loss of step %d of %d is %v; lower the learning rate, or start from weights that are finite", done+1, total, loss)
 		}
 		if o.Progress != nil {
 			o.Progress(done+1, total)

@@ -3,7 +3,7 @@ package pretrained
 import (
 	"bufio"
 	"encoding/binary"
-	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"io"
 	"math"
 )
@@ -408,7 +408,7 @@ func (u *unpickler) global(module, name string) {
 	}
 	g := global(module + "." + name)
 	if _, ok := storages[g]; !ok && functions[g] == nil {
-		u.err = fmt.Errorf("MF-PRETRAINED-OBJECT: the file's pickle makes %.200q, which is no part of a state dict; save it again with torch.save(model.state_dict(), …)", string(g))
+		u.err = codes.Errorf("MF-PRETRAINED-OBJECT", "the file's pickle makes %.200q, which is no part of a state dict; save it again with torch.save(model.state_dict(), …)", string(g))
 		return
 	}
 	u.push(g)

@@ -31,6 +31,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -67,14 +68,14 @@ type storage struct {
 func Open(path string) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("MF-PRETRAINED-FILE: the weights can't be opened: %w; check the path and its permissions", err)
+		return nil, codes.Wrapf("MF-PRETRAINED-FILE", "the weights can't be opened: %w; check the path and its permissions", err)
 	}
 	info, err := f.Stat()
 	var tensors []tensor
 	if err == nil {
 		tensors, err = listTensors(f, info.Size())
 	} else {
-		err = fmt.Errorf("MF-PRETRAINED-FILE: the weights can't be read: %w; check the disk", err)
+		err = codes.Wrapf("MF-PRETRAINED-FILE", "the weights can't be read: %w; check the disk", err)
 	}
 	if err != nil {
 		f.Close()
@@ -94,7 +95,7 @@ func listTensors(r io.ReaderAt, size int64) ([]tensor, error) {
 	head := make([]byte, 9)
 	n, err := r.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("MF-PRETRAINED-FILE: the weights can't be read: %w; check the disk", err)
+		return nil, codes.Wrapf("MF-PRETRAINED-FILE", "the weights can't be read: %w; check the disk", err)
 	}
 	switch head = head[:n]; {
 	case bytes.HasPrefix(head, zipMagic):
@@ -108,7 +109,7 @@ func listTensors(r io.ReaderAt, size int64) ([]tensor, error) {
 }
 
 func malformed(format string, args ...any) error {
-	return fmt.Errorf("MF-PRETRAINED-FORMAT: the file can't be taken: %s; use a safetensors file, or what torch.save(model.state_dict(), …) writes", fmt.Sprintf(format, args...))
+	return codes.Errorf("MF-PRETRAINED-FORMAT", "the file can't be taken: %s; use a safetensors file, or what torch.save(model.state_dict(), …) writes", fmt.Sprintf(format, args...))
 }
 
 // listSafetensors lists the tensors of a safetensors file.
@@ -168,15 +169,15 @@ func (f *File) Read(name string) ([]float32, error) {
 	i := slices.IndexFunc(f.tensors, func(t tensor) bool { return t.Name == name })
 	t := f.tensors[i]
 	if t.storage.number.value == nil {
-		return nil, fmt.Errorf("MF-PRETRAINED-TYPE: tensor %q is of %s; F16, BF16, F32 and F64 are taken, so convert it first", name, t.Type)
+		return nil, codes.Errorf("MF-PRETRAINED-TYPE", "tensor %q is of %s; F16, BF16, F32 and F64 are taken, so convert it first", name, t.Type)
 	}
 	values, err := t.read()
 	if err != nil {
-		return nil, fmt.Errorf("MF-PRETRAINED-FILE: tensor %q can't be read: %w; fetch the file again", name, err)
+		return nil, codes.Wrapf("MF-PRETRAINED-FILE", "tensor %q can't be read: %w; fetch the file again", name, err)
 	}
 	for _, v := range values {
 		if v-v != 0 { // NaN for infinities and NaN
-			return nil, fmt.Errorf("MF-PRETRAINED-FINITE: tensor %q holds %v as float32; use weights whose training has not diverged", name, v)
+			return nil, codes.Errorf("MF-PRETRAINED-FINITE", "tensor %q holds %v as float32; use weights whose training has not diverged", name, v)
 		}
 	}
 	return values, nil

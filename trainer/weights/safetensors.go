@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"io"
 	"math"
 	"slices"
@@ -49,7 +49,7 @@ func Header(r io.ReaderAt, size int64) (entries []Entry, data int64, err error) 
 }
 
 func unreadable(err error) error {
-	return fmt.Errorf("MF-WEIGHTS-TRUNCATED: the header cannot be read: %w; fetch the weights again", err)
+	return codes.Wrapf("MF-WEIGHTS-TRUNCATED", "the header cannot be read: %w; fetch the weights again", err)
 }
 
 // Parse reads canonical bytes and nothing else: other safetensors files, and
@@ -70,7 +70,7 @@ func Parse(b []byte) (*Weights, error) {
 		return nil, err
 	}
 	if canonical := appendHeader(nil, w.Tensors); !bytes.Equal(header, canonical) {
-		return nil, fmt.Errorf("MF-WEIGHTS-NONCANONICAL: the header is valid but not in canonical form; write it with medfed")
+		return nil, codes.Errorf("MF-WEIGHTS-NONCANONICAL", "the header is valid but not in canonical form; write it with medfed")
 	}
 	for i, e := range entries {
 		w.Tensors[i].Data = parseFloats(data[e.Offsets[0]:e.Offsets[1]])
@@ -90,14 +90,14 @@ func split(b []byte) (header, data []byte, err error) {
 // headerLength is what the first eight of size bytes announce.
 func headerLength(b []byte, size int64) (int64, error) {
 	if len(b) < 8 {
-		return 0, fmt.Errorf("MF-WEIGHTS-TRUNCATED: %d bytes cannot hold the 8-byte header length; fetch the weights again", len(b))
+		return 0, codes.Errorf("MF-WEIGHTS-TRUNCATED", "%d bytes cannot hold the 8-byte header length; fetch the weights again", len(b))
 	}
 	n := binary.LittleEndian.Uint64(b)
 	if n > maxHeader {
-		return 0, fmt.Errorf("MF-WEIGHTS-HEADER: a header of %d bytes is announced, above the limit of %d; this is no weights file of medfed", n, maxHeader)
+		return 0, codes.Errorf("MF-WEIGHTS-HEADER", "a header of %d bytes is announced, above the limit of %d; this is no weights file of medfed", n, maxHeader)
 	}
 	if n > uint64(size-8) {
-		return 0, fmt.Errorf("MF-WEIGHTS-TRUNCATED: a header of %d bytes is announced but %d follow; fetch the weights again", n, size-8)
+		return 0, codes.Errorf("MF-WEIGHTS-TRUNCATED", "a header of %d bytes is announced but %d follow; fetch the weights again", n, size-8)
 	}
 	return int64(n), nil
 }
@@ -108,7 +108,7 @@ func parseHeader(header []byte, metadata bool) ([]Entry, error) {
 	d := json.NewDecoder(bytes.NewReader(header))
 	d.DisallowUnknownFields()
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return nil, fmt.Errorf("MF-WEIGHTS-HEADER: the header is no JSON object; this is no safetensors file")
+		return nil, codes.Errorf("MF-WEIGHTS-HEADER", "the header is no JSON object; this is no safetensors file")
 	}
 	var entries []Entry
 	seen := map[string]bool{}
@@ -139,13 +139,13 @@ func parseHeader(header []byte, metadata bool) ([]Entry, error) {
 		return nil, headerError(err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("MF-WEIGHTS-HEADER: more than padding follows the header's object; fetch the weights again")
+		return nil, codes.Errorf("MF-WEIGHTS-HEADER", "more than padding follows the header's object; fetch the weights again")
 	}
 	return entries, nil
 }
 
 func headerError(err error) error {
-	return fmt.Errorf("MF-WEIGHTS-HEADER: the header cannot be read as safetensors JSON: %w; fetch the weights again", err)
+	return codes.Wrapf("MF-WEIGHTS-HEADER", "the header cannot be read as safetensors JSON: %w; fetch the weights again", err)
 }
 
 // layOut checks that the entries fill size bytes of data one after another with
@@ -154,7 +154,7 @@ func layOut(entries []Entry, size uint64) (*Weights, error) {
 	w := &Weights{Tensors: make([]Tensor, len(entries))}
 	for i, e := range entries {
 		if e.DType != "F32" {
-			return nil, fmt.Errorf("MF-WEIGHTS-DTYPE: tensor %q is %q; only F32 is taken, convert it first", e.Name, e.DType)
+			return nil, codes.Errorf("MF-WEIGHTS-DTYPE", "tensor %q is %q; only F32 is taken, convert it first", e.Name, e.DType)
 		}
 		w.Tensors[i] = Tensor{Name: e.Name, Shape: e.Shape}
 	}
@@ -177,21 +177,21 @@ func tile(entries []Entry, size uint64) error {
 		}
 		value, ok := typeSize[e.DType]
 		if !ok {
-			return fmt.Errorf("MF-WEIGHTS-DTYPE: tensor %q is %q, which safetensors does not know; convert it first", e.Name, e.DType)
+			return codes.Errorf("MF-WEIGHTS-DTYPE", "tensor %q is %q, which safetensors does not know; convert it first", e.Name, e.DType)
 		}
 		if len(e.Offsets) != 2 || e.Offsets[0] != end || e.Offsets[1] < end {
-			return fmt.Errorf("MF-WEIGHTS-OFFSETS: tensor %q lies at %v where it has to begin at %d; tensors lie in header order without gap or overlap", e.Name, e.Offsets, end)
+			return codes.Errorf("MF-WEIGHTS-OFFSETS", "tensor %q lies at %v where it has to begin at %d; tensors lie in header order without gap or overlap", e.Name, e.Offsets, end)
 		}
 		if bytes := value * uint64(n); e.Offsets[1]-end != bytes {
-			return fmt.Errorf("MF-WEIGHTS-SHAPE: tensor %q has shape %v, that is %d bytes, but offsets %v; make them agree", e.Name, e.Shape, bytes, e.Offsets)
+			return codes.Errorf("MF-WEIGHTS-SHAPE", "tensor %q has shape %v, that is %d bytes, but offsets %v; make them agree", e.Name, e.Shape, bytes, e.Offsets)
 		}
 		end = e.Offsets[1]
 		if end > size {
-			return fmt.Errorf("MF-WEIGHTS-TRUNCATED: tensor %q ends at byte %d of the data but there are %d; fetch the weights again", e.Name, end, size)
+			return codes.Errorf("MF-WEIGHTS-TRUNCATED", "tensor %q ends at byte %d of the data but there are %d; fetch the weights again", e.Name, end, size)
 		}
 	}
 	if end != size {
-		return fmt.Errorf("MF-WEIGHTS-TRAILING: %d bytes follow the last tensor; fetch the weights again", size-end)
+		return codes.Errorf("MF-WEIGHTS-TRAILING", "%d bytes follow the last tensor; fetch the weights again", size-end)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ package weights
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"io"
 	"slices"
 )
@@ -73,11 +73,11 @@ func (w *Weights) Validate() error {
 			return err
 		}
 		if n != len(t.Data) {
-			return fmt.Errorf("MF-WEIGHTS-SHAPE: tensor %q has shape %v, that is %d values, but holds %d; make shape and values agree", t.Name, t.Shape, n, len(t.Data))
+			return codes.Errorf("MF-WEIGHTS-SHAPE", "tensor %q has shape %v, that is %d values, but holds %d; make shape and values agree", t.Name, t.Shape, n, len(t.Data))
 		}
 	}
 	if n := len(appendHeader(nil, w.Tensors)); n > maxHeader {
-		return fmt.Errorf("MF-WEIGHTS-HEADER: the header of %d tensors would be %d bytes, above the limit of %d; use fewer or shorter-named tensors", len(w.Tensors), n, maxHeader)
+		return codes.Errorf("MF-WEIGHTS-HEADER", "the header of %d tensors would be %d bytes, above the limit of %d; use fewer or shorter-named tensors", len(w.Tensors), n, maxHeader)
 	}
 	return nil
 }
@@ -158,15 +158,15 @@ func (w *Weights) Find(name string) *Tensor {
 // it. The error MF-WEIGHTS-INCOMPATIBLE names the first difference.
 func Compatible(a, b *Weights) error {
 	if len(a.Tensors) != len(b.Tensors) {
-		return fmt.Errorf("MF-WEIGHTS-INCOMPATIBLE: %d tensors against %d; use weights of one architecture", len(a.Tensors), len(b.Tensors))
+		return codes.Errorf("MF-WEIGHTS-INCOMPATIBLE", "%d tensors against %d; use weights of one architecture", len(a.Tensors), len(b.Tensors))
 	}
 	for i := range a.Tensors {
 		s, t := &a.Tensors[i], &b.Tensors[i]
 		if s.Name != t.Name {
-			return fmt.Errorf("MF-WEIGHTS-INCOMPATIBLE: tensor %d is %q against %q; use weights of one architecture", i, s.Name, t.Name)
+			return codes.Errorf("MF-WEIGHTS-INCOMPATIBLE", "tensor %d is %q against %q; use weights of one architecture", i, s.Name, t.Name)
 		}
 		if !slices.Equal(s.Shape, t.Shape) {
-			return fmt.Errorf("MF-WEIGHTS-INCOMPATIBLE: tensor %q has shape %v against %v; use weights of one architecture", s.Name, s.Shape, t.Shape)
+			return codes.Errorf("MF-WEIGHTS-INCOMPATIBLE", "tensor %q has shape %v against %v; use weights of one architecture", s.Name, s.Shape, t.Shape)
 		}
 	}
 	return nil
@@ -182,16 +182,16 @@ func (w *Weights) mustBeValid() {
 // MF-WEIGHTS-NAME.
 func CheckName(name string) error {
 	if len(name) == 0 || len(name) > maxName {
-		return fmt.Errorf("MF-WEIGHTS-NAME: a tensor's name has %d bytes; names have 1 to %d", len(name), maxName)
+		return codes.Errorf("MF-WEIGHTS-NAME", "a tensor's name has %d bytes; names have 1 to %d", len(name), maxName)
 	}
 	for _, c := range []byte(name) {
 		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 		if !letter && c != '.' && c != '_' && c != '-' && c != '/' {
-			return fmt.Errorf("MF-WEIGHTS-NAME: tensor name %q has a character other than A-Z a-z 0-9 . _ - /; rename it", name)
+			return codes.Errorf("MF-WEIGHTS-NAME", "tensor name %q has a character other than A-Z a-z 0-9 . _ - /; rename it", name)
 		}
 	}
 	if name == metadataName {
-		return fmt.Errorf("MF-WEIGHTS-NAME: __metadata__ is reserved by safetensors and has no place in canonical weights; remove it")
+		return codes.Errorf("MF-WEIGHTS-NAME", "__metadata__ is reserved by safetensors and has no place in canonical weights; remove it")
 	}
 	return nil
 }
@@ -202,7 +202,7 @@ func checkName(name string, seen map[string]bool) error {
 		return err
 	}
 	if seen[name] {
-		return fmt.Errorf("MF-WEIGHTS-DUPLICATE: tensor %q occurs twice; give every tensor a name of its own", name)
+		return codes.Errorf("MF-WEIGHTS-DUPLICATE", "tensor %q occurs twice; give every tensor a name of its own", name)
 	}
 	seen[name] = true
 	return nil
@@ -211,15 +211,15 @@ func checkName(name string, seen map[string]bool) error {
 // elements is how many values a shape holds; the error is MF-WEIGHTS-SHAPE.
 func elements(name string, shape []int) (int, error) {
 	if len(shape) > maxRank {
-		return 0, fmt.Errorf("MF-WEIGHTS-SHAPE: tensor %q has %d dimensions; the limit is %d", name, len(shape), maxRank)
+		return 0, codes.Errorf("MF-WEIGHTS-SHAPE", "tensor %q has %d dimensions; the limit is %d", name, len(shape), maxRank)
 	}
 	n := 1
 	for _, d := range shape {
 		if d < 1 {
-			return 0, fmt.Errorf("MF-WEIGHTS-SHAPE: tensor %q has shape %v; every dimension is at least 1", name, shape)
+			return 0, codes.Errorf("MF-WEIGHTS-SHAPE", "tensor %q has shape %v; every dimension is at least 1", name, shape)
 		}
 		if d > maxElements/n {
-			return 0, fmt.Errorf("MF-WEIGHTS-SHAPE: tensor %q has shape %v, more than %d values; split it", name, shape, maxElements)
+			return 0, codes.Errorf("MF-WEIGHTS-SHAPE", "tensor %q has shape %v, more than %d values; split it", name, shape, maxElements)
 		}
 		n *= d
 	}

@@ -58,7 +58,7 @@ func whoSeesWhat(cmd *cobra.Command, file, hospitals string) (collections.Consor
 		err = consortium.Check()
 	}
 	if err != nil {
-		return consortium, codes.Errorf("MF-NETWORK-CONSORTIUM", "%v; name a readable consortium.yaml, or give --organisations", err)
+		return consortium, codes.Wrapf("MF-NETWORK-CONSORTIUM", "%w; name a readable consortium.yaml, or give --organisations", err)
 	}
 	return consortium, nil
 }

@@ -149,7 +149,7 @@ func (f *termsFlags) keepPrivate(o offerDraft) error {
 		err = os.WriteFile(f.privateOut, append(text, '\n'), 0o600)
 	}
 	if err != nil {
-		return codes.Errorf("MF-WRITE-OUTPUT", "the private terms can't be written: %v; name another file", err)
+		return codes.Wrapf("MF-WRITE-OUTPUT", "the private terms can't be written: %w; name another file", err)
 	}
 	return nil
 }

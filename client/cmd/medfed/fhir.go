@@ -101,7 +101,7 @@ func unreadable(name string, err error) error {
 	if errors.As(err, &path) {
 		err = path.Err
 	}
-	return codes.Errorf("MF-FHIR-FILE", "%s can't be read: %v; name a file with a Consent resource in JSON", name, err)
+	return codes.Wrapf("MF-FHIR-FILE", "%s can't be read: %w; name a file with a Consent resource in JSON", name, err)
 }
 
 func printImported(w io.Writer, i *fhir.Imported) {

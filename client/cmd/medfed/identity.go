@@ -200,7 +200,7 @@ func (a *app) entryOf(ctx context.Context, who *identity) string {
 		return r.GetRecipient(ctx, consent.RecipientRequest{Identity: own.ID(), Role: string(own.Role)})
 	})
 	if err != nil {
-		return "not found: " + string(codes.CodeIn(err.Error()))
+		return "not found: " + string(codes.Of(err))
 	}
 	who.Entry = &entry
 	switch entry.Recipient {

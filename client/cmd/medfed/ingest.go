@@ -121,7 +121,7 @@ func (a *app) printIngested(r ingest.Result) error {
 	line := ingested{Path: r.Path, Result: "ingested"}
 	switch {
 	case r.Err != nil:
-		line.Result, line.Code, line.Message = "refused", codes.CodeIn(r.Err.Error()), r.Err.Error()
+		line.Result, line.Code, line.Message = "refused", codes.Of(r.Err), r.Err.Error()
 		if exit.OfCode(line.Code) == exit.Unreachable {
 			line.Result = "waits"
 		}

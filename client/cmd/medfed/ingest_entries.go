@@ -226,7 +226,7 @@ func writeSet(ctx context.Context, j *ingest.Journal, c *record.Client, output s
 		labels = found
 	}
 	if err := os.MkdirAll(output, 0o700); err != nil {
-		return set, codes.Errorf("MF-INGEST-OUTPUT", "the folder can't be made: %v; choose another", err)
+		return set, codes.Wrapf("MF-INGEST-OUTPUT", "the folder can't be made: %w; choose another", err)
 	}
 	for _, label := range labels {
 		n, err := ingest.WriteImages(ctx, c.Own, open, entries, label, output)

@@ -202,7 +202,7 @@ func (f fakeLedger) Evaluate(_ context.Context, transaction string, request, res
 	}
 	expanded := os.Expand(strings.TrimSpace(string(answer)), os.Getenv)
 	if strings.HasPrefix(expanded, "MF-") {
-		return fmt.Errorf("rpc error: code = Aborted desc = chaincode response 500, %s", expanded)
+		return fmt.Errorf("rpc error: code = Aborted desc = chaincode response 500, %w", codes.Parse(expanded))
 	}
 	if result == nil {
 		return nil
@@ -242,7 +242,7 @@ func (s fakeStore) Add(_ context.Context, r io.Reader) (string, error) {
 func (s fakeStore) Get(_ context.Context, cid string) (io.ReadCloser, error) {
 	f, err := os.Open(filepath.Join(string(s), cid))
 	if err != nil {
-		return nil, fmt.Errorf("MF-IPFS-NOT-FOUND: %w; add it", err)
+		return nil, codes.Wrapf("MF-IPFS-NOT-FOUND", "%w; add it", err)
 	}
 	return f, nil
 }

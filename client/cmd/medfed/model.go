@@ -163,7 +163,7 @@ func writeWeights(path string, w *weights.Weights) (err error) {
 		}
 	}
 	if err != nil {
-		return codes.Errorf("MF-WRITE-MODEL", "the model can't be written: %v; choose a folder that can be written and has room", err)
+		return codes.Wrapf("MF-WRITE-MODEL", "the model can't be written: %w; choose a folder that can be written and has room", err)
 	}
 	return nil
 }
@@ -303,7 +303,7 @@ func (f *evaluateFlags) part(data *dataset.Data) dataset.Split {
 func readWeights(path string) (*weights.Weights, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return nil, codes.Errorf("MF-WEIGHTS-FILE", "the model can't be read: %v; name a file that medfed model get wrote", err)
+		return nil, codes.Wrapf("MF-WEIGHTS-FILE", "the model can't be read: %w; name a file that medfed model get wrote", err)
 	}
 	return weights.Parse(content)
 }

@@ -195,7 +195,7 @@ func openJournal(path string) (io.WriteCloser, error) {
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return nil, codes.Errorf("MF-WRITE-JOURNAL", "the journal can't be opened: %v; name a file in a folder that can be written", err)
+		return nil, codes.Wrapf("MF-WRITE-JOURNAL", "the journal can't be opened: %w; name a file in a folder that can be written", err)
 	}
 	return file, nil
 }

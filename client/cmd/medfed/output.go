@@ -59,7 +59,7 @@ func (a *app) printTable(table func(w io.Writer)) error {
 
 func written(err error) error {
 	if err != nil {
-		return codes.Errorf("MF-WRITE-OUTPUT", "the output can't be written: %v; check where it goes", err)
+		return codes.Wrapf("MF-WRITE-OUTPUT", "the output can't be written: %w; check where it goes", err)
 	}
 	return nil
 }
@@ -75,12 +75,14 @@ type failure struct {
 // code on, without the words that peer and gateway have put before it.
 func (a *app) printError(err error) {
 	message := err.Error()
-	if coded := codes.From(message); coded != "" {
-		message = coded
+	var coded *codes.Error
+	if errors.As(err, &coded) {
+		_, after, _ := strings.Cut(message, coded.Error())
+		message = coded.Error() + after
 	}
 	message = strings.TrimSpace(message)
 	if a.format == formatJSON {
-		_ = json.NewEncoder(a.stderr).Encode(map[string]failure{"error": {codes.CodeIn(message), message, exit.Of(err)}})
+		_ = json.NewEncoder(a.stderr).Encode(map[string]failure{"error": {codes.Of(err), message, exit.Of(err)}})
 		return
 	}
 	fmt.Fprintln(a.stderr, "medfed:", message)
@@ -91,7 +93,7 @@ func usage(format string, args ...any) error { return codes.Errorf("MF-USAGE", f
 
 // interrupted hides what an interrupt broke: the user knows why.
 func interrupted(err error) error {
-	if codes.CodeIn(err.Error()) != "" && !errors.Is(err, context.Canceled) {
+	if codes.Of(err) != "" && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return codes.Errorf("MF-INTERRUPTED", "stopped on request; run the command again to go on")

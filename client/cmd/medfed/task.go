@@ -115,7 +115,7 @@ func checkBeforeStoring(t fl.Terms, first *weights.Weights) error {
 // created the task with these terms before, in a command that was interrupted.
 // The first model's CID differs every time it is encrypted.
 func createdBefore(ctx context.Context, c gateway.Contracts, creator string, t fl.Terms, refusal error) bool {
-	if codes.CodeIn(refusal.Error()) != "MF-TASK-EXISTS" {
+	if codes.Of(refusal) != "MF-TASK-EXISTS" {
 		return false
 	}
 	existing, err := c.GetTask(ctx, t.Task)

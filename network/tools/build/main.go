@@ -41,7 +41,7 @@ func buildAll(ctx context.Context, tools, out string, show display) error {
 		err = os.MkdirAll(out, 0o755)
 	}
 	if err != nil {
-		return codes.Errorf("MF-TOOLS-FOLDER", "%v; name a folder that can be written", err)
+		return codes.Wrapf("MF-TOOLS-FOLDER", "%w; name a folder that can be written", err)
 	}
 	for _, file := range files {
 		m := module{dir: filepath.Dir(file), out: out, show: show}

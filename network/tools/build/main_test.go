@@ -70,7 +70,7 @@ func TestFailedBuildKeepsOldProgram(t *testing.T) {
 	tools, out := writeModule(t, "package main\n\nfunc main() { undefined() }\n"), t.TempDir()
 	write(t, filepath.Join(out, "hello"), "old")
 	err := buildAll(t.Context(), tools, out, &plain{&bytes.Buffer{}})
-	if err == nil || codes.CodeIn(err.Error()) != "MF-TOOLS-BUILD" || !strings.Contains(err.Error(), "undefined: undefined") {
+	if err == nil || codes.Of(err) != "MF-TOOLS-BUILD" || !strings.Contains(err.Error(), "undefined: undefined") {
 		t.Errorf("error %v", err)
 	}
 	if old, _ := os.ReadFile(filepath.Join(out, "hello")); string(old) != "old" {
@@ -92,7 +92,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := buildAll(t.Context(), c.tools, c.out, &plain{&bytes.Buffer{}})
-			if err == nil || string(codes.CodeIn(err.Error())) != c.code {
+			if err == nil || string(codes.Of(err)) != c.code {
 				t.Errorf("error %v, want code %s", err, c.code)
 			}
 		})
@@ -102,7 +102,7 @@ func TestRefusals(t *testing.T) {
 func TestMissingCompiler(t *testing.T) {
 	t.Setenv("CC", "no-such-compiler")
 	err := buildAll(t.Context(), writeModule(t, hello), t.TempDir(), &plain{&bytes.Buffer{}})
-	if err == nil || codes.CodeIn(err.Error()) != "MF-TOOLS-COMPILER" || !strings.Contains(err.Error(), "no-such-compiler") {
+	if err == nil || codes.Of(err) != "MF-TOOLS-COMPILER" || !strings.Contains(err.Error(), "no-such-compiler") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -132,7 +132,7 @@ func (m *module) source(ctx context.Context) (string, error) {
 	for _, file := range []string{"go.mod", "go.sum"} {
 		raw, err := os.ReadFile(filepath.Join(m.dir, file))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return "", codes.Errorf("MF-TOOLS-MODULES", "%v; restore the file", err)
+			return "", codes.Wrapf("MF-TOOLS-MODULES", "%w; restore the file", err)
 		}
 		fmt.Fprintf(hash, "%s %d\n%s", file, len(raw), raw)
 	}
@@ -176,7 +176,7 @@ func (m *module) goCommand(ctx context.Context, out io.Writer, note func(string)
 		err = cmd.Start()
 	}
 	if err != nil {
-		return codes.Errorf("MF-TOOLS-GO", "go can't be run: %v; install Go", err)
+		return codes.Wrapf("MF-TOOLS-GO", "go can't be run: %w; install Go", err)
 	}
 	var said []string
 	lines := bufio.NewScanner(messages)
@@ -186,12 +186,12 @@ func (m *module) goCommand(ctx context.Context, out io.Writer, note func(string)
 	}
 	if err := errors.Join(lines.Err(), cmd.Wait()); err != nil {
 		said = said[max(0, len(said)-errorLines):]
-		return codes.Errorf("MF-TOOLS-BUILD", "go %s in %s failed (%v); a download may be tried again, anything else is in what it said:\n%s",
+		return codes.Wrapf("MF-TOOLS-BUILD", "go %s in %s failed (%w); a download may be tried again, anything else is in what it said:\n%s",
 			args[0], m.dir, err, strings.Join(said, "\n"))
 	}
 	return nil
 }
 
 func (m *module) outError(err error) error {
-	return codes.Errorf("MF-TOOLS-FOLDER", "%v; make %s writable", err, m.out)
+	return codes.Wrapf("MF-TOOLS-FOLDER", "%w; make %s writable", err, m.out)
 }

@@ -5,7 +5,7 @@
 package source
 
 import (
-	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"strings"
 )
 
@@ -91,5 +91,5 @@ func Lookup(name string) (Info, error) {
 			return info, nil
 		}
 	}
-	return Info{}, fmt.Errorf("MF-DATA-UNKNOWN: there is no data set %q; choose one of %s", name, strings.Join(Names(), ", "))
+	return Info{}, codes.Errorf("MF-DATA-UNKNOWN", "there is no data set %q; choose one of %s", name, strings.Join(Names(), ", "))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"io"
 	"net/http"
 	"os"
@@ -41,7 +42,7 @@ func download(ctx context.Context, info Info, opts Options) (string, error) {
 		return "", err
 	}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", fmt.Errorf("MF-DATA-FOLDER: cannot make the cache folder: %w; name another", err)
+		return "", codes.Wrapf("MF-DATA-FOLDER", "cannot make the cache folder: %w; name another", err)
 	}
 	path := filepath.Join(cache, info.Name+".npz")
 	return path, newDownloader(info, opts).fetch(ctx, path)
@@ -143,11 +144,11 @@ func (d downloader) get(ctx context.Context, out *os.File) (again bool, err erro
 }
 
 func (d downloader) failed(err error) error {
-	return fmt.Errorf("MF-DATA-DOWNLOAD: %s.npz is not on this machine and could not be downloaded: %w; %s", d.info.Name, err, waysOut(d.info))
+	return codes.Wrapf("MF-DATA-DOWNLOAD", "%s.npz is not on this machine and could not be downloaded: %w; %s", d.info.Name, err, waysOut(d.info))
 }
 
 func unwritable(err error) error {
-	return fmt.Errorf("MF-DATA-FOLDER: cannot write to the cache folder: %w; make room or name another", err)
+	return codes.Wrapf("MF-DATA-FOLDER", "cannot write to the cache folder: %w; make room or name another", err)
 }
 
 // becauseOf replaces a bare cancellation by its reason.

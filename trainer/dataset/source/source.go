@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"github.com/medfed/medfed/chaincode/codes"
 	"io"
 	"os"
 	"path/filepath"
@@ -56,7 +57,7 @@ func Bring(ctx context.Context, info Info, opts Options) (*File, error) {
 		return nil, err
 	}
 	if path == "" && !opts.AllowDownload {
-		return nil, &Unavailable{fmt.Errorf("MF-DATA-ABSENT: %s.npz is not on this machine (searched %q) and no download is allowed; %s", info.Name, opts.folders(), waysOut(info))}
+		return nil, &Unavailable{codes.Errorf("MF-DATA-ABSENT", "%s.npz is not on this machine (searched %q) and no download is allowed; %s", info.Name, opts.folders(), waysOut(info))}
 	}
 	if path == "" {
 		if path, err = download(ctx, info, opts); err != nil {
@@ -96,12 +97,12 @@ func Choose(ctx context.Context, name string, opts Options) (chosen string, why,
 func Open(ctx context.Context, info Info, path string) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("MF-DATA-FOLDER: cannot open %s.npz: %w; check the file's permissions", info.Name, err)
+		return nil, codes.Wrapf("MF-DATA-FOLDER", "cannot open %s.npz: %w; check the file's permissions", info.Name, err)
 	}
 	sums, size, err := checksums(ctx, f)
 	switch {
 	case err != nil:
-		err = fmt.Errorf("MF-DATA-FOLDER: cannot read %s: %w; check the file", path, err)
+		err = codes.Wrapf("MF-DATA-FOLDER", "cannot read %s: %w; check the file", path, err)
 	case sums.md5 != info.MD5:
 		err = checksumError(path, sums.md5, info)
 	default:
@@ -111,7 +112,7 @@ func Open(ctx context.Context, info Info, path string) (*File, error) {
 }
 
 func checksumError(path, got string, info Info) error {
-	return fmt.Errorf("MF-DATA-CHECKSUM: %s has MD5 %s, the official %s.npz has %s; remove it and fetch %s again", path, got, info.Name, info.MD5, info.URL)
+	return codes.Errorf("MF-DATA-CHECKSUM", "%s has MD5 %s, the official %s.npz has %s; remove it and fetch %s again", path, got, info.Name, info.MD5, info.URL)
 }
 
 // sums are the checksums of a file in hexadecimal digits.
@@ -147,9 +148,9 @@ func find(info Info, opts Options) (string, error) {
 		case os.IsNotExist(err):
 			continue
 		case folder == opts.Folder:
-			return "", fmt.Errorf("MF-DATA-FOLDER: cannot look for %s.npz: %w; check the folder", info.Name, err)
+			return "", codes.Wrapf("MF-DATA-FOLDER", "cannot look for %s.npz: %w; check the folder", info.Name, err)
 		default:
-			return "", &Unavailable{fmt.Errorf("MF-DATA-FOLDER: cannot look for %s.npz: %w; check the cache folder", info.Name, err)}
+			return "", &Unavailable{codes.Wrapf("MF-DATA-FOLDER", "cannot look for %s.npz: %w; check the cache folder", info.Name, err)}
 		}
 	}
 	return "", nil
@@ -174,7 +175,7 @@ func (o Options) cache() (string, error) {
 	}
 	folder, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("MF-DATA-FOLDER: this user has no cache folder: %w; name one", err)
+		return "", codes.Wrapf("MF-DATA-FOLDER", "this user has no cache folder: %w; name one", err)
 	}
 	return filepath.Join(folder, "medfed", "data"), nil
 }

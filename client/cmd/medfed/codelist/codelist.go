@@ -114,9 +114,9 @@ func takeCall(call *ast.CallExpr, found map[codes.Code]string) {
 func isErrorf(call *ast.CallExpr) bool {
 	switch called := call.Fun.(type) {
 	case *ast.SelectorExpr:
-		return called.Sel.Name == "Errorf"
+		return called.Sel.Name == "Errorf" || called.Sel.Name == "Wrapf"
 	case *ast.Ident:
-		return called.Name == "Errorf"
+		return called.Name == "Errorf" || called.Name == "Wrapf"
 	}
 	return false
 }

@@ -80,7 +80,7 @@ func Of(err error) int {
 	if err == nil {
 		return OK
 	}
-	code := codes.CodeIn(err.Error())
+	code := codes.Of(err)
 	if code == "" && errors.Is(err, context.Canceled) {
 		return Interrupted
 	}

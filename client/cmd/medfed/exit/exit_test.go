@@ -31,7 +31,11 @@ func TestACodeSelectsItsStatus(t *testing.T) {
 		"MF-LEDGER-CORRUPT: longest wins":        Corrupt,
 		"MF-LEDGER-READ: falls to the short one": Internal,
 	} {
-		if got := Of(errors.New(text)); got != want {
+		err := errors.New(text)
+		if coded := codes.Parse(text); coded != nil {
+			err = fmt.Errorf("rpc error: %w", coded)
+		}
+		if got := Of(err); got != want {
 			t.Errorf("%q exits %d, want %d", text, got, want)
 		}
 	}
@@ -56,7 +60,7 @@ func TestTheTableIsAscendingAndNamesEveryPrefixOnce(t *testing.T) {
 				t.Errorf("%s leads to %d and %d", prefix, before, s.Exit)
 			}
 			seen[prefix] = s.Exit
-			if codes.CodeIn(prefix) != codes.Code(prefix) {
+			if codes.Parse(prefix).Code != codes.Code(prefix) {
 				t.Errorf("%s is no code", prefix)
 			}
 		}
