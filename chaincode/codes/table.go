@@ -7,7 +7,7 @@ type Entry struct {
 }
 
 // Table lists every code that the chaincode can refuse with, in alphabetical
-// order. A test holds it against the source, and the README's list is made of it.
+// order. A test holds it against the source, and docs/codes.md is made of it.
 func Table() []Entry {
 	return []Entry{
 		{"MF-ACCESS-DENIED", "The caller did not request the access, or it was denied."},

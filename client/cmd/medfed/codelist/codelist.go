@@ -21,7 +21,7 @@ import (
 // folders are where codes are given that a user of medfed can see.
 var folders = []string{"chaincode", "client", "network", "trainer", "test-network"}
 
-// The list stands between these lines of the README.
+// The list stands between these lines of docs/codes.md.
 const (
 	begin = "<!-- codes: go run ./client/cmd/medfed/codelist -write -->"
 	end   = "<!-- end of codes -->"
@@ -156,7 +156,7 @@ func note(found map[codes.Code]string, code codes.Code, text string) {
 	}
 }
 
-// markdown is the two tables of the README.
+// markdown is the two tables of docs/codes.md.
 func markdown(found map[codes.Code]string) string {
 	var b strings.Builder
 	b.WriteString(exit.Markdown())

@@ -34,9 +34,9 @@ func TestEveryCodeHasAnExitStatusAndAMeaning(t *testing.T) {
 }
 
 func TestTheReadmeListsEveryCode(t *testing.T) {
-	content, err := os.ReadFile(filepath.Join(root, "README.md"))
+	content, err := os.ReadFile(filepath.Join(root, "docs", "codes.md"))
 	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("there is no README.md")
+		t.Skip("there is no docs/codes.md")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func TestTheReadmeListsEveryCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(content) != want {
-		t.Error("the list of codes in README.md is not that of the source; run go run ./client/cmd/medfed/codelist -write")
+		t.Error("the list of codes in docs/codes.md is not that of the source; run go run ./client/cmd/medfed/codelist -write")
 	}
 }
 

@@ -1,9 +1,9 @@
 // Command codelist prints every error code of medfed with its exit status and
-// meaning, and the exit statuses, as the Markdown that stands in the README. Run
+// meaning, and the exit statuses, as the Markdown that stands in docs/codes.md. Run
 // it from the repository's root:
 //
 //	go run ./client/cmd/medfed/codelist            prints it
-//	go run ./client/cmd/medfed/codelist -write     puts it into README.md
+//	go run ./client/cmd/medfed/codelist -write     puts it into docs/codes.md
 //
 // A code's meaning is that of chaincode/codes, or of the list in its package's
 // documentation, or else the message that goes with it.
@@ -17,7 +17,7 @@ import (
 
 func main() {
 	root := flag.String("root", ".", "the repository's root")
-	file := flag.String("file", "README.md", "file whose list is written, below the root")
+	file := flag.String("file", "docs/codes.md", "file whose list is written, below the root")
 	write := flag.Bool("write", false, "put the list between the marks of the file")
 	flag.Parse()
 	if err := list(*root, *file, *write); err != nil {
