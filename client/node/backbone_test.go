@@ -22,7 +22,7 @@ func features(spec model.Spec, n int, seed uint64) dataset.Split {
 			if j%8 == 0 {
 				v += float32(2*class - 1)
 			}
-			s.Images = append(s.Images, v)
+			s.Values = append(s.Values, v)
 		}
 	}
 	return s

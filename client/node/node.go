@@ -143,7 +143,7 @@ func New(config Config) (*Node, error) {
 // join is all examples of two splits.
 func join(a, b dataset.Split) dataset.Split {
 	return dataset.Split{
-		Images: append(append([]float32(nil), a.Images...), b.Images...),
+		Values: append(append([]float32(nil), a.Values...), b.Values...),
 		Labels: append(append([]int(nil), a.Labels...), b.Labels...),
 	}
 }

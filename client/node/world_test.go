@@ -477,7 +477,7 @@ func (stub) Aggregate(strategy string, previous *weights.Weights, updates []fed.
 }
 
 func examples(n int) dataset.Split {
-	return dataset.Split{Images: make([]float32, n), Labels: make([]int, n)}
+	return dataset.Split{Values: make([]float32, n), Labels: make([]int, n)}
 }
 
 func wantCode(t testing.TB, err error, want codes.Code) {

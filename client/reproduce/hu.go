@@ -11,9 +11,9 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/simulate"
+	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
-	"github.com/medfed/medfed/trainer/frozen"
 	"github.com/medfed/medfed/trainer/model"
 )
 
@@ -62,7 +62,7 @@ type huSet struct {
 	data   *dataset.Data // nil where it is not to be had
 	absent string        // why
 
-	backbone     *frozen.Backbone                                    // VGG16; nil without data, or where it is not run
+	backbone     *backbone.Backbone                                  // VGG16; nil without data, or where it is not run
 	backboneNote string                                              // why it is not run
 	enlarged     int                                                 // images that go through it
 	features     func(progress func(done, total int)) (parts, error) // of the training and test images behind it
@@ -104,13 +104,13 @@ func (b *book) openVGG16(ctx context.Context, set *huSet) error {
 		set.backboneNote = fmt.Sprintf("not run: %d images, and -vgg16-images is %d", set.enlarged, b.options.frozen)
 		return nil
 	}
-	backbone, cache, err := b.openBackbone(model.VGG16, set.data.Classes)
+	made, cache, err := b.openBackbone(model.VGG16, set.data.Classes)
 	if err != nil {
 		return err
 	}
-	set.backbone = backbone
+	set.backbone = made
 	set.features = featuresOf(ctx, images, func(ctx context.Context, images dataset.Split, progress func(done, total int)) (dataset.Split, error) {
-		return backbone.Features(ctx, cache, images, set.data.Size, set.data.Channels, progress)
+		return made.Features(ctx, cache, images, set.data.Size, set.data.Channels, progress)
 	})
 	return nil
 }

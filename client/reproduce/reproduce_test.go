@@ -15,8 +15,8 @@ import (
 
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/simulate"
+	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
-	"github.com/medfed/medfed/trainer/frozen"
 	"github.com/medfed/medfed/trainer/metrics"
 	"github.com/medfed/medfed/trainer/model"
 )
@@ -48,7 +48,7 @@ func newBook(t *testing.T) *book {
 		return s
 	}
 	data := &dataset.Data{Name: breast.Name, SHA256: "abc", Channels: 1, Size: 28, Classes: 2, Train: split(breast.Train), Validation: split(breast.Validation), Test: split(breast.Test)}
-	b.sets = []*huSet{{name: breast.Name, info: breast, data: data, backbone: &frozen.Backbone{Spec: model.Spec{Name: model.VGG16}, Digest: "d", Origin: "NOT pre-trained: random weights of seed 1"}, enlarged: 702},
+	b.sets = []*huSet{{name: breast.Name, info: breast, data: data, backbone: &backbone.Backbone{Spec: model.Spec{Name: model.VGG16}, Digest: "d", Origin: "NOT pre-trained: random weights of seed 1"}, enlarged: 702},
 		{name: tissue.Name, info: tissue, absent: "tissuemnist.npz is not there"}}
 	b.cells = inOrder(b.huCells())
 	return b
@@ -226,9 +226,9 @@ func TestBatchesLargerThanAClientsDataAreOneRun(t *testing.T) {
 // noise is a set of n training images that show nothing.
 func noise(n int) *dataset.Data {
 	split := func(n int) dataset.Split {
-		s := dataset.Split{Images: make([]float32, n*28*28), Labels: make([]int, n)}
-		for i := range s.Images {
-			s.Images[i] = float32(i*7919%251)/125 - 1
+		s := dataset.Split{Values: make([]float32, n*28*28), Labels: make([]int, n)}
+		for i := range s.Values {
+			s.Values[i] = float32(i*7919%251)/125 - 1
 		}
 		for i := range s.Labels {
 			s.Labels[i] = i % 2
@@ -313,11 +313,11 @@ func TestMeanCurve(t *testing.T) {
 
 // testXRays is a folder of three training and two test X-rays.
 func testXRays(origin string) *xray {
-	x := &xray{backbones: map[string]*frozen.Backbone{}, shards: map[int64][][]int{}, folder: &dataset.Folder{
+	x := &xray{backbones: map[string]*backbone.Backbone{}, shards: map[int64][][]int{}, folder: &dataset.Folder{
 		Data: &dataset.Data{SHA256: "def", Train: dataset.Split{Labels: []int{0, 1, 1}, Patients: []string{"a", "b", "b"}}, Test: dataset.Split{Labels: []int{0, 1}, Patients: []string{"c", "d"}}},
 	}}
 	for _, name := range figures {
-		x.backbones[name] = &frozen.Backbone{Origin: origin}
+		x.backbones[name] = &backbone.Backbone{Origin: origin}
 	}
 	return x
 }
@@ -411,18 +411,18 @@ func TestAdditionsKeepThePapersSetting(t *testing.T) {
 
 // separable are features of two classes that a head can tell apart.
 func separable(spec model.Spec, n int) dataset.Split {
-	s := dataset.Split{Images: make([]float32, n*spec.Inputs()), Labels: make([]int, n)}
+	s := dataset.Split{Values: make([]float32, n*spec.Inputs()), Labels: make([]int, n)}
 	for i := range n {
 		s.Labels[i] = i % 2
 		for j := range spec.Inputs() {
-			s.Images[i*spec.Inputs()+j] = float32((i*31+j*17)%7)/7 + float32((i%2)*(j%2))
+			s.Values[i*spec.Inputs()+j] = float32((i*31+j*17)%7)/7 + float32((i%2)*(j%2))
 		}
 	}
 	return s
 }
 
 func TestHeadsLearnFederatedAndCentralised(t *testing.T) {
-	spec := model.Spec{Name: model.VGG16, Channels: 3, Size: frozen.ImageSize, Classes: 2}
+	spec := model.Spec{Name: model.VGG16, Channels: 3, Size: backbone.ImageSize, Classes: 2}
 	examples := parts{separable(spec, 32), separable(spec, 16)}
 	key := xrayKey{Rounds: 6, Batch: 8, Rate: 0.05, Momentum: 0.9, Seed: 1}
 	shards := make([][]int, hospitals)

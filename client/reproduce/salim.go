@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
-	"github.com/medfed/medfed/trainer/frozen"
 	"github.com/medfed/medfed/trainer/metrics"
 	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/weights"
@@ -25,7 +25,7 @@ const (
 // xray is the folder of X-rays and the backbones.
 type xray struct {
 	folder    *dataset.Folder
-	backbones map[string]*frozen.Backbone
+	backbones map[string]*backbone.Backbone
 	features  map[string]func(progress func(done, total int)) (parts, error) // by backbone
 	shards    map[int64][][]int                                              // training X-rays of the hospitals, by seed
 }
@@ -56,7 +56,7 @@ func (b *book) openXRays(ctx context.Context) error {
 		return nil
 	}
 	folder, err := dataset.LoadFolder(ctx, b.options.xray, dataset.FolderOptions{
-		Name: "X-rays", Size: frozen.ImageSize, Channels: 3, Classes: []string{"normal", "covid"}, Normalisation: dataset.ImageNet,
+		Name: "X-rays", Size: backbone.ImageSize, Channels: 3, Classes: []string{"normal", "covid"}, Normalisation: dataset.ImageNet,
 	})
 	if err != nil {
 		return err
@@ -68,20 +68,20 @@ func (b *book) openXRays(ctx context.Context) error {
 	if b.options.quick {
 		folder.Data.Train, folder.Data.Test = few(folder.Data.Train), few(folder.Data.Test)
 	}
-	x := &xray{folder: folder, backbones: map[string]*frozen.Backbone{}, features: map[string]func(func(done, total int)) (parts, error){}, shards: map[int64][][]int{}}
+	x := &xray{folder: folder, backbones: map[string]*backbone.Backbone{}, features: map[string]func(func(done, total int)) (parts, error){}, shards: map[int64][][]int{}}
 	for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
 		if x.shards[seed], err = (dataset.Partition{Kind: dataset.ByPatient}).Shards(folder.Data.Train, hospitals, seed); err != nil {
 			return err
 		}
 	}
 	for _, name := range figures {
-		backbone, cache, err := b.openBackbone(name, 2)
+		made, cache, err := b.openBackbone(name, 2)
 		if err != nil {
 			return err
 		}
-		x.backbones[name] = backbone
+		x.backbones[name] = made
 		x.features[name] = featuresOf(ctx, parts{folder.Data.Train, folder.Data.Test}, func(ctx context.Context, images dataset.Split, progress func(done, total int)) (dataset.Split, error) {
-			return backbone.Prepared(ctx, cache, images, progress)
+			return made.Prepared(ctx, cache, images, progress)
 		})
 	}
 	b.xray = x

@@ -24,13 +24,13 @@ const size = 16
 // images draws n noisy images of which a bright upper half is class 0, a bright
 // lower half class 1.
 func images(n int, seed uint64) dataset.Split {
-	s := dataset.Split{Images: make([]float32, n*size*size), Labels: make([]int, n)}
-	for i := range s.Images {
+	s := dataset.Split{Values: make([]float32, n*size*size), Labels: make([]int, n)}
+	for i := range s.Values {
 		seed = seed*6364136223846793005 + 1442695040888963407
 		label := i / (size * size) % 2
-		s.Images[i] = float32(int64(seed>>40)-1<<23) / (1 << 24)
+		s.Values[i] = float32(int64(seed>>40)-1<<23) / (1 << 24)
 		if (i%(size*size) < size*size/2) == (label == 0) {
-			s.Images[i] += 0.5
+			s.Values[i] += 0.5
 		}
 	}
 	for i := range s.Labels {

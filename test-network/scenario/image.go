@@ -30,7 +30,7 @@ func WriteImage(path string, data *dataset.Data, index int) (err error) {
 // picture turns normalised values back into the bytes they were made from.
 func picture(data *dataset.Data, index int) image.Image {
 	side, channels := data.Size, data.Channels
-	values := data.Train.Images[index*side*side*channels:]
+	values := data.Train.Values[index*side*side*channels:]
 	picture := image.NewNRGBA(image.Rect(0, 0, side, side))
 	for y := range side {
 		for x := range side {

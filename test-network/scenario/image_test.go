@@ -11,7 +11,7 @@ import (
 
 func TestWriteImageGivesTheBytesBack(t *testing.T) {
 	data := &dataset.Data{Name: "four", Channels: 1, Size: 2, Train: dataset.Split{
-		Images: []float32{0, 0, 0, 0, -1, 1, 100.0/127.5 - 1, 201.0/127.5 - 1}, Labels: []int{0, 1},
+		Values: []float32{0, 0, 0, 0, -1, 1, 100.0/127.5 - 1, 201.0/127.5 - 1}, Labels: []int{0, 1},
 	}}
 	path := filepath.Join(t.TempDir(), "x.png")
 	if err := WriteImage(path, data, 1); err != nil {

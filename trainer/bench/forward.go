@@ -33,12 +33,12 @@ func (r *result) forward(ctx context.Context, w *worker, name string, threads, t
 	if err != nil {
 		return 0, err
 	}
-	backbone, err := model.NewBackbone(spec, weights, forwardImages)
+	extractor, err := model.NewExtractor(spec, weights, forwardImages)
 	if err != nil {
 		return 0, err
 	}
-	images := noise(spec, forwardImages).Images
-	features, err := backbone.Features(ctx, images)
+	images := noise(spec, forwardImages).Values
+	features, err := extractor.Features(ctx, images)
 	if err != nil {
 		return 0, err
 	}
@@ -57,7 +57,7 @@ func (r *result) forward(ctx context.Context, w *worker, name string, threads, t
 	}
 	medians, err := alternate(ctx, turns, func() (time.Duration, error) {
 		start := time.Now()
-		_, err := backbone.Features(ctx, images)
+		_, err := extractor.Features(ctx, images)
 		return time.Since(start), err
 	}, w.contender("forward", name+layouts[0]), w.contender("forward", name+layouts[1]))
 	if err != nil {

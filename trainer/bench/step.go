@@ -31,9 +31,9 @@ const (
 // noise is images of random values and random labels.
 func noise(spec model.Spec, n int) dataset.Split {
 	random := rand.New(rand.NewPCG(7, 7))
-	s := dataset.Split{Images: make([]float32, n*spec.Size*spec.Size*spec.Channels), Labels: make([]int, n)}
-	for i := range s.Images {
-		s.Images[i] = float32(random.NormFloat64())
+	s := dataset.Split{Values: make([]float32, n*spec.Size*spec.Size*spec.Channels), Labels: make([]int, n)}
+	for i := range s.Values {
+		s.Values[i] = float32(random.NormFloat64())
 	}
 	for i := range s.Labels {
 		s.Labels[i] = random.IntN(spec.Classes)
@@ -163,7 +163,7 @@ func (r *result) steps(ctx context.Context, w *worker, threads, turns int) error
 	if err := os.WriteFile(w.file("start.safetensors"), start.Bytes(), 0o600); err != nil {
 		return err
 	}
-	if err := writeFloats(w.file("images"), data.Images); err != nil {
+	if err := writeFloats(w.file("images"), data.Values); err != nil {
 		return err
 	}
 	layouts := []string{"nchw", "channels_last"}

@@ -71,7 +71,7 @@ func newStock(w *weights.Weights, data dataset.Split) (*stock, error) {
 
 func (s *stock) build(data dataset.Split) {
 	n := data.Len()
-	x := s.input("images", data.Images, n, cnn.Channels, cnn.Size, cnn.Size) // one channel: NHWC is NCHW
+	x := s.input("images", data.Values, n, cnn.Channels, cnn.Size, cnn.Size) // one channel: NHWC is NCHW
 	index := 0
 	for i, c := range []struct{ in, filters, padding int }{{1, 16, 0}, {16, 16, 0}, {16, 64, 0}, {64, 64, 0}, {64, 64, 1}} {
 		x = s.convolution(x, fmt.Sprintf("features.%d", index), c.in, c.filters, c.padding)

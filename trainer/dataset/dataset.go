@@ -53,30 +53,32 @@ type Data struct {
 	Train, Validation, Test Split
 }
 
-// Split is labelled images.
+// Split is labelled examples: images, or what a backbone has made of images.
 type Split struct {
-	// Images is one image after another, each row by row, each pixel's channels
-	// side by side (NHWC). A byte v is the value v/127.5-1: from -1 to 1, the
-	// normalisation to mean 0.5 and standard deviation 0.5 of MedMNIST's examples.
-	Images []float32
+	// Values is one example after another, all of one length. An image is row by
+	// row, each pixel's channels side by side (NHWC), and a byte v of it the value
+	// v/127.5-1: from -1 to 1, the normalisation to mean 0.5 and standard deviation
+	// 0.5 of MedMNIST's examples. The features of an image are as package backbone
+	// gives them.
+	Values []float32
 	Labels []int
-	// Patients names the patient of each image; nil where the set does not tell.
+	// Patients names the patient of each example; nil where the set does not tell.
 	Patients []string
 }
 
-// Len is the number of images.
+// Len is the number of examples.
 func (s Split) Len() int { return len(s.Labels) }
 
-// Select copies the images with these indices, in their order. It panics when an
+// Select copies the examples with these indices, in their order. It panics when an
 // index is not in 0 to Len-1.
 func (s Split) Select(indices []int) Split {
 	if len(indices) == 0 {
-		return Split{Images: []float32{}, Labels: []int{}}
+		return Split{Values: []float32{}, Labels: []int{}}
 	}
-	pixels := len(s.Images) / len(s.Labels)
-	out := Split{Images: make([]float32, 0, len(indices)*pixels), Labels: make([]int, 0, len(indices))}
+	length := len(s.Values) / len(s.Labels)
+	out := Split{Values: make([]float32, 0, len(indices)*length), Labels: make([]int, 0, len(indices))}
 	for _, i := range indices {
-		out.Images = append(out.Images, s.Images[i*pixels:(i+1)*pixels]...)
+		out.Values = append(out.Values, s.Values[i*length:(i+1)*length]...)
 		out.Labels = append(out.Labels, s.Labels[i])
 		if s.Patients != nil {
 			out.Patients = append(out.Patients, s.Patients[i])

@@ -45,16 +45,16 @@ func TestCorruptFileIsNotPassedOver(t *testing.T) {
 }
 
 func TestSelect(t *testing.T) {
-	s := Split{Images: []float32{0, 1, 10, 11, 20, 21}, Labels: []int{0, 1, 2}}
+	s := Split{Values: []float32{0, 1, 10, 11, 20, 21}, Labels: []int{0, 1, 2}}
 	got := s.Select([]int{2, 0, 2})
-	if want := (Split{Images: []float32{20, 21, 0, 1, 20, 21}, Labels: []int{2, 0, 2}}); !reflect.DeepEqual(got, want) {
+	if want := (Split{Values: []float32{20, 21, 0, 1, 20, 21}, Labels: []int{2, 0, 2}}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
 	}
-	got.Images[0] = 9
-	if s.Images[4] != 20 {
+	got.Values[0] = 9
+	if s.Values[4] != 20 {
 		t.Error("the selection shares memory")
 	}
-	if got := s.Select(nil); got.Len() != 0 || len(got.Images) != 0 {
+	if got := s.Select(nil); got.Len() != 0 || len(got.Values) != 0 {
 		t.Errorf("nothing selected is %v", got)
 	}
 	if got := (Split{}).Select(nil); got.Len() != 0 {
@@ -91,7 +91,7 @@ func TestOfficialFiles(t *testing.T) {
 			if got := count(split.Labels); got != c.counts[i] {
 				t.Errorf("%s part %d: classes %v, want %v", c.name, i, got, c.counts[i])
 			}
-			if low, high := slices.Min(split.Images), slices.Max(split.Images); low < -1 || high > 1 || high-low < 1 {
+			if low, high := slices.Min(split.Values), slices.Max(split.Values); low < -1 || high > 1 || high-low < 1 {
 				t.Errorf("%s part %d: values %v to %v", c.name, i, low, high)
 			}
 		}
@@ -140,8 +140,8 @@ func TestSyntheticIsLabelledAndAlwaysTheSame(t *testing.T) {
 		if got := count(split.Labels); got != syntheticCounts[i] {
 			t.Errorf("part %d has %v", i, got)
 		}
-		if len(split.Images) != split.Len()*28*28 {
-			t.Errorf("part %d has %d values", i, len(split.Images))
+		if len(split.Values) != split.Len()*28*28 {
+			t.Errorf("part %d has %d values", i, len(split.Values))
 		}
 	}
 	const golden = "dd4f1a4fb04ddd839c54e454dc32d897e32fae33c17f1b1f4391c8d63706f1f6"
@@ -156,7 +156,7 @@ func TestSyntheticCanBeLearnt(t *testing.T) {
 	data := makeSynthetic()
 	features := func(s Split, i int) [49]float64 {
 		var f [49]float64
-		for p, v := range s.Images[i*784 : (i+1)*784] {
+		for p, v := range s.Values[i*784 : (i+1)*784] {
 			f[p/28/4*7+p%28/4] += float64(v) / 16
 		}
 		return f

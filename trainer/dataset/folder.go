@@ -282,7 +282,7 @@ func (f *Folder) gather(files []file, read []decoded, skipBad bool) error {
 			continue
 		}
 		split := f.part(x.part)
-		split.Images = append(split.Images, d.values...)
+		split.Values = append(split.Values, d.values...)
 		split.Labels = append(split.Labels, slices.Index(f.Classes, x.class))
 		split.Patients = append(split.Patients, x.patient)
 		read[i].values = nil // held once from here on

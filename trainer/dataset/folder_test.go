@@ -82,11 +82,11 @@ func TestFolderLayouts(t *testing.T) {
 			if slices.Sort(d.Train.Labels); !slices.Equal(d.Train.Labels, []int{0, 1}) || !slices.Equal(d.Validation.Labels, []int{1}) || !slices.Equal(d.Test.Labels, []int{0}) {
 				t.Errorf("labels %v %v %v", d.Train.Labels, d.Validation.Labels, d.Test.Labels)
 			}
-			if want := slices.Repeat([]float32{-0.6}, 16); !slices.Equal(d.Validation.Images, want) {
-				t.Errorf("values %v", d.Validation.Images)
+			if want := slices.Repeat([]float32{-0.6}, 16); !slices.Equal(d.Validation.Values, want) {
+				t.Errorf("values %v", d.Validation.Values)
 			}
-			if want := slices.Repeat([]float32{0.6}, 16); !slices.Equal(d.Test.Images, want) {
-				t.Errorf("values %v", d.Test.Images)
+			if want := slices.Repeat([]float32{0.6}, 16); !slices.Equal(d.Test.Values, want) {
+				t.Errorf("values %v", d.Test.Values)
 			}
 			if len(d.Train.Patients) != 2 || len(d.Validation.Patients) != 1 || len(d.Test.Patients) != 1 {
 				t.Errorf("patients %v %v %v", d.Train.Patients, d.Validation.Patients, d.Test.Patients)

@@ -73,11 +73,13 @@ func decode(b []byte, size, channels int, n Normalisation) ([]float32, error) {
 	}
 	scaled := image.NewRGBA(image.Rect(0, 0, size, size))
 	draw.BiLinear.Scale(scaled, scaled.Bounds(), source, source.Bounds(), draw.Src, nil)
-	return values(turn(scaled.Pix, size, orientationOf(b)), channels, n), nil
+	return n.Values(turn(scaled.Pix, size, orientationOf(b)), channels), nil
 }
 
-// values are the channels of pixels of four bytes: red, green, blue, alpha.
-func values(pixels []byte, channels int, n Normalisation) []float32 {
+// Values are the normalised values of pixels of four bytes, red, green, blue and alpha,
+// which is passed over: three a pixel, or for one channel its grey, which is the luma of
+// ITU-R BT.601.
+func (n Normalisation) Values(pixels []byte, channels int) []float32 {
 	out := make([]float32, 0, len(pixels)/4*channels)
 	if channels == 1 {
 		grey := n.table(0)

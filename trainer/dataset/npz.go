@@ -68,7 +68,7 @@ func parseNPZ(ctx context.Context, info Info, r io.ReaderAt, size int64) (*Data,
 		if err != nil {
 			return nil, err
 		}
-		*part.split = Split{Images: normalise(images), Labels: make([]int, part.n)}
+		*part.split = Split{Values: normalise(images), Labels: make([]int, part.n)}
 		for i, label := range labels {
 			if int(label) >= info.Classes {
 				return nil, fmt.Errorf("%s_labels: label %d of image %d is not below %d", part.name, label, i, info.Classes)

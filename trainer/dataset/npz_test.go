@@ -126,11 +126,11 @@ func TestReadsAnNPZ(t *testing.T) {
 		if data.Train.Len() != 3 || data.Validation.Len() != 2 || data.Test.Len() != 2 {
 			t.Errorf("sizes %d %d %d", data.Train.Len(), data.Validation.Len(), data.Test.Len())
 		}
-		if got := len(data.Train.Images); got != 3*4*channels {
+		if got := len(data.Train.Values); got != 3*4*channels {
 			t.Errorf("%d values", got)
 		}
 		// The file's order is kept: image, row, column, channel.
-		if got, want := data.Train.Images[5], float32(5.0/127.5-1); got != want {
+		if got, want := data.Train.Values[5], float32(5.0/127.5-1); got != want {
 			t.Errorf("value 5 is %v, want %v", got, want)
 		}
 	}
@@ -227,7 +227,7 @@ func FuzzParseNPZ(f *testing.F) {
 	f.Add([]byte("PK"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		data, err := parseNPZ(t.Context(), info, bytes.NewReader(b), int64(len(b)))
-		if err == nil && (data.Train.Len() != 3 || len(data.Train.Images) != 12) {
+		if err == nil && (data.Train.Len() != 3 || len(data.Train.Values) != 12) {
 			t.Fatal("taken with other sizes")
 		}
 	})

@@ -17,7 +17,7 @@ func drawPatients(t *rapid.T) []string {
 func splitOf(patients []string) Split {
 	s := Split{Patients: patients}
 	for i := range patients {
-		s.Images, s.Labels = append(s.Images, float32(i)), append(s.Labels, i)
+		s.Values, s.Labels = append(s.Values, float32(i)), append(s.Labels, i)
 	}
 	return s
 }
@@ -97,7 +97,7 @@ func TestPatientSplitsRefuse(t *testing.T) {
 		_, err := Partition{Kind: ByPatient}.Shards(splitOf([]string{"a", "b", "a"}), n, 1)
 		wantCode(t, err, "MF-DATA-PARTITION")
 	}
-	for _, s := range []Split{splitOf([]string{"a", ""}), splitOf(nil), {Images: []float32{1}, Labels: []int{0}}} {
+	for _, s := range []Split{splitOf([]string{"a", ""}), splitOf(nil), {Values: []float32{1}, Labels: []int{0}}} {
 		_, err := Partition{Kind: ByPatient}.Shards(s, 1, 1)
 		wantCode(t, err, "MF-DATA-PARTITION")
 	}

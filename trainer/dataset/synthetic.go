@@ -35,7 +35,7 @@ func makeSynthetic() *Data {
 			hash.Write([]byte{byte(label)})
 		}
 		hash.Write(pixels)
-		split.Images = normalise(pixels)
+		split.Values = normalise(pixels)
 	}
 	data.SHA256 = hex.EncodeToString(hash.Sum(nil))
 	return data

@@ -21,7 +21,7 @@ func TestArchitectures(t *testing.T) {
 		t.Run(r.Model, func(t *testing.T) {
 			data, order := r.data()
 			if r.spec().Frozen() {
-				r.checkFeatures(t, data.Images)
+				r.checkFeatures(t, data.Values)
 				return
 			}
 			start := r.weights()
@@ -62,7 +62,7 @@ func (r reference) checkFeatures(t *testing.T, images []float32) {
 	// torchvision's resnet50 ends in a linear layer, which is no part of a backbone.
 	r.checkNames(t, w)
 	for _, batch := range []int{1, 3} {
-		b, err := NewBackbone(r.spec(), w, batch)
+		b, err := NewExtractor(r.spec(), w, batch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,11 +110,11 @@ func TestResNet18Learns(t *testing.T) {
 
 // featuresOf are examples whose class is told by a few of their values.
 func featuresOf(spec Spec, n int) dataset.Split {
-	d := dataset.Split{Images: numbers(9, n*spec.Inputs())}
+	d := dataset.Split{Values: numbers(9, n*spec.Inputs())}
 	for i := range n {
 		d.Labels = append(d.Labels, i%spec.Classes)
 		for j := i % spec.Classes; j < spec.Inputs(); j += 10 {
-			d.Images[i*spec.Inputs()+j]++
+			d.Values[i*spec.Inputs()+j]++
 		}
 	}
 	return d
@@ -202,17 +202,17 @@ func TestBackboneRefusals(t *testing.T) {
 	if _, err := InitialBackbone(Spec{ResNet50, 1, 224, 2}, 1); code(err) != "MF-MODEL-SHAPE" {
 		t.Errorf("a backbone for grey images: %v", err)
 	}
-	if _, err := NewBackbone(spec, initial(t, small), 1); code(err) != "MF-WEIGHTS-INCOMPATIBLE" {
+	if _, err := NewExtractor(spec, initial(t, small), 1); code(err) != "MF-WEIGHTS-INCOMPATIBLE" {
 		t.Errorf("other weights: %v", err)
 	}
 	w, err := InitialBackbone(spec, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewBackbone(spec, w, 0); code(err) != "MF-MODEL-OPTIONS" {
+	if _, err := NewExtractor(spec, w, 0); code(err) != "MF-MODEL-OPTIONS" {
 		t.Errorf("no batch: %v", err)
 	}
-	b, err := NewBackbone(spec, w, 1)
+	b, err := NewExtractor(spec, w, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func TestExportLoadsInPyTorch(t *testing.T) {
 
 // inputs are n examples of a spec: images, or features of a backbone.
 func inputs(spec Spec, n int) dataset.Split {
-	s := dataset.Split{Images: numbers(11, n*spec.Inputs()), Labels: make([]int, n)}
+	s := dataset.Split{Values: numbers(11, n*spec.Inputs()), Labels: make([]int, n)}
 	for i := range s.Labels {
 		s.Labels[i] = i % spec.Classes
 	}
@@ -58,8 +58,8 @@ func inputs(spec Spec, n int) dataset.Split {
 func pytorchOutputs(t *testing.T, python pytorch.Python, spec Spec, w *weights.Weights, data dataset.Split) []float64 {
 	t.Helper()
 	folder := t.TempDir()
-	raw := make([]byte, 0, 4*len(data.Images))
-	for _, v := range data.Images {
+	raw := make([]byte, 0, 4*len(data.Values))
+	for _, v := range data.Values {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
 	}
 	exported, images := filepath.Join(folder, "model.safetensors"), filepath.Join(folder, "inputs")

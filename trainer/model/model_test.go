@@ -33,13 +33,13 @@ func numbers(seed uint64, n int) []float32 {
 // examples draws n noisy images; the height of a bright stripe tells the class.
 func examples(spec Spec, n int) dataset.Split {
 	row := spec.Size * spec.Channels
-	data := dataset.Split{Images: numbers(3, n*spec.Size*row)}
+	data := dataset.Split{Values: numbers(3, n*spec.Size*row)}
 	for i := range n {
 		class := i % spec.Classes
 		data.Labels = append(data.Labels, class)
 		first, last := class*spec.Size/spec.Classes, (class+1)*spec.Size/spec.Classes
 		for j := first * row; j < last*row; j++ {
-			data.Images[i*spec.Size*row+j] = 1
+			data.Values[i*spec.Size*row+j] = 1
 		}
 	}
 	return data
@@ -132,11 +132,11 @@ func (r reference) draw(slots []slot) *weights.Weights {
 func (r reference) data() (data dataset.Split, order []int) {
 	pixels := r.Size * r.Size
 	from := numbers(cmp.Or(r.Seed, 5), r.Batch*r.Channels*pixels)
-	data.Images = make([]float32, len(from))
+	data.Values = make([]float32, len(from))
 	for n := range r.Batch {
 		for c := range r.Channels {
 			for p := range pixels {
-				data.Images[(n*pixels+p)*r.Channels+c] = from[(n*r.Channels+c)*pixels+p]
+				data.Values[(n*pixels+p)*r.Channels+c] = from[(n*r.Channels+c)*pixels+p]
 			}
 		}
 		data.Labels = append(data.Labels, n%r.Classes)
@@ -458,11 +458,11 @@ func TestRefusals(t *testing.T) {
 			*d = examples(*s, 8)
 		}, "MF-WEIGHTS-INCOMPATIBLE", false},
 		"no examples":    {func(_ *Spec, _ *weights.Weights, d *dataset.Split, _ *TrainOptions) { *d = dataset.Split{} }, "MF-MODEL-DATA", false},
-		"fewer images":   {func(_ *Spec, _ *weights.Weights, d *dataset.Split, _ *TrainOptions) { d.Images = d.Images[5:] }, "MF-MODEL-DATA", false},
+		"fewer images":   {func(_ *Spec, _ *weights.Weights, d *dataset.Split, _ *TrainOptions) { d.Values = d.Values[5:] }, "MF-MODEL-DATA", false},
 		"class too high": {func(_ *Spec, _ *weights.Weights, d *dataset.Split, _ *TrainOptions) { d.Labels[7] = 3 }, "MF-MODEL-DATA", false},
 	} {
 		s, w, o := small, initial(t, small), good
-		d := dataset.Split{Images: data.Images, Labels: slices.Clone(data.Labels)}
+		d := dataset.Split{Values: data.Values, Labels: slices.Clone(data.Labels)}
 		c.change(&s, w, &d, &o)
 		if _, err := Train(context.Background(), s, w, d, o); code(err) != c.code {
 			t.Errorf("%s: training: %v, want %s", name, err, c.code)
@@ -550,7 +550,7 @@ func TestEvaluationKnowsNoBatch(t *testing.T) {
 	}
 	size := small.Size * small.Size
 	for _, i := range []int{0, 17, evaluationBatch, evaluationBatch + 4} {
-		alone, err := predict(context.Background(), small, w, dataset.Split{Images: data.Images[i*size : (i+1)*size], Labels: data.Labels[i : i+1]})
+		alone, err := predict(context.Background(), small, w, dataset.Split{Values: data.Values[i*size : (i+1)*size], Labels: data.Labels[i : i+1]})
 		if err != nil {
 			t.Fatal(err)
 		}

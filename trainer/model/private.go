@@ -117,8 +117,8 @@ func (p PrivateOptions) generators(start *weights.Weights, data dataset.Split, o
 		content.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text))))
 		content.Write([]byte(text))
 	}
-	buffer := make([]byte, 0, 4*len(data.Images)+8*len(data.Labels))
-	for _, v := range data.Images {
+	buffer := make([]byte, 0, 4*len(data.Values)+8*len(data.Labels))
+	for _, v := range data.Values {
 		buffer = binary.BigEndian.AppendUint32(buffer, math.Float32bits(v))
 	}
 	for _, label := range data.Labels {

@@ -23,9 +23,9 @@ var privateSpec = Spec{Name: HMChainCNN, Channels: 1, Size: 16, Classes: 3}
 // randomExamples are images of noise with random labels.
 func randomExamples(n int, spec Spec, seed uint64) dataset.Split {
 	source := rand.New(rand.NewPCG(seed, 1))
-	split := dataset.Split{Images: make([]float32, n*spec.Size*spec.Size*spec.Channels), Labels: make([]int, n)}
-	for i := range split.Images {
-		split.Images[i] = float32(source.NormFloat64())
+	split := dataset.Split{Values: make([]float32, n*spec.Size*spec.Size*spec.Channels), Labels: make([]int, n)}
+	for i := range split.Values {
+		split.Values[i] = float32(source.NormFloat64())
 	}
 	for i := range split.Labels {
 		split.Labels[i] = source.IntN(spec.Classes)
@@ -308,8 +308,8 @@ func TestPrivateTrainingRepeatsItself(t *testing.T) {
 		t.Error("the public seed has a part in it")
 	}
 	// The noise of another computation is another, however small the change.
-	changed := dataset.Split{Images: slices.Clone(data.Images), Labels: data.Labels}
-	changed.Images[0] += 1e-6
+	changed := dataset.Split{Values: slices.Clone(data.Values), Labels: data.Labels}
+	changed.Values[0] += 1e-6
 	slower := o
 	slower.LearningRate /= 2
 	first := p.generators(start, data, o).noise.Uint64()
@@ -322,7 +322,7 @@ func TestPrivateTrainingRepeatsItself(t *testing.T) {
 
 func TestAGradientThatIsNotFiniteCountsForNothing(t *testing.T) {
 	data, start := randomExamples(3, privateSpec, 9), settled(t, privateSpec)
-	data.Images[0] = float32(math.NaN())
+	data.Values[0] = float32(math.NaN())
 	n := privateNetwork(t, start)
 	if got := normOf(summed(t, n, data, []int{0}, 1), nil); got != 0 {
 		t.Errorf("it counts for %v", got)

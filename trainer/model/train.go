@@ -74,9 +74,9 @@ func (s Spec) checkData(data dataset.Split) error {
 	if len(data.Labels) == 0 {
 		return codes.Errorf("MF-MODEL-DATA", "there are no examples; give this node a share of the data")
 	}
-	if want := len(data.Labels) * s.Inputs(); len(data.Images) != want {
+	if want := len(data.Labels) * s.Inputs(); len(data.Values) != want {
 		return codes.Errorf("MF-MODEL-DATA", "%d labels of %s need %d values, but there are %d; use the data set the model was made for",
-			len(data.Labels), s.example(), want, len(data.Images))
+			len(data.Labels), s.example(), want, len(data.Values))
 	}
 	for i, l := range data.Labels {
 		if l < 0 || l >= s.Classes {

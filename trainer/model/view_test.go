@@ -61,7 +61,7 @@ func TestAugmentationOutOfBounds(t *testing.T) {
 	}
 	frozen := Spec{Name: VGG16, Channels: 3, Size: 224, Classes: 2}
 	o := TrainOptions{Epochs: 1, BatchSize: 3, LearningRate: 0.1, Augmentation: dataset.Augmentation{Flip: true}}
-	features := dataset.Split{Images: make([]float32, 3*frozen.Inputs()), Labels: []int{0, 1, 0}}
+	features := dataset.Split{Values: make([]float32, 3*frozen.Inputs()), Labels: []int{0, 1, 0}}
 	if _, err := Train(t.Context(), frozen, initial(t, frozen), features, o); code(err) != "MF-MODEL-OPTIONS" {
 		t.Errorf("augmented features: %v", err)
 	}

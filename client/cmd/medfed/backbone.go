@@ -9,9 +9,8 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
-	"github.com/medfed/medfed/trainer/features"
-	"github.com/medfed/medfed/trainer/frozen"
 	"github.com/medfed/medfed/trainer/model"
 )
 
@@ -37,12 +36,12 @@ func bindBackboneFile(flags *pflag.FlagSet, file *string, more string) {
 
 // open loads or draws the backbone of a model, and gives its place in a task's
 // terms; nil for a model without one.
-func (f backboneFlags) open(spec model.Spec) (*frozen.Backbone, fl.Backbone, error) {
+func (f backboneFlags) open(spec model.Spec) (*backbone.Backbone, fl.Backbone, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, fl.Backbone{}, err
 	}
 	if f.File != "" {
-		b, err := frozen.Load(spec, f.File)
+		b, err := backbone.Load(spec, f.File)
 		if err != nil {
 			return nil, fl.Backbone{}, err
 		}
@@ -51,7 +50,7 @@ func (f backboneFlags) open(spec model.Spec) (*frozen.Backbone, fl.Backbone, err
 	if !spec.Frozen() {
 		return nil, fl.Backbone{}, nil
 	}
-	b, err := frozen.Random(spec, f.Seed)
+	b, err := backbone.Random(spec, f.Seed)
 	if err != nil {
 		return nil, fl.Backbone{}, err
 	}
@@ -60,7 +59,7 @@ func (f backboneFlags) open(spec model.Spec) (*frozen.Backbone, fl.Backbone, err
 
 // agreedBackbone loads or draws the backbone that a task's terms name, and refuses
 // any other; nil for a model without one.
-func agreedBackbone(t fl.Terms, file string) (*frozen.Backbone, error) {
+func agreedBackbone(t fl.Terms, file string) (*backbone.Backbone, error) {
 	spec := node.Spec(t)
 	// A model that this version does not know is refused where it is trained.
 	isFrozen := spec.Validate() == nil && spec.Frozen()
@@ -84,7 +83,7 @@ func agreedBackbone(t fl.Terms, file string) (*frozen.Backbone, error) {
 // backboneInWords is what every output that rests on a backbone says.
 func backboneInWords(b fl.Backbone) string {
 	if b.Random {
-		return frozen.RandomOrigin(b.Seed) + ", digest " + b.Digest
+		return backbone.RandomOrigin(b.Seed) + ", digest " + b.Digest
 	}
 	return "pre-trained weights, digest " + b.Digest
 }
@@ -93,7 +92,7 @@ func backboneInWords(b fl.Backbone) string {
 // that it trains on, or else by those that it measures on. Each hospital's images are
 // brought to one scale so, and no number of them leaves it. Private training does
 // without: what one example has a part in for all others no noise would cover.
-func (a *app) ownFeatures(ctx context.Context, b *frozen.Backbone, own dataset.Data, p fl.Privacy) (dataset.Data, error) {
+func (a *app) ownFeatures(ctx context.Context, b *backbone.Backbone, own dataset.Data, p fl.Privacy) (dataset.Data, error) {
 	computed, err := a.featuresOf(ctx, b, &own)
 	if err != nil {
 		return own, err
@@ -105,18 +104,18 @@ func (a *app) ownFeatures(ctx context.Context, b *frozen.Backbone, own dataset.D
 	if by.Len() == 0 {
 		by = computed.Test
 	}
-	frozen.Standardise(by, computed.Train, computed.Validation, computed.Test)
+	backbone.Standardise(by, computed.Train, computed.Validation, computed.Test)
 	return *computed, nil
 }
 
 // featuresOf replaces the images of all parts of a set by their features, with a
 // progress bar.
-func (a *app) featuresOf(ctx context.Context, b *frozen.Backbone, data *dataset.Data) (*dataset.Data, error) {
-	folder, err := features.DefaultFolder()
+func (a *app) featuresOf(ctx context.Context, b *backbone.Backbone, data *dataset.Data) (*dataset.Data, error) {
+	folder, err := backbone.DefaultCacheFolder()
 	if err != nil {
 		return nil, err
 	}
-	cache, err := features.Open(folder, features.DefaultLimit)
+	cache, err := backbone.OpenCache(folder, backbone.DefaultCacheLimit)
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Deadline:            deadline,
 		Setup:               setUp,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sealed": sealed, "cut": cut, "pictures": pictures, "backbone": backbone},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "sealed": sealed, "cut": cut, "pictures": pictures, "backbone": writeBackbone},
 		Condition: func(name string) (bool, error) {
 			if name == "root" {
 				return os.Geteuid() == 0, nil
@@ -149,9 +149,9 @@ func pictures(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// backbone writes weights for VGG16 that a seed draws, as a file of another origin
+// writeBackbone writes weights for VGG16 that a seed draws, as a file of another origin
 // would hold them, and sets a variable to their digest: backbone SEED FILE NAME.
-func backbone(ts *testscript.TestScript, neg bool, args []string) {
+func writeBackbone(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: backbone SEED FILE NAME")
 	}

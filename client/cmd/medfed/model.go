@@ -14,9 +14,9 @@ import (
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
-	"github.com/medfed/medfed/trainer/frozen"
 	"github.com/medfed/medfed/trainer/metrics"
 	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/weights"
@@ -237,7 +237,7 @@ func (f *evaluateFlags) evaluate(ctx context.Context, a *app, args []string) (ev
 	if err != nil {
 		return result, err
 	}
-	f.data.shapedFor(frozen.SpecFor(result.Model, 0, 0, 2))
+	f.data.shapedFor(backbone.SpecFor(result.Model, 0, 0, 2))
 	data, err := f.data.load(ctx, a)
 	if err != nil {
 		return result, err
@@ -246,7 +246,7 @@ func (f *evaluateFlags) evaluate(ctx context.Context, a *app, args []string) (ev
 	if err != nil {
 		return result, err
 	}
-	spec := frozen.SpecFor(result.Model, data.Channels, data.Size, data.Classes)
+	spec := backbone.SpecFor(result.Model, data.Channels, data.Size, data.Classes)
 	if split, err = f.features(ctx, a, spec, data, split, &result); err != nil {
 		return result, err
 	}
@@ -274,18 +274,18 @@ func (f *evaluateFlags) fetch(ctx context.Context, a *app, result *evaluation) (
 // features replaces the images of a split by the features of a head's backbone: of a
 // task's model the one that its terms name.
 func (f *evaluateFlags) features(ctx context.Context, a *app, spec model.Spec, data *dataset.Data, split dataset.Split, result *evaluation) (dataset.Split, error) {
-	backbone, which, err := (*frozen.Backbone)(nil), f.terms.Backbone, error(nil)
+	made, which, err := (*backbone.Backbone)(nil), f.terms.Backbone, error(nil)
 	if f.task != "" {
-		backbone, err = agreedBackbone(f.terms, f.backbone.File)
+		made, err = agreedBackbone(f.terms, f.backbone.File)
 	} else {
-		backbone, which, err = f.backbone.open(spec)
+		made, which, err = f.backbone.open(spec)
 	}
-	if err != nil || backbone == nil {
+	if err != nil || made == nil {
 		return split, err
 	}
 	result.Backbone = &which
 	own := dataset.Data{Channels: data.Channels, Size: data.Size, Test: split}
-	own, err = a.ownFeatures(ctx, backbone, own, f.terms.Privacy)
+	own, err = a.ownFeatures(ctx, made, own, f.terms.Privacy)
 	return own.Test, err
 }
 

@@ -14,8 +14,8 @@ import (
 
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/simulate"
+	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
-	"github.com/medfed/medfed/trainer/frozen"
 )
 
 // simulateFlags are those of "simulate": the settings in the words of a person,
@@ -163,7 +163,7 @@ func runSimulate(ctx context.Context, a *app, f *simulateFlags) error {
 // load brings the data, with a test split of its own or one held out; for a model with
 // a frozen backbone as features, which the settings then tell the origin of.
 func (f *simulateFlags) load(ctx context.Context, a *app, settings *simulate.Settings) (*dataset.Data, error) {
-	f.data.shapedFor(frozen.SpecFor(settings.Model, 0, 0, 2))
+	f.data.shapedFor(backbone.SpecFor(settings.Model, 0, 0, 2))
 	data, err := f.data.load(ctx, a)
 	if err != nil {
 		return nil, err
@@ -171,16 +171,16 @@ func (f *simulateFlags) load(ctx context.Context, a *app, settings *simulate.Set
 	if err := holdOut(data, *settings); err != nil {
 		return nil, err
 	}
-	var backbone *frozen.Backbone
-	backbone, settings.Backbone, err = f.backbone.open(frozen.SpecFor(settings.Model, data.Channels, data.Size, data.Classes))
-	if err != nil || backbone == nil {
+	var made *backbone.Backbone
+	made, settings.Backbone, err = f.backbone.open(backbone.SpecFor(settings.Model, data.Channels, data.Size, data.Classes))
+	if err != nil || made == nil {
 		return data, err
 	}
 	own := *data
 	if settings.Untested {
 		own.Test = dataset.Split{}
 	}
-	own, err = a.ownFeatures(ctx, backbone, own, settings.Privacy)
+	own, err = a.ownFeatures(ctx, made, own, settings.Privacy)
 	return &own, err
 }
 

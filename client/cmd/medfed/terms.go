@@ -17,9 +17,9 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
-	"github.com/medfed/medfed/trainer/frozen"
 	"github.com/medfed/medfed/trainer/model"
 )
 
@@ -158,7 +158,7 @@ func (t terms) forTask(task string) (fl.Terms, error) {
 	if err != nil {
 		return fl.Terms{}, err
 	}
-	spec := frozen.SpecFor(t.Model, info.Channels, info.Size, info.Classes)
+	spec := backbone.SpecFor(t.Model, info.Channels, info.Size, info.Classes)
 	return fl.Terms{
 		Task: task, Model: t.Model, Data: t.Data,
 		Channels: spec.Channels, ImageSize: spec.Size, Classes: spec.Classes,

@@ -1,18 +1,4 @@
-// Package features keeps what a frozen backbone makes of images, so that it is
-// computed once: the backbone costs a hundred times what training its head does.
-//
-// An entry is found by its content: the digest of the image as it goes into the
-// backbone, decoded, resized and normalised, and of the backbone's name and
-// weights. Another image size, normalisation or weight file is another entry, and
-// nothing has to be invalidated. An entry carries its own checksum; a damaged one is
-// computed again. Entries are written whole or not at all, so that several processes
-// may use one cache. What was used longest ago goes when the cache is full.
-//
-// Errors begin with a stable code:
-//
-//	MF-FEATURES-CACHE     the cache's folder can't be used
-//	MF-FEATURES-BACKBONE  a backbone gives other than it says
-package features
+package backbone
 
 import (
 	"bytes"
@@ -35,20 +21,12 @@ import (
 	"github.com/medfed/medfed/trainer/dataset"
 )
 
-// Backbone is what turns images into features.
-type Backbone struct {
-	Name   string // architecture
-	Digest string // of its weights
-	Width  int    // features of an image
-	// Compute gives the features [images][Width] of the images, one after another.
-	Compute func(ctx context.Context, images dataset.Split) ([]float32, error)
-}
+// DefaultCacheLimit is room, in bytes, for the features of 100 000 images by ResNet50.
+const DefaultCacheLimit = 1 << 30
 
-// DefaultLimit is room for the features of 100 000 images by ResNet50.
-const DefaultLimit = 1 << 30
-
-// DefaultFolder is medfed/features in the user's cache folder.
-func DefaultFolder() (string, error) {
+// DefaultCacheFolder is medfed/features in the user's cache folder. The error is
+// MF-FEATURES-CACHE.
+func DefaultCacheFolder() (string, error) {
 	folder, err := os.UserCacheDir()
 	if err != nil {
 		return "", unusable(err)
@@ -56,15 +34,22 @@ func DefaultFolder() (string, error) {
 	return filepath.Join(folder, "medfed", "features"), nil
 }
 
-// Cache is a folder of features.
+// Cache is a folder of features, so that each is computed once.
+//
+// An entry is found by its content: the digest of the image as it goes into the
+// backbone, decoded, resized and normalised, and of the backbone's name and
+// weights. Another image size, normalisation or weight file is another entry, and
+// nothing has to be invalidated. An entry carries its own checksum; a damaged one is
+// computed again. Entries are written whole or not at all, so that several processes
+// may use one cache. What was used longest ago goes when the cache is full.
 type Cache struct {
 	folder string
 	limit  int64 // bytes
 }
 
-// Open uses a folder, made where it is not there, for at most limit bytes of
-// features.
-func Open(folder string, limit int64) (*Cache, error) {
+// OpenCache uses a folder, made where it is not there, for at most limit bytes of
+// features. The error is MF-FEATURES-CACHE.
+func OpenCache(folder string, limit int64) (*Cache, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, unusable(err)
 	}
@@ -79,16 +64,16 @@ func unusable(err error) error {
 // run loses.
 const group = 8
 
-// Features gives the features [images][b.Width] of the images, from the cache where
+// features gives the features [images][b.width] of the images, from the cache where
 // they are there, else from the backbone. progress, if not nil, hears how many
 // images of how many are there. An error is coded, or that of the backbone.
-func (c *Cache) Features(ctx context.Context, b Backbone, images dataset.Split, progress func(done, total int)) ([]float32, error) {
-	all := make([]float32, images.Len()*b.Width)
+func (c *Cache) features(ctx context.Context, b *Backbone, images dataset.Split, progress func(done, total int)) ([]float32, error) {
+	all := make([]float32, images.Len()*b.width)
 	keys := make([]string, images.Len())
 	var absent []int
 	for i := range keys {
 		keys[i] = key(b, images, i)
-		if !c.read(keys[i], all[i*b.Width:(i+1)*b.Width]) {
+		if !c.read(keys[i], all[i*b.width:(i+1)*b.width]) {
 			absent = append(absent, i)
 		}
 	}
@@ -114,17 +99,17 @@ func (c *Cache) Features(ctx context.Context, b Backbone, images dataset.Split, 
 }
 
 // compute computes and keeps the features of some images.
-func (c *Cache) compute(ctx context.Context, b Backbone, images dataset.Split, some []int, keys []string, all []float32) error {
-	computed, err := b.Compute(ctx, images.Select(some))
+func (c *Cache) compute(ctx context.Context, b *Backbone, images dataset.Split, some []int, keys []string, all []float32) error {
+	computed, err := b.compute(ctx, images.Select(some).Values)
 	if err != nil {
 		return err
 	}
-	if len(computed) != len(some)*b.Width {
-		return codes.Errorf("MF-FEATURES-BACKBONE", "%s gives %d features of %d images, not %d each; report it", b.Name, len(computed), len(some), b.Width)
+	if len(computed) != len(some)*b.width {
+		return codes.Errorf("MF-FEATURES-BACKBONE", "%s gives %d features of %d images, not %d each; report it", b.Spec.Name, len(computed), len(some), b.width)
 	}
 	for j, i := range some {
-		features := computed[j*b.Width : (j+1)*b.Width]
-		copy(all[i*b.Width:], features)
+		features := computed[j*b.width : (j+1)*b.width]
+		copy(all[i*b.width:], features)
 		if err := c.write(keys[i], features); err != nil {
 			return unusable(err)
 		}
@@ -133,12 +118,12 @@ func (c *Cache) compute(ctx context.Context, b Backbone, images dataset.Split, s
 }
 
 // key names the entry of an image.
-func key(b Backbone, images dataset.Split, i int) string {
-	values := len(images.Images) / len(images.Labels)
+func key(b *Backbone, images dataset.Split, i int) string {
+	values := len(images.Values) / len(images.Labels)
 	h := sha256.New()
-	fmt.Fprintf(h, "medfed/features/1\n%q\n%q\n%d\n%d\n", b.Name, b.Digest, b.Width, values)
+	fmt.Fprintf(h, "medfed/features/1\n%q\n%q\n%d\n%d\n", b.Spec.Name, b.Digest, b.width, values)
 	buffer := make([]byte, 0, 4*values)
-	for _, v := range images.Images[i*values : (i+1)*values] {
+	for _, v := range images.Values[i*values : (i+1)*values] {
 		buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
 	}
 	h.Write(buffer)

@@ -42,7 +42,7 @@ func (s Spec) CheckFrozen() error {
 	return nil
 }
 
-// Backbone computes the features of images with frozen weights. Batch
+// Extractor computes the features of images with a frozen backbone's weights. Batch
 // normalisations are folded into the convolutions before them, residual additions
 // and ReLUs are done with them, and a few buffers serve all layers in turn. One
 // value must not be used by two goroutines at a time.
@@ -50,12 +50,12 @@ func (s Spec) CheckFrozen() error {
 // Convolutions of 3×3 take Winograd's short cut. It spoils values that are not
 // finite, so an image whose features are not is computed again without it. An
 // image's features do not depend on the others of its batch.
-type Backbone struct {
+type Extractor struct {
 	spec     Spec
 	weights  *weights.Weights
 	batch    int
 	fast     bool
-	exact    *Backbone // without the short cut, for single images; made when first needed
+	exact    *Extractor // without the short cut, for single images; made when first needed
 	features int
 	tensors  map[string][]float32 // until the steps are made
 	steps    []func(n int)
@@ -65,15 +65,16 @@ type Backbone struct {
 	result   int   // buffer of the features
 }
 
-// NewBackbone makes the backbone of a spec from its BackboneParameters, as Load
+// NewExtractor makes the extractor of a spec from its BackboneParameters, as Load
 // gives them, for up to batch images at once. It keeps w, which must not change.
-// The error is coded.
-func NewBackbone(spec Spec, w *weights.Weights, batch int) (*Backbone, error) {
-	return newBackbone(spec, w, batch, true)
+// Errors: those of CheckFrozen, MF-WEIGHTS-INCOMPATIBLE where w has other
+// parameters, MF-MODEL-OPTIONS for an empty batch.
+func NewExtractor(spec Spec, w *weights.Weights, batch int) (*Extractor, error) {
+	return newExtractor(spec, w, batch, true)
 }
 
-// newBackbone is NewBackbone with or without the short cut.
-func newBackbone(spec Spec, w *weights.Weights, batch int, fast bool) (*Backbone, error) {
+// newExtractor is NewExtractor with or without the short cut.
+func newExtractor(spec Spec, w *weights.Weights, batch int, fast bool) (*Extractor, error) {
 	if err := spec.CheckFrozen(); err != nil {
 		return nil, err
 	}
@@ -84,20 +85,20 @@ func newBackbone(spec Spec, w *weights.Weights, batch int, fast bool) (*Backbone
 	if batch < 1 {
 		return nil, codes.Errorf("MF-MODEL-OPTIONS", "a batch of %d images; use at least 1", batch)
 	}
-	b := &Backbone{spec: spec, weights: w, batch: batch, fast: fast, features: out.values(), tensors: map[string][]float32{}}
+	e := &Extractor{spec: spec, weights: w, batch: batch, fast: fast, features: out.values(), tensors: map[string][]float32{}}
 	for _, t := range w.Tensors {
-		b.tensors[t.Name] = t.Data
+		e.tensors[t.Name] = t.Data
 	}
-	b.sizes = []int{0} // the images, which the caller brings
+	e.sizes = []int{0} // the images, which the caller brings
 	var err error
-	if b.result, _, err = b.freeze(spec.architecture().backbone(), imagesBuffer, extent{spec.Size, spec.Size, spec.Channels}); err != nil {
+	if e.result, _, err = e.freeze(spec.architecture().backbone(), imagesBuffer, extent{spec.Size, spec.Size, spec.Channels}); err != nil {
 		return nil, fmt.Errorf("freezing %s: %w", spec.Name, err)
 	}
-	b.tensors = nil
-	for _, size := range b.sizes {
-		b.buffers = append(b.buffers, make([]float32, size))
+	e.tensors = nil
+	for _, size := range e.sizes {
+		e.buffers = append(e.buffers, make([]float32, size))
 	}
-	return b, nil
+	return e, nil
 }
 
 // imagesBuffer is the place of the images among the buffers.
@@ -106,87 +107,87 @@ const imagesBuffer = 0
 // Features returns the features [n][Spec.Inputs] of n images [n][Size][Size]
 // [Channels]. An error is coded or wraps ctx.Err(), which is looked at between
 // batches.
-func (b *Backbone) Features(ctx context.Context, images []float32) ([]float32, error) {
-	size := b.spec.Size * b.spec.Size * b.spec.Channels
+func (e *Extractor) Features(ctx context.Context, images []float32) ([]float32, error) {
+	size := e.spec.Size * e.spec.Size * e.spec.Channels
 	if len(images)%size != 0 {
 		return nil, codes.Errorf("MF-MODEL-DATA", "%d values are no whole number of %d×%d×%d images; use the images that the backbone was made for",
-			len(images), b.spec.Size, b.spec.Size, b.spec.Channels)
+			len(images), e.spec.Size, e.spec.Size, e.spec.Channels)
 	}
 	total := len(images) / size
-	features := make([]float32, 0, total*b.features)
-	for first := 0; first < total; first += b.batch {
+	features := make([]float32, 0, total*e.features)
+	for first := 0; first < total; first += e.batch {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("the backbone stopped after %d of %d images: %w", first, total, err)
 		}
-		n := min(b.batch, total-first)
-		b.buffers[imagesBuffer] = images[first*size : (first+n)*size]
-		b.run(n)
-		features = append(features, b.buffers[b.result][:n*b.features]...)
-		for i := first; i < first+n && b.fast; i++ {
-			if err := b.repair(ctx, features[i*b.features:(i+1)*b.features], images[i*size:(i+1)*size]); err != nil {
+		n := min(e.batch, total-first)
+		e.buffers[imagesBuffer] = images[first*size : (first+n)*size]
+		e.run(n)
+		features = append(features, e.buffers[e.result][:n*e.features]...)
+		for i := first; i < first+n && e.fast; i++ {
+			if err := e.repair(ctx, features[i*e.features:(i+1)*e.features], images[i*size:(i+1)*size]); err != nil {
 				return nil, err
 			}
 		}
 	}
-	b.buffers[imagesBuffer] = nil
+	e.buffers[imagesBuffer] = nil
 	return features, nil
 }
 
 // repair computes the features of an image without the short cut if one of them is
 // not finite.
-func (b *Backbone) repair(ctx context.Context, features, image []float32) error {
+func (e *Extractor) repair(ctx context.Context, features, image []float32) error {
 	if !slices.ContainsFunc(features, func(v float32) bool { return v-v != 0 }) {
 		return nil
 	}
-	if b.exact == nil {
+	if e.exact == nil {
 		var err error
-		if b.exact, err = newBackbone(b.spec, b.weights, 1, false); err != nil {
+		if e.exact, err = newExtractor(e.spec, e.weights, 1, false); err != nil {
 			return err
 		}
 	}
-	again, err := b.exact.Features(ctx, image)
+	again, err := e.exact.Features(ctx, image)
 	copy(features, again)
 	return err
 }
 
 // run computes the features of the n images in place.
-func (b *Backbone) run(n int) {
-	for _, step := range b.steps {
+func (e *Extractor) run(n int) {
+	for _, step := range e.steps {
 		step(n)
 	}
 }
 
 // take reserves a buffer for a batch of results of the given size.
-func (b *Backbone) take(size extent) int {
-	need := b.batch * size.values()
+func (e *Extractor) take(size extent) int {
+	need := e.batch * size.values()
 	best := -1
-	for i, candidate := range b.free {
-		if best < 0 || abs(b.sizes[candidate]-need) < abs(b.sizes[b.free[best]]-need) {
+	for i, candidate := range e.free {
+		if best < 0 || abs(e.sizes[candidate]-need) < abs(e.sizes[e.free[best]]-need) {
 			best = i
 		}
 	}
 	if best < 0 {
-		b.sizes = append(b.sizes, need)
-		return len(b.sizes) - 1
+		e.sizes = append(e.sizes, need)
+		return len(e.sizes) - 1
 	}
-	buffer := b.free[best]
-	b.free = slices.Delete(b.free, best, best+1)
-	b.sizes[buffer] = max(b.sizes[buffer], need)
+	buffer := e.free[best]
+	e.free = slices.Delete(e.free, best, best+1)
+	e.sizes[buffer] = max(e.sizes[buffer], need)
 	return buffer
 }
 
 func abs(n int) int { return max(n, -n) }
 
 // release gives a buffer back, for the results of later steps.
-func (b *Backbone) release(buffer int) {
+func (e *Extractor) release(buffer int) {
 	if buffer != imagesBuffer {
-		b.free = append(b.free, buffer)
+		e.free = append(e.free, buffer)
 	}
 }
 
 // freeze adds the steps of layers behind the buffer in, which it releases, and
 // returns the buffer of their result.
-func (b *Backbone) freeze(layers []layer, in int, size extent) (int, extent, error) {
+func (e *Extractor) freeze(layers []layer, in int, size extent) (int, extent, error) {
 	for len(layers) > 0 {
 		out, next := in, size
 		var err error
@@ -194,21 +195,21 @@ func (b *Backbone) freeze(layers []layer, in int, size extent) (int, extent, err
 		switch l := layers[0].(type) {
 		case conv:
 			var f fold
-			f, rest = b.fold(l, size, rest)
-			out, next, err = b.convolve(f, in, size, noExtra)
+			f, rest = e.fold(l, size, rest)
+			out, next, err = e.convolve(f, in, size, noExtra)
 		case residual:
-			out, next, err = b.block(l, in, size)
+			out, next, err = e.block(l, in, size)
 		case maxPool:
-			out, next, err = b.pool(l, in, size)
+			out, next, err = e.pool(l, in, size)
 		case globalPool:
-			out, next, err = b.mean(in, size)
+			out, next, err = e.mean(in, size)
 		default:
 			err = fmt.Errorf("a %T has no frozen form", l)
 		}
 		if err != nil {
 			return 0, extent{}, err
 		}
-		b.release(in)
+		e.release(in)
 		in, size, layers = out, next, rest
 	}
 	return in, size, nil
@@ -223,12 +224,12 @@ type fold struct {
 
 // fold takes a batch normalisation and a ReLU that follow the convolution from
 // rest.
-func (b *Backbone) fold(c conv, in extent, rest []layer) (fold, []layer) {
-	f := fold{conv: c, weight: b.tensors[c.name+".weight"], shift: make([]float32, c.filters)}
-	copy(f.shift, b.tensors[c.name+".bias"])
+func (e *Extractor) fold(c conv, in extent, rest []layer) (fold, []layer) {
+	f := fold{conv: c, weight: e.tensors[c.name+".weight"], shift: make([]float32, c.filters)}
+	copy(f.shift, e.tensors[c.name+".bias"])
 	if len(rest) > 0 {
 		if m, ok := rest[0].(norm); ok {
-			f.normalise(b.tensors[m.name+".weight"], b.tensors[m.name+".bias"], b.tensors[m.name+".running_mean"], b.tensors[m.name+".running_var"])
+			f.normalise(e.tensors[m.name+".weight"], e.tensors[m.name+".bias"], e.tensors[m.name+".running_mean"], e.tensors[m.name+".running_var"])
 			f.relu, rest = m.relu, rest[1:]
 		}
 	}
@@ -259,33 +260,33 @@ func (f *fold) normalise(gamma, beta, mean, variance []float32) {
 const noExtra = -1
 
 // convolve adds a convolution; extra is the buffer of a residual.
-func (b *Backbone) convolve(f fold, in int, size extent, extra int) (int, extent, error) {
+func (e *Extractor) convolve(f fold, in int, size extent, extra int) (int, extent, error) {
 	_, next := f.slots(size)
 	c, err := kernel.NewFrozenConv(kernel.ConvShape{
-		Batch: b.batch, Height: size.height, Width: size.width, Channels: size.channels,
+		Batch: e.batch, Height: size.height, Width: size.width, Channels: size.channels,
 		Filters: f.filters, KernelHeight: f.kernel, KernelWidth: f.kernel, Stride: f.stride, Padding: f.padding,
-	}, f.weight, f.shift, f.relu, b.fast && extra == noExtra)
+	}, f.weight, f.shift, f.relu, e.fast && extra == noExtra)
 	if err != nil {
 		return 0, next, err
 	}
-	out := b.take(next)
-	b.steps = append(b.steps, func(n int) {
+	out := e.take(next)
+	e.steps = append(e.steps, func(n int) {
 		var residual []float32
 		if extra != noExtra {
-			residual = b.buffers[extra]
+			residual = e.buffers[extra]
 		}
-		c.Forward(n, b.buffers[out], b.buffers[in], residual)
+		c.Forward(n, e.buffers[out], e.buffers[in], residual)
 	})
 	return out, next, nil
 }
 
 // block adds a residual block, whose last convolution adds the shortcut.
-func (b *Backbone) block(r residual, in int, size extent) (int, extent, error) {
+func (e *Extractor) block(r residual, in int, size extent) (int, extent, error) {
 	side := in
 	if len(r.shortcut) > 0 {
-		f, _ := b.fold(r.shortcut[0].(conv), size, r.shortcut[1:])
+		f, _ := e.fold(r.shortcut[0].(conv), size, r.shortcut[1:])
 		var err error
-		if side, _, err = b.convolve(f, in, size, noExtra); err != nil {
+		if side, _, err = e.convolve(f, in, size, noExtra); err != nil {
 			return 0, extent{}, err
 		}
 	}
@@ -293,47 +294,47 @@ func (b *Backbone) block(r residual, in int, size extent) (int, extent, error) {
 	y, at := in, size
 	for rest := r.body; len(rest) > 0; {
 		var f fold
-		f, rest = b.fold(rest[0].(conv), at, rest[1:])
+		f, rest = e.fold(rest[0].(conv), at, rest[1:])
 		extra := noExtra
 		if len(rest) == 0 {
 			f.relu, extra = true, side
 		}
-		out, next, err := b.convolve(f, y, at, extra)
+		out, next, err := e.convolve(f, y, at, extra)
 		if err != nil {
 			return 0, extent{}, err
 		}
 		if y != in {
-			b.release(y)
+			e.release(y)
 		}
 		y, at = out, next
 	}
 	if side != in {
-		b.release(side)
+		e.release(side)
 	}
 	return y, at, nil
 }
 
-func (b *Backbone) pool(l maxPool, in int, size extent) (int, extent, error) {
+func (e *Extractor) pool(l maxPool, in int, size extent) (int, extent, error) {
 	_, next := l.slots(size)
 	p, err := kernel.NewMaxPool(kernel.PoolShape{
-		Batch: b.batch, Height: size.height, Width: size.width, Channels: size.channels,
+		Batch: e.batch, Height: size.height, Width: size.width, Channels: size.channels,
 		Window: l.window, Stride: l.stride, Padding: l.padding,
 	})
 	if err != nil {
 		return 0, next, err
 	}
-	out := b.take(next)
-	b.steps = append(b.steps, func(n int) { p.Forward(n, b.buffers[out], b.buffers[in]) })
+	out := e.take(next)
+	e.steps = append(e.steps, func(n int) { p.Forward(n, e.buffers[out], e.buffers[in]) })
 	return out, next, nil
 }
 
-func (b *Backbone) mean(in int, size extent) (int, extent, error) {
+func (e *Extractor) mean(in int, size extent) (int, extent, error) {
 	next := extent{1, 1, size.channels}
 	p, err := kernel.NewGlobalAveragePool(size.height, size.width, size.channels)
 	if err != nil {
 		return 0, next, err
 	}
-	out := b.take(next)
-	b.steps = append(b.steps, func(n int) { p.Forward(n, b.buffers[out], b.buffers[in]) })
+	out := e.take(next)
+	e.steps = append(e.steps, func(n int) { p.Forward(n, e.buffers[out], e.buffers[in]) })
 	return out, next, nil
 }

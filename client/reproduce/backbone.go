@@ -3,26 +3,25 @@ package main
 import (
 	"context"
 
+	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
-	"github.com/medfed/medfed/trainer/features"
-	"github.com/medfed/medfed/trainer/frozen"
 )
 
 // backboneSeed is that of a backbone for which there are no pre-trained weights.
 const backboneSeed = 1
 
 // openBackbone loads a model's backbone, or draws it, and opens the cache of features.
-func (b *book) openBackbone(name string, classes int) (*frozen.Backbone, *features.Cache, error) {
-	cache, err := features.Open(b.options.features, features.DefaultLimit)
+func (b *book) openBackbone(name string, classes int) (*backbone.Backbone, *backbone.Cache, error) {
+	cache, err := backbone.OpenCache(b.options.features, backbone.DefaultCacheLimit)
 	if err != nil {
 		return nil, nil, err
 	}
-	var made *frozen.Backbone
-	spec := frozen.SpecFor(name, 0, 0, classes)
+	var made *backbone.Backbone
+	spec := backbone.SpecFor(name, 0, 0, classes)
 	if path := b.options.weights[name]; path != "" {
-		made, err = frozen.Load(spec, path)
+		made, err = backbone.Load(spec, path)
 	} else {
-		made, err = frozen.Random(spec, backboneSeed)
+		made, err = backbone.Random(spec, backboneSeed)
 	}
 	return made, cache, err
 }
@@ -40,7 +39,7 @@ func featuresOf(ctx context.Context, images parts, compute func(ctx context.Cont
 		if made.test, err = compute(ctx, images.test, func(done, _ int) { progress(n+done, all) }); err != nil {
 			return parts{}, err
 		}
-		frozen.Standardise(made.train, made.train, made.test)
+		backbone.Standardise(made.train, made.train, made.test)
 		return made, nil
 	})
 }

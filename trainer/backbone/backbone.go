@@ -1,18 +1,22 @@
-// Package frozen brings the backbones that heads are trained behind: pre-trained
-// weights from a file or random ones from a seed, and labelled images as the
-// features that a backbone makes of them.
+// Package backbone brings the frozen backbones that heads are trained behind:
+// pre-trained weights from a file or random ones from a seed, labelled images as the
+// features that a backbone makes of them, and a cache that keeps these, for the
+// backbone costs a hundred times what training its head does.
 //
 // Errors begin with a stable code:
 //
-//	MF-BACKBONE-DIGEST  the weights are others than those that were agreed on
+//	MF-BACKBONE-DIGEST    the weights are others than those that were agreed on
+//	MF-FEATURES-CACHE     the cache's folder can't be used
+//	MF-FEATURES-BACKBONE  a backbone gives other than it says
 //
-// and those of packages pretrained, model and features.
-package frozen
+// and those of packages pretrained and model.
+package backbone
 
 import (
 	"context"
 	"fmt"
 	"image"
+	"image/color"
 	"math"
 	"path/filepath"
 	"sync"
@@ -21,7 +25,6 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/dataset"
-	"github.com/medfed/medfed/trainer/features"
 	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/pretrained"
 	"github.com/medfed/medfed/trainer/weights"
@@ -34,8 +37,13 @@ type Backbone struct {
 	Origin string // of the weights, for everything that rests on them to say
 	Random bool   // drawn, not pre-trained
 
-	build func() (*model.Backbone, error)
+	width   int // features of an image
+	compute extract
 }
+
+// extract gives the features [images][width] of images that are prepared for the
+// backbone, one after another.
+type extract func(ctx context.Context, images []float32) ([]float32, error)
 
 // ImageSize is the height and width of the images that the backbones take.
 const ImageSize = 224
@@ -51,8 +59,9 @@ func SpecFor(name string, channels, size, classes int) model.Spec {
 }
 
 // Load takes the weights of a spec's backbone by name from a .safetensors, .pt or
-// .pth file, such as torchvision's; what else the file holds is passed over. What
-// is missing or misshapen is listed in the error, which is coded.
+// .pth file, such as torchvision's; what else the file holds is passed over. Errors:
+// those of [model.Spec.CheckFrozen] and [pretrained.Load], which lists what is missing
+// or misshapen.
 func Load(spec model.Spec, file string) (*Backbone, error) {
 	if err := spec.CheckFrozen(); err != nil {
 		return nil, err
@@ -65,7 +74,7 @@ func Load(spec model.Spec, file string) (*Backbone, error) {
 }
 
 // Random draws the weights of a spec's backbone: its features are random
-// projections. The error is coded.
+// projections. Errors: those of [model.Spec.CheckFrozen].
 func Random(spec model.Spec, seed int64) (*Backbone, error) {
 	w, err := model.InitialBackbone(spec, seed)
 	if err != nil {
@@ -85,13 +94,21 @@ func RandomOrigin(seed int64) string {
 const batch = 4
 
 func with(spec model.Spec, w *weights.Weights, origin string) *Backbone {
+	extractor := sync.OnceValues(func() (*model.Extractor, error) { return model.NewExtractor(spec, w, batch) })
 	return &Backbone{
-		Spec: spec, Digest: w.Digest(), Origin: origin,
-		build: sync.OnceValues(func() (*model.Backbone, error) { return model.NewBackbone(spec, w, batch) }),
+		Spec: spec, Digest: w.Digest(), Origin: origin, width: spec.Inputs(),
+		compute: func(ctx context.Context, images []float32) ([]float32, error) {
+			e, err := extractor()
+			if err != nil {
+				return nil, err
+			}
+			return e.Features(ctx, images)
+		},
 	}
 }
 
-// Check refuses weights of another digest than the one agreed on.
+// Check refuses weights of another digest than the one agreed on, with
+// MF-BACKBONE-DIGEST.
 func (b *Backbone) Check(digest string) error {
 	if b.Digest == digest {
 		return nil
@@ -100,43 +117,35 @@ func (b *Backbone) Check(digest string) error {
 }
 
 // Prepared replaces images that have the backbone's size and colours and ImageNet's
-// normalisation ([dataset.ImageNet]) by their features, from the cache where they are
-// there. progress may be nil. Not for two goroutines at a time.
-func (b *Backbone) Prepared(ctx context.Context, cache *features.Cache, images dataset.Split, progress func(done, total int)) (dataset.Split, error) {
-	source := features.Backbone{
-		Name: b.Spec.Name, Digest: b.Digest, Width: b.Spec.Inputs(),
-		Compute: func(ctx context.Context, images dataset.Split) ([]float32, error) {
-			made, err := b.build()
-			if err != nil {
-				return nil, err
-			}
-			return made.Features(ctx, images.Images)
-		},
-	}
-	computed, err := cache.Features(ctx, source, images, progress)
-	images.Images = computed
+// normalisation ([dataset.ImageNet]) by their features, from the cache where they
+// are there. progress, if not nil, hears how many images of how many are done. Not
+// for two goroutines at a time. Errors: MF-FEATURES-CACHE, MF-FEATURES-BACKBONE,
+// or one that wraps ctx.Err().
+func (b *Backbone) Prepared(ctx context.Context, cache *Cache, images dataset.Split, progress func(done, total int)) (dataset.Split, error) {
+	computed, err := cache.features(ctx, b, images, progress)
+	images.Values = computed
 	return images, err
 }
 
 // Features is Prepared for images of size × size pixels, valued as [dataset.Split]
 // says: they are brought to the backbone's size and colours, bilinearly, and to
 // ImageNet's normalisation.
-func (b *Backbone) Features(ctx context.Context, cache *features.Cache, images dataset.Split, size, channels int, progress func(done, total int)) (dataset.Split, error) {
+func (b *Backbone) Features(ctx context.Context, cache *Cache, images dataset.Split, size, channels int, progress func(done, total int)) (dataset.Split, error) {
 	const some = 32 // images enlarged at once: 64 times as large as MedMNIST's
 	out := images
-	out.Images = make([]float32, 0, images.Len()*b.Spec.Inputs())
+	out.Values = make([]float32, 0, images.Len()*b.width)
 	for first := 0; first < images.Len(); first += some {
 		last := min(first+some, images.Len())
 		chunk := dataset.Split{Labels: images.Labels[first:last]}
 		for i := first; i < last; i++ {
-			pixels := size * size * channels
-			chunk.Images = append(chunk.Images, b.enlarge(images.Images[i*pixels:(i+1)*pixels], size, channels)...)
+			length := size * size * channels
+			chunk.Values = append(chunk.Values, b.enlarge(pixels{images.Values[i*length : (i+1)*length], size, channels})...)
 		}
 		computed, err := b.Prepared(ctx, cache, chunk, nil)
 		if err != nil {
 			return dataset.Split{}, err
 		}
-		out.Images = append(out.Images, computed.Images...)
+		out.Values = append(out.Values, computed.Values...)
 		if progress != nil {
 			progress(last, images.Len())
 		}
@@ -146,7 +155,7 @@ func (b *Backbone) Features(ctx context.Context, cache *features.Cache, images d
 
 // Data is a set with features in the place of images, and the backbone's images'
 // shape, as [model.Spec] wants them. progress may be nil.
-func (b *Backbone) Data(ctx context.Context, cache *features.Cache, data *dataset.Data, progress func(done, total int)) (*dataset.Data, error) {
+func (b *Backbone) Data(ctx context.Context, cache *Cache, data *dataset.Data, progress func(done, total int)) (*dataset.Data, error) {
 	out := *data
 	out.Channels, out.Size = b.Spec.Channels, b.Spec.Size
 	total, before := data.Train.Len()+data.Validation.Len()+data.Test.Len(), 0
@@ -166,24 +175,31 @@ func (b *Backbone) Data(ctx context.Context, cache *features.Cache, data *datase
 }
 
 // enlarge draws an image at the backbone's size and in its colours, with ImageNet's
-// normalisation.
-func (b *Backbone) enlarge(pixels []float32, size, channels int) []float32 {
-	small, large := image.NewRGBA(image.Rect(0, 0, size, size)), image.NewRGBA(image.Rect(0, 0, b.Spec.Size, b.Spec.Size))
-	for p := range size * size {
-		for c := range 3 {
-			v := pixels[p*channels+min(c, channels-1)]
-			small.Pix[4*p+c] = byte(v*127.5 + 128) // v/127.5-1 of a byte, rounded back to it
-		}
-		small.Pix[4*p+3] = 255
-	}
+// normalisation: in bytes, as image files are read and as pre-trained weights were
+// trained on them.
+func (b *Backbone) enlarge(small pixels) []float32 {
+	large := image.NewRGBA(image.Rect(0, 0, b.Spec.Size, b.Spec.Size))
 	draw.BiLinear.Scale(large, large.Bounds(), small, small.Bounds(), draw.Src, nil)
-	out := make([]float32, 0, 3*len(large.Pix)/4)
-	for p := 0; p < len(large.Pix); p += 4 {
-		for c := range 3 {
-			out = append(out, float32((float64(large.Pix[p+c])/255-dataset.ImageNet.Mean[c])/dataset.ImageNet.Std[c]))
-		}
+	return dataset.ImageNet.Values(large.Pix, b.Spec.Channels)
+}
+
+// pixels is a square image of a [dataset.Split] that is drawn from as it is.
+type pixels struct {
+	values         []float32
+	size, channels int
+}
+
+func (p pixels) ColorModel() color.Model { return color.RGBA64Model }
+func (p pixels) Bounds() image.Rectangle { return image.Rect(0, 0, p.size, p.size) }
+func (p pixels) At(x, y int) color.Color { return p.RGBA64At(x, y) }
+
+// RGBA64At gives a pixel's colour; grey has all three alike.
+func (p pixels) RGBA64At(x, y int) color.RGBA64 {
+	at := p.values[(y*p.size+x)*p.channels:]
+	channel := func(c int) uint16 {
+		return uint16((float64(at[min(c, p.channels-1)])+1)*math.MaxUint16/2 + 0.5)
 	}
-	return out
+	return color.RGBA64{channel(0), channel(1), channel(2), math.MaxUint16}
 }
 
 // Standardise brings every feature to mean 0 and standard deviation 1 over the
@@ -194,20 +210,20 @@ func Standardise(by dataset.Split, parts ...dataset.Split) {
 	if by.Len() == 0 {
 		return
 	}
-	width, n := len(by.Images)/by.Len(), float64(by.Len())
+	width, n := len(by.Values)/by.Len(), float64(by.Len())
 	for j := range width {
 		var mean, square float64
-		for i := j; i < len(by.Images); i += width {
-			mean += float64(by.Images[i]) / n
+		for i := j; i < len(by.Values); i += width {
+			mean += float64(by.Values[i]) / n
 		}
-		for i := j; i < len(by.Images); i += width {
-			d := float64(by.Images[i]) - mean
+		for i := j; i < len(by.Values); i += width {
+			d := float64(by.Values[i]) - mean
 			square += d * d / n
 		}
 		for _, part := range parts {
-			for i := j; i < len(part.Images); i += width {
-				if part.Images[i] = float32((float64(part.Images[i]) - mean) / math.Sqrt(square)); square == 0 {
-					part.Images[i] = 0
+			for i := j; i < len(part.Values); i += width {
+				if part.Values[i] = float32((float64(part.Values[i]) - mean) / math.Sqrt(square)); square == 0 {
+					part.Values[i] = 0
 				}
 			}
 		}

@@ -8,22 +8,22 @@ import (
 	"github.com/medfed/medfed/trainer/weights"
 )
 
-// randomBackbone is a seeded backbone.
-func randomBackbone(t testing.TB, name string, batch int) (*Backbone, *weights.Weights) {
+// randomExtractor has seeded weights.
+func randomExtractor(t testing.TB, name string, batch int) (*Extractor, *weights.Weights) {
 	t.Helper()
 	spec := Spec{name, 3, 224, 2}
 	w, err := InitialBackbone(spec, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := NewBackbone(spec, w, batch)
+	b, err := NewExtractor(spec, w, batch)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b, w
 }
 
-func features(t testing.TB, b *Backbone, images []float32) []float32 {
+func features(t testing.TB, b *Extractor, images []float32) []float32 {
 	t.Helper()
 	v, err := b.Features(context.Background(), images)
 	if err != nil {
@@ -32,13 +32,13 @@ func features(t testing.TB, b *Backbone, images []float32) []float32 {
 	return v
 }
 
-// TestBackboneShortCut: with and without it the features are nearly the same; an
+// TestExtractorShortCut: with and without it the features are nearly the same; an
 // image with a pixel that is not finite gets the features of the definition, and
 // its neighbour in the batch those that it has alone.
-func TestBackboneShortCut(t *testing.T) {
+func TestExtractorShortCut(t *testing.T) {
 	const size = 224 * 224 * 3
-	b, w := randomBackbone(t, ResNet50, 2)
-	exact, err := newBackbone(b.spec, w, 1, false)
+	b, w := randomExtractor(t, ResNet50, 2)
+	exact, err := newExtractor(b.spec, w, 1, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,11 +76,11 @@ func BenchmarkForward(b *testing.B) {
 	for _, name := range []string{ResNet50, VGG16} {
 		b.Run(name, func(b *testing.B) {
 			const batch = 8
-			backbone, _ := randomBackbone(b, name, batch)
+			extractor, _ := randomExtractor(b, name, batch)
 			images := numbers(1, batch*224*224*3)
 			b.ReportAllocs()
 			for b.Loop() {
-				features(b, backbone, images)
+				features(b, extractor, images)
 			}
 			b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N*batch), "ms/image")
 		})

@@ -1,4 +1,4 @@
-package frozen
+package backbone
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/medfed/medfed/trainer/dataset"
-	"github.com/medfed/medfed/trainer/features"
 	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/weights"
 )
@@ -91,26 +90,26 @@ func TestEnlarge(t *testing.T) {
 	b := &Backbone{Spec: spec}
 	for v := range 256 {
 		value := float32(v)/127.5 - 1
-		for c, got := range b.enlarge([]float32{value}, 1, 1)[3*1000 : 3*1001] {
+		for c, got := range b.enlarge(pixels{[]float32{value}, 1, 1})[3*1000 : 3*1001] {
 			if want := (float64(v)/255 - dataset.ImageNet.Mean[c]) / dataset.ImageNet.Std[c]; math.Abs(float64(got)-want) > 1e-6 {
 				t.Fatalf("byte %d in channel %d became %v, want %v", v, c, got, want)
 			}
 		}
 	}
 	// Left half red, right half blue, of the backbone's own size: nothing is resized.
-	pixels := make([]float32, 224*224*3)
+	image := pixels{make([]float32, 224*224*3), 224, 3}
 	for p := range 224 * 224 {
 		red := p%224 < 112
 		for c, on := range []bool{red, false, !red} {
-			pixels[3*p+c] = -1
+			image.values[3*p+c] = -1
 			if on {
-				pixels[3*p+c] = 1
+				image.values[3*p+c] = 1
 			}
 		}
 	}
-	for i, got := range b.enlarge(pixels, 224, 3) {
+	for i, got := range b.enlarge(image) {
 		c := i % 3
-		if want := (float64(pixels[i]+1)/2 - dataset.ImageNet.Mean[c]) / dataset.ImageNet.Std[c]; math.Abs(float64(got)-want) > 1e-6 {
+		if want := (float64(image.values[i]+1)/2 - dataset.ImageNet.Mean[c]) / dataset.ImageNet.Std[c]; math.Abs(float64(got)-want) > 1e-6 {
 			t.Fatalf("value %d is %v, want %v", i, got, want)
 		}
 	}
@@ -125,7 +124,7 @@ func TestData(t *testing.T) {
 	}
 	data := *all
 	data.Train, data.Validation, data.Test = all.Train.Select([]int{0, 1, 2}), all.Train.Select([]int{2}), dataset.Split{}
-	cache, err := features.Open(t.TempDir(), features.DefaultLimit)
+	cache, err := OpenCache(t.TempDir(), DefaultCacheLimit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,30 +135,33 @@ func TestData(t *testing.T) {
 		t.Fatal(err)
 	}
 	width := spec.Inputs()
-	if out.Size != 224 || out.Channels != 3 || len(out.Train.Images) != 3*width || out.Test.Len() != 0 || !slices.Equal(heard, []int{3, 4, 4, 4}) {
-		t.Errorf("%d values of shape %d×%d, progress %v", len(out.Train.Images), out.Size, out.Channels, heard)
+	if out.Size != 224 || out.Channels != 3 || len(out.Train.Values) != 3*width || out.Test.Len() != 0 || !slices.Equal(heard, []int{3, 4, 4, 4}) {
+		t.Errorf("%d values of shape %d×%d, progress %v", len(out.Train.Values), out.Size, out.Channels, heard)
 	}
-	if !slices.Equal(out.Train.Images[2*width:], out.Validation.Images) || slices.Equal(out.Train.Images[:width], out.Validation.Images) {
+	if !slices.Equal(out.Train.Values[2*width:], out.Validation.Values) || slices.Equal(out.Train.Values[:width], out.Validation.Values) {
 		t.Error("the features of one image differ, or those of two do not")
 	}
 	cached := random(t, 1)
-	cached.build = func() (*model.Backbone, error) { t.Error("the features are not taken from the cache"); return nil, nil }
+	cached.compute = func(context.Context, []float32) ([]float32, error) {
+		t.Error("the features are not taken from the cache")
+		return nil, nil
+	}
 	again, err := cached.Data(context.Background(), cache, &data, nil)
-	if err != nil || !slices.Equal(again.Train.Images, out.Train.Images) {
+	if err != nil || !slices.Equal(again.Train.Values, out.Train.Values) {
 		t.Errorf("again they are others: %v", err)
 	}
 }
 
 // TestStandardise holds it against the definition on small numbers.
 func TestStandardise(t *testing.T) {
-	train := dataset.Split{Images: []float32{1, 5, 10, 3, 5, 30}, Labels: []int{0, 1}} // features 1, 3 and 5, 5 and 10, 30
-	test := dataset.Split{Images: []float32{4, 7, 20}, Labels: []int{0}}
+	train := dataset.Split{Values: []float32{1, 5, 10, 3, 5, 30}, Labels: []int{0, 1}} // features 1, 3 and 5, 5 and 10, 30
+	test := dataset.Split{Values: []float32{4, 7, 20}, Labels: []int{0}}
 	Standardise(train, train, test)
-	if want := []float32{-1, 0, -1, 1, 0, 1}; !slices.Equal(train.Images, want) {
-		t.Errorf("training features are %v, want %v", train.Images, want)
+	if want := []float32{-1, 0, -1, 1, 0, 1}; !slices.Equal(train.Values, want) {
+		t.Errorf("training features are %v, want %v", train.Values, want)
 	}
-	if want := []float32{2, 0, 0}; !slices.Equal(test.Images, want) {
-		t.Errorf("test features are %v, want %v", test.Images, want)
+	if want := []float32{2, 0, 0}; !slices.Equal(test.Values, want) {
+		t.Errorf("test features are %v, want %v", test.Values, want)
 	}
 	Standardise(dataset.Split{}, test)
 }

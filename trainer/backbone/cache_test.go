@@ -1,4 +1,4 @@
-package features
+package backbone
 
 import (
 	"context"
@@ -12,20 +12,20 @@ import (
 	"time"
 
 	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/model"
 )
 
 const width = 3
 
-// counted is a backbone whose features are sums of an image's values, and which
-// counts the images it has seen.
-func counted(seen *int) Backbone {
-	return Backbone{Name: "sums", Digest: "d1", Width: width, Compute: func(_ context.Context, images dataset.Split) ([]float32, error) {
+// counted is a backbone of images of so many values whose features are their sums,
+// and which counts the images it has seen.
+func counted(seen *int, values int) *Backbone {
+	return &Backbone{Spec: model.Spec{Name: "sums"}, Digest: "d1", width: width, compute: func(_ context.Context, images []float32) ([]float32, error) {
 		var out []float32
-		values := len(images.Images) / images.Len()
-		for i := range images.Len() {
+		for image := range slices.Chunk(images, values) {
 			*seen++
 			sum := float32(0)
-			for _, v := range images.Images[i*values : (i+1)*values] {
+			for _, v := range image {
 				sum += v
 			}
 			out = append(out, sum, 2*sum, 3*sum)
@@ -38,22 +38,22 @@ func counted(seen *int) Backbone {
 func images(n int, from float32) dataset.Split {
 	s := dataset.Split{Labels: make([]int, n)}
 	for i := range 4 * n {
-		s.Images = append(s.Images, from+float32(i)/4)
+		s.Values = append(s.Values, from+float32(i)/4)
 	}
 	return s
 }
 
 func open(t *testing.T, limit int64) *Cache {
-	c, err := Open(filepath.Join(t.TempDir(), "cache"), limit)
+	c, err := OpenCache(filepath.Join(t.TempDir(), "cache"), limit)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func features(t *testing.T, c *Cache, b Backbone, s dataset.Split) []float32 {
+func features(t *testing.T, c *Cache, b *Backbone, s dataset.Split) []float32 {
 	t.Helper()
-	f, err := c.Features(t.Context(), b, s, nil)
+	f, err := c.features(t.Context(), b, s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,14 +77,14 @@ func entries(t *testing.T, c *Cache) []string {
 }
 
 func TestComputedOnce(t *testing.T) {
-	c, seen := open(t, DefaultLimit), 0
-	b, s := counted(&seen), images(20, 0)
-	want, _ := b.Compute(t.Context(), s)
+	c, seen := open(t, DefaultCacheLimit), 0
+	b, s := counted(&seen, 4), images(20, 0)
+	want, _ := b.compute(t.Context(), s.Values)
 	seen = 0
 	if got := features(t, c, b, s); !slices.Equal(got, want) || seen != 20 {
 		t.Fatalf("got %v of %d images computed", got, seen)
 	}
-	other, err := Open(c.folder, DefaultLimit) // another process
+	other, err := OpenCache(c.folder, DefaultCacheLimit) // another process
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,29 +95,29 @@ func TestComputedOnce(t *testing.T) {
 }
 
 func TestEntriesAreFoundByContent(t *testing.T) {
-	c, seen := open(t, DefaultLimit), 0
-	b, s := counted(&seen), images(2, 0)
+	c, seen := open(t, DefaultCacheLimit), 0
+	b, s := counted(&seen, 4), images(2, 0)
 	features(t, c, b, s)
 	for name, change := range map[string]func(*Backbone, *dataset.Split){
 		"weights": func(b *Backbone, _ *dataset.Split) { b.Digest = "d2" },
-		"name":    func(b *Backbone, _ *dataset.Split) { b.Name = "other" },
+		"name":    func(b *Backbone, _ *dataset.Split) { b.Spec.Name = "other" },
 		"pixels":  func(_ *Backbone, s *dataset.Split) { *s = images(2, 100) },
-		"size": func(_ *Backbone, s *dataset.Split) { // the same values as half as many larger images
-			s.Labels = s.Labels[:1]
+		"size": func(b *Backbone, s *dataset.Split) { // the same values as half as many larger images
+			*b, s.Labels = *counted(&seen, 8), s.Labels[:1]
 		},
 	} {
-		b, s := b, images(2, 0)
+		b, s := *b, images(2, 0)
 		change(&b, &s)
 		seen = 0
-		if features(t, c, b, s); seen != s.Len() {
+		if features(t, c, &b, s); seen != s.Len() {
 			t.Errorf("other %s: %d images of %d computed", name, seen, s.Len())
 		}
 	}
 }
 
 func TestDamagedEntriesAreComputedAgain(t *testing.T) {
-	c, seen := open(t, DefaultLimit), 0
-	b, s := counted(&seen), images(1, 0)
+	c, seen := open(t, DefaultCacheLimit), 0
+	b, s := counted(&seen, 4), images(1, 0)
 	want := features(t, c, b, s)
 	path := entries(t, c)[0]
 	whole, err := os.ReadFile(path)
@@ -155,7 +155,7 @@ func TestDamagedEntriesAreComputedAgain(t *testing.T) {
 func TestWhatWasUsedLongestAgoGoes(t *testing.T) {
 	size := int64(64 + 4*width + 32)
 	c, seen := open(t, 3*size), 0
-	b := counted(&seen)
+	b := counted(&seen, 4)
 	features(t, c, b, images(3, 0))
 	for i, path := range entries(t, c) { // long ago, so that no clock's grain matters
 		used := time.Now().Add(-time.Duration(10-i) * 24 * time.Hour)
@@ -178,11 +178,11 @@ func TestWhatWasUsedLongestAgoGoes(t *testing.T) {
 }
 
 func TestWhatIsComputedBeforeAnEndIsKept(t *testing.T) {
-	c, seen := open(t, DefaultLimit), 0
-	b, s := counted(&seen), images(2*group+1, 0)
+	c, seen := open(t, DefaultCacheLimit), 0
+	b, s := counted(&seen, 4), images(2*group+1, 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	steps := 0
-	_, err := c.Features(ctx, b, s, func(done, total int) {
+	_, err := c.features(ctx, b, s, func(done, total int) {
 		if steps++; done == group {
 			cancel()
 		}
@@ -197,22 +197,22 @@ func TestWhatIsComputedBeforeAnEndIsKept(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	c, seen := open(t, DefaultLimit), 0
-	b := counted(&seen)
-	b.Width = 5
-	if _, err := c.Features(t.Context(), b, images(1, 0), nil); err == nil || !strings.HasPrefix(err.Error(), "MF-FEATURES-BACKBONE: ") {
+	c, seen := open(t, DefaultCacheLimit), 0
+	b := counted(&seen, 4)
+	b.width = 5
+	if _, err := c.features(t.Context(), b, images(1, 0), nil); err == nil || !strings.HasPrefix(err.Error(), "MF-FEATURES-BACKBONE: ") {
 		t.Errorf("got %v", err)
 	}
 	broken := errors.New("broken")
-	b.Compute = func(context.Context, dataset.Split) ([]float32, error) { return nil, broken }
-	if _, err := c.Features(t.Context(), b, images(1, 0), nil); !errors.Is(err, broken) {
+	b.compute = func(context.Context, []float32) ([]float32, error) { return nil, broken }
+	if _, err := c.features(t.Context(), b, images(1, 0), nil); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(filepath.Join(file, "cache"), 1); err == nil || !strings.HasPrefix(err.Error(), "MF-FEATURES-CACHE: ") {
+	if _, err := OpenCache(filepath.Join(file, "cache"), 1); err == nil || !strings.HasPrefix(err.Error(), "MF-FEATURES-CACHE: ") {
 		t.Errorf("got %v", err)
 	}
 }
