@@ -13,11 +13,10 @@ export GOFLAGS ?= -buildvcs=false
 demo: tools build ## train one model on a real network; KEEP=1 leaves it up, DATA=synthetic needs no data set
 	@$(BIN)/demo --data $(DATA) $(if $(KEEP),--keep)
 
-test: tools build ## unit, property and end-to-end tests; the last bring the network up
-	go test -race -timeout 30m $$(go list ./... | grep -v -e /trainer/model$$ -e /trainer/nn -e /client/ipfs$$ -e /medfed/network$$ -e /test-network$$)
-	go test -timeout 30m ./trainer/model ./trainer/nn/...
-	go -C chaincode/ledgertest/oracle test ./...
-	MEDFED_BIN=$(CURDIR)/$(BIN) go test -race -count=1 -p 1 -timeout 40m ./client/ipfs ./network ./test-network
+test: $(if $(SHORT),,tools build) ## every test; the end-to-end ones bring networks up. SHORT=1 takes minutes and leaves those out, SKIPPED=1 runs what the last run skipped
+	@mkdir -p .run
+	@$(GO_TOOL) gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(if $(SKIPPED),.run/tests-skipped.json,.run/tests.json) \
+		--raw-command -- .ci/tests $(if $(SKIPPED),skipped,$(if $(SHORT),short,all))
 
 lint: ## gofmt, go vet, staticcheck, the generated kernels, govulncheck where its database can be reached
 	@test -z "$$(gofmt -l chaincode client trainer network collections test-network)" || \
@@ -25,7 +24,7 @@ lint: ## gofmt, go vet, staticcheck, the generated kernels, govulncheck where it
 	go vet ./...
 	$(GO_TOOL) staticcheck ./...
 	@for module in $(MODULES); do \
-		go -C $$module vet ./... && go -C $$module tool -modfile=$(CURDIR)/.ci/tools/go.mod staticcheck ./... || exit 1; done
+		go -C $$module vet ./... && go -C $$module tool -modfile="$(CURDIR)/.ci/tools/go.mod" staticcheck ./... || exit 1; done
 	@.ci/generated
 	go run ./chaincode/determinism/cmd/determinism -test=false ./chaincode/codes ./chaincode/fl ./chaincode/consent ./chaincode/ledger ./chaincode/contract
 	@.ci/vulncheck

@@ -200,7 +200,7 @@ func greet(address string, config *tls.Config, ended <-chan error) error {
 		}
 	}
 	defer connection.Close() //nolint:errcheck // a test's connection
-	if err := connection.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := connection.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
 	secured := tls.Client(connection, config)

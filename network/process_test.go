@@ -46,7 +46,8 @@ func certificateWith(t *testing.T, days int, attributes string) []byte {
 	return der
 }
 
-// scripted is a network whose programs are shell scripts, with short times.
+// scripted is a network whose programs are shell scripts. They begin at once on a
+// machine that has time for them, and are stopped by force soon.
 func scripted(t *testing.T, scripts map[string]string) *Network {
 	t.Helper()
 	bin := t.TempDir()
@@ -56,7 +57,7 @@ func scripted(t *testing.T, scripts map[string]string) *Network {
 		}
 	}
 	c := loadDefault(t)
-	c.Timeouts = Timeouts{Start: 5 * time.Second, Ready: 5 * time.Second, Stop: 500 * time.Millisecond}
+	c.Timeouts = Timeouts{Start: time.Minute, Ready: time.Minute, Stop: 500 * time.Millisecond}
 	n, err := Open(c, filepath.Join(t.TempDir(), "state"), bin)
 	if err != nil {
 		t.Fatal(err)

@@ -106,7 +106,7 @@ func (w *ward) whileItEnds(run func(ending) error) {
 	w.t.Helper()
 	id := w.add("", "MRN-1", "one").Record
 	var err error
-	for range 5 {
+	for range 20 {
 		var e ending
 		if e, err = w.ending(id); err == nil {
 			err = run(e)

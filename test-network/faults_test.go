@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/network"
@@ -34,7 +33,9 @@ type moment struct {
 func inFaultRound(phase fl.RoundPhase) moment { return moment{faultRound, phase} }
 
 // perturbed runs a small task on the live network and breaks something at a
-// moment. The task must complete all the same.
+// moment. The task must complete all the same. Its phases end when everyone has
+// answered: the deadlines are for a machine that is as slow as can be, and a test
+// whose node stays silent sets a shorter one.
 func perturbed(t *testing.T, task string, at moment, fault func(*scenario.Scenario, fl.RoundState), flags ...string) []report.Round {
 	t.Helper()
 	n := liveNetwork(t)
@@ -43,10 +44,10 @@ func perturbed(t *testing.T, task string, at moment, fault func(*scenario.Scenar
 	s, err := scenario.Prepare(scenario.Config{
 		Network: n, Programs: programs(t), Dir: t.TempDir(), Task: task, Seed: 1, Data: data, Folder: dataFolder(),
 		Terms: append([]string{"--data", data.Name, "--rounds", strconv.Itoa(faultRounds), "--epochs", "1", "--batch-size", "32",
-			"--threshold-kind", "absolute", "--threshold", "0", "--min-updates", "3", "--starting-seconds", "60",
-			"--training-seconds", "20", "--committing-seconds", "20", "--revealing-seconds", "20", "--aggregating-seconds", "20"}, flags...),
+			"--threshold-kind", "absolute", "--threshold", "0", "--min-updates", "3", "--starting-seconds", "120",
+			"--training-seconds", "120", "--committing-seconds", "120", "--revealing-seconds", "120", "--aggregating-seconds", "120"}, flags...),
 		OnPhase: func(s *scenario.Scenario, e fl.Event) {
-			if struck || e.Round != at.round || e.Phase != string(at.phase) {
+			if struck || e.Round < at.round || e.Phase != string(at.phase) { // a round that failed is redrawn
 				return
 			}
 			struck = true
@@ -62,7 +63,7 @@ func perturbed(t *testing.T, task string, at moment, fault func(*scenario.Scenar
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	rounds, err := s.Run(ctx)
 	if err != nil {
@@ -83,17 +84,41 @@ func perturbed(t *testing.T, task string, at moment, fault func(*scenario.Scenar
 	return rounds
 }
 
-// Case 29: a client killed between any two steps goes on where it was.
+// Case 29: a client killed between any two steps goes on where it was. The one
+// that is killed is stopped first, so that it has not sent its update for certain.
 func TestCase29NodeKilledWhileItTrains(t *testing.T) {
 	var victim string
+	var round int
 	rounds := perturbed(t, "kill-node", inFaultRound(fl.RoundTraining), func(s *scenario.Scenario, state fl.RoundState) {
-		victim = state.Round.Trainers[0]
-		kill(t, s, victim)
-	}, "--epochs", "40")
-	updates := rounds[faultRound-1].Updates
+		round = state.Round.Number
+		for _, trainer := range state.Round.Trainers {
+			stop(t, s, trainer)
+			state, err := s.Round(t.Context(), round)
+			if err != nil {
+				t.Error(err)
+			}
+			if !slices.ContainsFunc(state.Updates, func(u fl.Update) bool { return u.Node == trainer }) {
+				victim = trainer
+				kill(t, s, victim)
+				return
+			}
+			resume(t, s, trainer)
+		}
+		t.Error("every trainer had sent its update before it could be stopped")
+	}, "--epochs", epochs(t, 2400))
+	updates := rounds[round-1].Updates
 	if !slices.ContainsFunc(updates, func(u report.Update) bool { return u.Node == victim && u.Accepted }) {
 		t.Errorf("the update of %s, which was killed while it trained, is not among %v", victim, updates)
 	}
+}
+
+// epochs is after how many a node of the default network has seen so many images:
+// the work is about the same on each data set.
+func epochs(t *testing.T, images int) string {
+	t.Helper()
+	const nodes = 9
+	share := len(smallData(t).Train.Labels) / nodes
+	return strconv.Itoa((images + share - 1) / share)
 }
 
 // Case 29: a master killed after it sealed its scores reveals the same ones.
@@ -148,28 +173,53 @@ func TestPeerKilled(t *testing.T) {
 
 // Case 31: a trainer that never answers; the round closes at quorum after its
 // deadline. The trainer is stopped before its round opens, or it might answer
-// after all: once round 1 is tallied, the rules say who trains in round 2.
+// after all: once round 1 is tallied, the rules say who trains in round 2. Where
+// the machine is so slow that the others don't send theirs in time either, the
+// round fails and is redrawn.
 func TestCase31SilentTrainer(t *testing.T) {
 	var victim string
+	var tallied int
 	rounds := perturbed(t, "silent-trainer", moment{faultRound - 1, fl.RoundAggregating}, func(s *scenario.Scenario, state fl.RoundState) {
 		task, err := s.TaskState(t.Context())
 		if err != nil {
 			t.Error(err)
 			return
 		}
+		tallied = state.Round.Number
 		beacon := fl.NextBeacon(task.Task.Terms.Task, state.Round.Number, state.Round.Beacon, state.Reveals)
 		_, trainers := fl.Draw(task.Task.Terms, fl.Participants(task.Nodes, task.Salts), task.Standings, nil, beacon)
 		victim = trainers[0]
-		if err := s.Participant(victim).Signal(syscall.SIGSTOP); err != nil {
-			t.Error(err)
-		}
-	}, "--epochs", "40")
-	r := rounds[faultRound-1]
-	if !slices.Contains(r.Trainers, victim) {
+		stop(t, s, victim)
+	}, "--training-seconds", "30", "--committing-seconds", "30", "--revealing-seconds", "30", "--aggregating-seconds", "30", "--max-failed", "20")
+	if r := rounds[tallied]; !slices.Contains(r.Trainers, victim) {
 		t.Fatalf("the rules drew %s as a trainer of round %d, the ledger %v", victim, r.Round, r.Trainers)
 	}
-	if r.Phase != report.PhaseClosed || len(r.Updates) != len(r.Trainers)-1 {
-		t.Errorf("round %d is %s with %d of %d updates, want it closed without %s", r.Round, r.Phase, len(r.Updates), len(r.Trainers), victim)
+	without := 0
+	for _, r := range rounds[tallied:] {
+		if r.Phase != report.PhaseClosed || !slices.Contains(r.Trainers, victim) {
+			continue
+		}
+		without++
+		if slices.ContainsFunc(r.Updates, func(u report.Update) bool { return u.Node == victim }) {
+			t.Errorf("round %d has an update of %s, which was stopped before it", r.Round, victim)
+		}
+	}
+	if without == 0 {
+		t.Errorf("no round closed at quorum without %s: %+v", victim, rounds)
+	}
+}
+
+func stop(t *testing.T, s *scenario.Scenario, id string) {
+	t.Helper()
+	if err := s.Participant(id).Signal(syscall.SIGSTOP); err != nil {
+		t.Errorf("%s: %v", id, err)
+	}
+}
+
+func resume(t *testing.T, s *scenario.Scenario, id string) {
+	t.Helper()
+	if err := s.Participant(id).Signal(syscall.SIGCONT); err != nil {
+		t.Errorf("%s: %v", id, err)
 	}
 }
 

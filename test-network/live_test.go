@@ -154,7 +154,7 @@ func as(t *testing.T, n *network.Network, who string) client {
 // run gives what a command printed and its exit status.
 func (c client) run(t *testing.T, args ...string) (output string, status int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.program, args...)
 	cmd.Env = c.env

@@ -97,7 +97,7 @@ func (w *ward) identifierOf(id string) needle {
 // and private data when it starts.
 func (w *ward) rebuild(process string) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(programs(w.t), "peer"), "node", "rebuild-dbs")
 	cmd.Env = append(os.Environ(), "FABRIC_CFG_PATH="+filepath.Join(w.network.StateDir(), "nodes", process))

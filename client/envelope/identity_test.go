@@ -54,7 +54,10 @@ func TestIdentityFilesThatAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "age.key")
-			if err := os.WriteFile(path, []byte(c.content), c.mode); err != nil {
+			if err := os.WriteFile(path, []byte(c.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(path, c.mode); err != nil { // whatever the umask is
 				t.Fatal(err)
 			}
 			_, err := envelope.LoadOrCreateIdentity(path)

@@ -216,7 +216,7 @@ func TestKuboPrivateSwarm(t *testing.T) {
 	if err := a.connect(b); err != nil {
 		t.Fatal(err)
 	}
-	from, to := a.client(t, 20*time.Second), b.client(t, 20*time.Second)
+	from, to := a.client(t, time.Minute), b.client(t, time.Minute)
 	want := content(9<<20 + 4321)
 	id, err := from.Add(t.Context(), bytes.NewReader(want)) // Add compares Kubo's CID with its own
 	if err != nil {
@@ -287,7 +287,7 @@ func TestKuboWrongSwarmKey(t *testing.T) {
 	if err := a.connect(b); err == nil {
 		t.Fatal("nodes with different swarm keys are connected")
 	}
-	id, err := a.client(t, 10*time.Second).Add(t.Context(), strings.NewReader("for the swarm only"))
+	id, err := a.client(t, time.Minute).Add(t.Context(), strings.NewReader("for the swarm only"))
 	if err != nil {
 		t.Fatal(err)
 	}

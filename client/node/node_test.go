@@ -82,7 +82,7 @@ func TestWhatEndsANodeAtOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			wantCode(t, n.Run(ctx), c.want)
 		})

@@ -205,7 +205,11 @@ func TestCase29KilledAtEveryStepItResumes(t *testing.T) {
 }
 
 func TestNodesKilledAtRandomAllTheTime(t *testing.T) {
-	for seed := range uint64(2) {
+	seeds := uint64(2)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		w := newWorld(t, func(terms *fl.Terms) { terms.Rounds = 1 })
 		var mu sync.Mutex
 		chance := rand.New(rand.NewPCG(seed, 0))

@@ -126,7 +126,7 @@ func (p *realPeer) simulate(txID string, proposalBytes []byte) (*answer, error) 
 	}
 	reply, err := p.handler.Execute(params, chaincodeName, &pb.ChaincodeMessage{
 		Type: pb.ChaincodeMessage_TRANSACTION, Payload: inputOf(p.t, proposal), Txid: txID, ChannelId: channel,
-	}, 10*time.Second)
+	}, time.Minute)
 	p.must(err)
 	if reply.Type == pb.ChaincodeMessage_ERROR {
 		return nil, fmt.Errorf("%s", reply.Payload)
