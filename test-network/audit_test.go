@@ -27,7 +27,7 @@ func TestTheLedgerIsWhatTheRulesMakeOfIt(t *testing.T) {
 	permitted, denied := 0, 0
 	ask := func(request consent.AccessRequest, by party, code string) {
 		t.Helper()
-		access, err := by.Ledger.RequestAccess(t.Context(), request)
+		access, err := by.Ledger.Accesses.RequestAccess(t.Context(), request)
 		w.committed(err)
 		if access.Code != code {
 			t.Errorf("%+v, want the code %q", access, code)
@@ -66,18 +66,18 @@ func TestTheLedgerIsWhatTheRulesMakeOfIt(t *testing.T) {
 func (w *ward) negotiate(id string) string {
 	w.t.Helper()
 	ctx := w.t.Context()
-	asked, err := w.requester.Ledger.RequestConsent(ctx, consent.AskRequest{
+	asked, err := w.requester.Ledger.Consents.Request(ctx, consent.AskRequest{
 		Consent: record.NewConsentID(), Record: id, Terms: terms(consent.Scope{Kind: consent.ScopeAllFuture}, consent.CompensationNone),
 	})
 	w.committed(err)
 	private := consent.PrivateTerms{Consent: asked.Consent, Offer: 2, Salt: record.NewSalt(), Care: "a place in the trial"}
-	countered, err := w.patient.Ledger.Counter(ctx, consent.OfferRequest{
+	countered, err := w.patient.Ledger.Consents.Counter(ctx, consent.OfferRequest{
 		Consent: asked.Consent, Offer: 2, Terms: terms(consent.Scope{Kind: consent.ScopeThis, Version: 1}, consent.CompensationCare), PrivateDigest: consent.Digest(private),
 	})
 	w.committed(err)
-	_, err = w.patient.Ledger.PutTerms(ctx, custodianMSP, private)
+	_, err = w.patient.Ledger.Consents.PutTerms(ctx, custodianMSP, private)
 	w.committed(err)
-	_, err = w.requester.Ledger.Accept(ctx, consent.AcceptRequest{Consent: asked.Consent, Offer: 2, Digest: countered.Digest()})
+	_, err = w.requester.Ledger.Consents.Accept(ctx, consent.AcceptRequest{Consent: asked.Consent, Offer: 2, Digest: countered.Digest()})
 	w.committed(err)
 	return asked.Consent
 }
@@ -87,15 +87,15 @@ func (w *ward) renewInVain(id string) {
 	w.t.Helper()
 	ctx := w.t.Context()
 	renew := func(number int) consent.Offer {
-		offer, err := w.requester.Ledger.Renew(ctx, consent.OfferRequest{Consent: id, Offer: number, Terms: terms(consent.Scope{Kind: consent.ScopeUpTo, Version: 2}, consent.CompensationNone)})
+		offer, err := w.requester.Ledger.Consents.Renew(ctx, consent.OfferRequest{Consent: id, Offer: number, Terms: terms(consent.Scope{Kind: consent.ScopeUpTo, Version: 2}, consent.CompensationNone)})
 		w.committed(err)
 		return offer
 	}
 	renew(3)
-	_, err := w.requester.Ledger.Withdraw(ctx, consent.AnswerRequest{Consent: id, Offer: 3})
+	_, err := w.requester.Ledger.Consents.Withdraw(ctx, consent.AnswerRequest{Consent: id, Offer: 3})
 	w.committed(err)
 	renew(4)
-	_, err = w.patient.Ledger.Reject(ctx, consent.AnswerRequest{Consent: id, Offer: 4})
+	_, err = w.patient.Ledger.Consents.Reject(ctx, consent.AnswerRequest{Consent: id, Offer: 4})
 	w.committed(err)
 	w.accept(renew(5))
 }
@@ -105,17 +105,17 @@ func (w *ward) refuse(id string) {
 	w.t.Helper()
 	ctx := w.t.Context()
 	ask := func() string {
-		offer, err := w.requester.Ledger.RequestConsent(ctx, consent.AskRequest{
+		offer, err := w.requester.Ledger.Consents.Request(ctx, consent.AskRequest{
 			Consent: record.NewConsentID(), Record: id, Terms: terms(consent.Scope{Kind: consent.ScopeAllFuture}, consent.CompensationNone),
 		})
 		w.committed(err)
 		return offer.Consent
 	}
-	_, err := w.patient.Ledger.Reject(ctx, consent.AnswerRequest{Consent: ask(), Offer: 1})
+	_, err := w.patient.Ledger.Consents.Reject(ctx, consent.AnswerRequest{Consent: ask(), Offer: 1})
 	w.committed(err)
-	_, err = w.requester.Ledger.Withdraw(ctx, consent.AnswerRequest{Consent: ask(), Offer: 1})
+	_, err = w.requester.Ledger.Consents.Withdraw(ctx, consent.AnswerRequest{Consent: ask(), Offer: 1})
 	w.committed(err)
-	_, err = w.patient.Ledger.MarkEnteredInError(ctx, ask())
+	_, err = w.patient.Ledger.Consents.MarkEnteredInError(ctx, consent.ConsentRequest{Consent: ask()})
 	w.committed(err)
 }
 
@@ -125,14 +125,14 @@ func (w *ward) deprecateAndErase() {
 	ctx := w.t.Context()
 	id := w.add("", "MRN-2", "gone").Record
 	w.grant(w.agree(id), 1)
-	_, err := w.officer.Ledger.Deprecate(ctx, id)
+	_, err := w.officer.Ledger.Records.Deprecate(ctx, consent.RecordRequest{Record: id})
 	w.committed(err)
 	_, err = w.officer.Erase(ctx, id)
 	w.committed(err)
 	_, coordinator := w.enrol("researchcentre", "coordinator", ledger.RoleCoordinator)
-	_, err = w.connect(custodian, coordinator).Records().AttestErasure(ctx, id)
+	_, err = w.connect(custodian, coordinator).Contracts().Records.AttestErasure(ctx, consent.RecordRequest{Record: id})
 	w.committed(err)
-	completed, err := w.officer.Ledger.CompleteErasure(ctx, id)
+	completed, err := w.officer.Ledger.Records.CompleteErasure(ctx, consent.RecordRequest{Record: id})
 	w.committed(err)
 	if completed.Status != consent.RecordErased {
 		w.t.Errorf("the record is %s", completed.Status)

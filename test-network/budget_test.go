@@ -13,7 +13,7 @@ import (
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/gateway"
-	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/client/session"
 	"github.com/medfed/medfed/test-network/report"
 	"github.com/medfed/medfed/test-network/scenario"
 )
@@ -176,7 +176,7 @@ func (h *hand) join(task, id string, budget fl.Micro) fl.JoinRequest {
 			org = o.Name
 		}
 	}
-	key, err := node.AgeIdentity(h.network.IdentityDir(org, name))
+	key, err := session.AgeKey(h.network.IdentityDir(org, name))
 	h.must(err)
 	return fl.JoinRequest{
 		Task: task, Commitment: fl.SaltCommitment(task, id, secretOf(task, id)), Recipient: key.Recipient(),
@@ -189,18 +189,18 @@ func (h *hand) open(task string, budget fl.Micro) fl.Round {
 	h.t.Helper()
 	h.cli.must(h.t, append([]string{"task", "create", task, "--data", "synthetic"}, privateTask(handExamples)...)...)
 	for _, id := range h.ids {
-		_, err := h.nodes[id].JoinTask(h.t.Context(), h.join(task, id, budget))
+		_, err := h.nodes[id].Tasks.JoinTask(h.t.Context(), h.join(task, id, budget))
 		h.must(err)
 	}
-	state, err := h.GetTask(h.t.Context(), task)
+	state, err := h.Tasks.GetTask(h.t.Context(), fl.TaskRequest{Task: task})
 	h.must(err)
-	_, err = h.StartTask(h.t.Context(), task, state.Task.Initial, len(h.ids))
+	_, err = h.Tasks.StartTask(h.t.Context(), fl.StartRequest{Task: task, First: state.Task.Initial, Nodes: len(h.ids)})
 	h.must(err)
 	for _, id := range h.ids {
-		_, err := h.nodes[id].RevealSalt(h.t.Context(), task, secretOf(task, id))
+		_, err := h.nodes[id].Tasks.RevealSalt(h.t.Context(), fl.RevealSaltRequest{Task: task, Salt: secretOf(task, id)})
 		h.must(err)
 	}
-	round, err := h.OpenRound(h.t.Context(), task, 1)
+	round, err := h.Rounds.OpenRound(h.t.Context(), fl.RoundRequest{Task: task, Round: 1})
 	h.must(err)
 	return round
 }
@@ -208,7 +208,7 @@ func (h *hand) open(task string, budget fl.Micro) fl.Round {
 // update is a trainer's request to submit weights that nobody else has.
 func (h *hand) update(task, id string) fl.UpdateRequest {
 	h.t.Helper()
-	state, err := h.GetTask(h.t.Context(), task)
+	state, err := h.Tasks.GetTask(h.t.Context(), fl.TaskRequest{Task: task})
 	h.must(err)
 	model := state.Task.Initial
 	model.Digest = secretOf("weights", task, id)
@@ -236,17 +236,17 @@ func TestPrivateBudgetsAreRefusedByTheChaincode(t *testing.T) {
 	for _, examples := range []int64{handExamples - 1, handExamples + 1, 100 * handExamples} {
 		update := h.update("budget-1", id)
 		update.NumExamples = examples
-		_, err := h.nodes[id].SubmitUpdate(t.Context(), update)
+		_, err := h.nodes[id].Rounds.SubmitUpdate(t.Context(), update)
 		h.denied("MF-UPDATE-EXAMPLES", err)
 	}
-	_, err := h.nodes[id].SubmitUpdate(t.Context(), h.update("budget-1", id))
+	_, err := h.nodes[id].Rounds.SubmitUpdate(t.Context(), h.update("budget-1", id))
 	h.must(err)
-	_, err = h.nodes[id].SubmitUpdate(t.Context(), h.update("budget-2", id))
+	_, err = h.nodes[id].Rounds.SubmitUpdate(t.Context(), h.update("budget-2", id))
 	h.denied("MF-PRIVACY-BUDGET", err)
 	if err != nil && !strings.Contains(err.Error(), "the node's own budget is") {
 		t.Errorf("the refusal does not name the budget: %v", err)
 	}
-	account, err := h.GetSpending(t.Context(), fl.DatasetRequest{Node: id, Dataset: h.join("", id, 0).Dataset})
+	account, err := h.Tasks.GetSpending(t.Context(), fl.DatasetRequest{Node: id, Dataset: h.join("", id, 0).Dataset})
 	h.must(err)
 	if account.Updates != 1 || account.Epsilon > budget {
 		t.Errorf("ε = %d has been spent in %d updates, the budget is %d", account.Epsilon, account.Updates, budget)
@@ -266,7 +266,7 @@ func TestPrivateBudgetsAreRefusedByTheChaincode(t *testing.T) {
 	} {
 		join := h.join("budget-4", id, budget)
 		bad(&join)
-		_, err := h.nodes[id].JoinTask(t.Context(), join)
+		_, err := h.nodes[id].Tasks.JoinTask(t.Context(), join)
 		h.denied("MF-PRIVACY-DATASET", err)
 	}
 }

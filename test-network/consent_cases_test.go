@@ -196,7 +196,7 @@ func TestCase12ExpiredBetweenEndorsementAndCommit(t *testing.T) {
 		if got := w.submit(endorsed); got != peer.TxValidationCode_VALID {
 			t.Errorf("endorsed before the end, submitted after it: %s", got)
 		}
-		logged, err := w.requester.Ledger.GetAccess(t.Context(), request.Access)
+		logged, err := w.requester.Ledger.Accesses.Get(t.Context(), consent.ReadGrantRequest{Access: request.Access})
 		w.must(err)
 		if logged.Decision != consent.Permit || logged.At != e.last {
 			t.Errorf("the log has %+v, want the permit of %d", logged, e.last)
@@ -218,7 +218,7 @@ func TestCase13DenialsAreLogged(t *testing.T) {
 	id := w.add("", "MRN-1", "one").Record
 	w.add(id, "", "two")
 	ask := func(scope consent.Scope) consent.Offer {
-		offer, err := w.requester.Ledger.RequestConsent(t.Context(), consent.AskRequest{
+		offer, err := w.requester.Ledger.Consents.Request(t.Context(), consent.AskRequest{
 			Consent: record.NewConsentID(), Record: id, Terms: terms(scope, consent.CompensationNone),
 		})
 		w.must(err)
@@ -231,12 +231,12 @@ func TestCase13DenialsAreLogged(t *testing.T) {
 		w.accept(offer)
 	}
 	w.grant(wide.Consent, 1)
-	_, err := w.patient.Ledger.Reject(t.Context(), consent.AnswerRequest{Consent: rejected.Consent, Offer: 1})
+	_, err := w.patient.Ledger.Consents.Reject(t.Context(), consent.AnswerRequest{Consent: rejected.Consent, Offer: 1})
 	w.must(err)
-	_, err = w.requester.Ledger.Withdraw(t.Context(), consent.AnswerRequest{Consent: withdrawn.Consent, Offer: 1})
+	_, err = w.requester.Ledger.Consents.Withdraw(t.Context(), consent.AnswerRequest{Consent: withdrawn.Consent, Offer: 1})
 	w.must(err)
 	w.revoke(revoked.Consent)
-	_, err = w.patient.Ledger.MarkEnteredInError(t.Context(), inError.Consent)
+	_, err = w.patient.Ledger.Consents.MarkEnteredInError(t.Context(), consent.ConsentRequest{Consent: inError.Consent})
 	w.committed(err)
 
 	logged := map[string]consent.Access{}
@@ -262,13 +262,13 @@ func TestCase13DenialsAreLogged(t *testing.T) {
 	} {
 		request := use(c.consent, id, c.version)
 		request.Purpose = c.purpose
-		access, err := c.by.Ledger.RequestAccess(t.Context(), request)
+		access, err := c.by.Ledger.Accesses.RequestAccess(t.Context(), request)
 		w.must(err)
 		if access.Code != string(c.want) || (access.Decision == consent.Permit) != (c.want == "") {
 			t.Errorf("%s: %+v, want %q", c.name, access, c.want)
 		}
 		logged[access.Access] = access
-		grants, err := c.by.Ledger.ReadGrant(t.Context(), custodianMSP, access.Access)
+		grants, err := c.by.Ledger.Accesses.ReadGrant(t.Context(), custodianMSP, consent.ReadGrantRequest{Access: access.Access})
 		if c.want != "" {
 			w.denied("MF-ACCESS-DENIED", err)
 		} else if err != nil || len(grants) != 1 {
@@ -282,7 +282,7 @@ func TestCase13DenialsAreLogged(t *testing.T) {
 	logged[opened.Access.Access] = opened.Access
 
 	w.settle()
-	page, err := auditor.Ledger.ListAccesses(t.Context(), consent.AccessListRequest{By: "record", Value: id, PageSize: 100})
+	page, err := auditor.Ledger.Audit.ListAccesses(t.Context(), consent.AccessListRequest{By: "record", Value: id, PageSize: 100})
 	w.must(err)
 	for _, access := range page.Accesses {
 		if logged[access.Access] != access {

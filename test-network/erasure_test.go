@@ -20,7 +20,7 @@ func TestErasureNeedsEveryMemberAndLeavesNothingThatSpeaks(t *testing.T) {
 	w.add(id, "", "two")
 	consentID := w.agree(id)
 	w.grant(consentID, 1)
-	access, err := w.requester.Ledger.RequestAccess(t.Context(), use(consentID, id, 1))
+	access, err := w.requester.Ledger.Accesses.RequestAccess(t.Context(), use(consentID, id, 1))
 	w.committed(err)
 	cids := []string{w.private(id, 1).CID, w.private(id, 2).CID}
 	officer := as(t, w.network, custodian+"/officer")
@@ -63,7 +63,7 @@ func TestErasureNeedsEveryMemberAndLeavesNothingThatSpeaks(t *testing.T) {
 	if w.pins(w.profile(custodian).Medfed.IPFS.Public)[cids[0]] {
 		t.Error("the public node still pins the record")
 	}
-	_, err = w.officer.Ledger.GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: 1})
+	_, err = w.officer.Ledger.Records.GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: 1})
 	w.denied("MF-VERSION-UNKNOWN", err)
 
 	// An auditor sees what is left, and why it says nothing.

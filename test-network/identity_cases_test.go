@@ -33,11 +33,11 @@ func TestCase18RevokedCertificate(t *testing.T) {
 	leaver := w.party(custodian, "leaver", ledger.RoleCustodian)
 	former := w.party("foreignlab", "former", ledger.RoleRequester)
 	_, officer2 := w.enrol(custodian, "leaver", ledger.RoleCustodian)
-	elsewhere := w.connect("hospital2", officer2).Records()
-	_, err := elsewhere.GetRecord(t.Context(), id)
+	elsewhere := w.connect("hospital2", officer2).Contracts()
+	_, err := elsewhere.Records.Get(t.Context(), consent.RecordRequest{Record: id})
 	w.must(err)
 	ask := func(p party) error {
-		_, err := p.Ledger.RequestAccess(t.Context(), use(noConsent, id, 1)) // denied, and logged
+		_, err := p.Ledger.Accesses.RequestAccess(t.Context(), use(noConsent, id, 1)) // denied, and logged
 		return err
 	}
 	w.committed(ask(former))
@@ -53,13 +53,13 @@ func TestCase18RevokedCertificate(t *testing.T) {
 			t.Error("what was endorsed before the revocation was committed after it")
 		}
 	}
-	_, err = leaver.Ledger.Deprecate(t.Context(), id)
+	_, err = leaver.Ledger.Records.Deprecate(t.Context(), consent.RecordRequest{Record: id})
 	w.denied("MF-GATEWAY-DENIED", err)
-	_, err = leaver.Ledger.GetRecord(t.Context(), id)
+	_, err = leaver.Ledger.Records.Get(t.Context(), consent.RecordRequest{Record: id})
 	w.denied("MF-GATEWAY-DENIED", err)
-	_, err = leaver.Ledger.GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: 1})
+	_, err = leaver.Ledger.Records.GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: 1})
 	w.denied("MF-GATEWAY-DENIED", err)
-	_, err = elsewhere.GetRecord(t.Context(), id)
+	_, err = elsewhere.Records.Get(t.Context(), consent.RecordRequest{Record: id})
 	w.denied("MF-GATEWAY-DENIED", err)
 	w.denied("MF-GATEWAY-DENIED", ask(former))
 	for _, who := range []struct{ org, name, role string }{{custodian, "leaver", "custodian"}, {"foreignlab", "former", "requester"}} {
@@ -70,7 +70,7 @@ func TestCase18RevokedCertificate(t *testing.T) {
 	w.denied("MF-NETWORK-IDENTITY", w.network.Revoke(t.Context(), custodian, "never-enrolled"))
 
 	w.settle()
-	kept, err := w.officer.Ledger.GetRecord(t.Context(), id)
+	kept, err := w.officer.Ledger.Records.Get(t.Context(), consent.RecordRequest{Record: id})
 	w.must(err)
 	if kept.Status != consent.RecordActive {
 		t.Errorf("the record is %s", kept.Status)

@@ -264,7 +264,7 @@ func (b *inbox) assignedOnce() {
 			b.must(json.Unmarshal([]byte(b.officer.must(t, args...)), &added[n]))
 		}
 		b.settle()
-		public, err := b.patient.Ledger.GetRecord(t.Context(), e.Record)
+		public, err := b.patient.Ledger.Records.Get(t.Context(), consent.RecordRequest{Record: e.Record})
 		b.must(err)
 		if fmt.Sprint(added[0]) != fmt.Sprint(added[1]) || public.Versions != 1 || public.Patient != b.patient.id || public.Status != consent.RecordActive {
 			t.Errorf("%s became %+v, %+v", e.Path, added, public)

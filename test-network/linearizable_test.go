@@ -109,7 +109,7 @@ type negotiator struct {
 	number     int
 	side       consent.Side
 	remote     bool
-	ledger     gateway.Records
+	ledger     gateway.Contracts
 	connection *gateway.Gateway
 	chance     *rand.Rand
 }
@@ -122,7 +122,7 @@ func (h *history) client(number int, side consent.Side, through string, id *gate
 	h.w.must(err)
 	h.w.t.Cleanup(func() { _ = connection.Close() })
 	return &negotiator{
-		h: h, number: number, side: side, remote: through != custodian, ledger: connection.Records(), connection: connection,
+		h: h, number: number, side: side, remote: through != custodian, ledger: connection.Contracts(), connection: connection,
 		chance: rand.New(rand.NewPCG(32, uint64(number))),
 	}
 }
@@ -194,34 +194,34 @@ func (c *negotiator) perform(op operation) (out outcome) {
 	var err error
 	switch op.kind {
 	case consent.TxRequest:
-		out.offer, err = c.ledger.RequestConsent(ctx, consent.AskRequest{Consent: h.consent, Record: h.record, Terms: h.terms})
+		out.offer, err = c.ledger.Consents.Request(ctx, consent.AskRequest{Consent: h.consent, Record: h.record, Terms: h.terms})
 	case consent.TxCounter:
-		out.offer, err = c.ledger.Counter(ctx, offer)
+		out.offer, err = c.ledger.Consents.Counter(ctx, offer)
 	case consent.TxRenew:
-		out.offer, err = c.ledger.Renew(ctx, offer)
+		out.offer, err = c.ledger.Consents.Renew(ctx, offer)
 	case consent.TxAccept:
 		var agreed consent.Agreement
-		agreed, err = c.ledger.Accept(ctx, consent.AcceptRequest{Consent: h.consent, Offer: op.number, Digest: op.digest})
+		agreed, err = c.ledger.Consents.Accept(ctx, consent.AcceptRequest{Consent: h.consent, Offer: op.number, Digest: op.digest})
 		out.agreement = agreed.Version
 	case consent.TxReject:
 		var stands consent.Consent
-		stands, err = c.ledger.Reject(ctx, answer)
+		stands, err = c.ledger.Consents.Reject(ctx, answer)
 		out.read(stands)
 	case consent.TxWithdraw:
 		var stands consent.Consent
-		stands, err = c.ledger.Withdraw(ctx, answer)
+		stands, err = c.ledger.Consents.Withdraw(ctx, answer)
 		out.read(stands)
 	case consent.TxRevoke:
 		var revoked consent.Revocation
-		revoked, err = c.ledger.Revoke(ctx, consent.RevokeRequest{Consent: h.consent, Number: op.number})
+		revoked, err = c.ledger.Consents.Revoke(ctx, consent.RevokeRequest{Consent: h.consent, Number: op.number})
 		out.revocations = revoked.Number
 	case txAccess:
 		var access consent.Access
-		access, err = c.ledger.RequestAccess(ctx, use(h.consent, h.record, 1))
+		access, err = c.ledger.Accesses.RequestAccess(ctx, use(h.consent, h.record, 1))
 		out.code, out.agreement = codes.Code(access.Code), access.Agreement
 	case txGet:
 		var state consent.State
-		if state, err = c.ledger.GetConsent(ctx, h.consent); err == nil {
+		if state, err = c.ledger.Consents.Get(ctx, consent.ConsentRequest{Consent: h.consent}); err == nil {
 			out.read(state.Consent)
 			out.revocations = state.Revocation.Number
 			if out.open > 0 {

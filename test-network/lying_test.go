@@ -174,12 +174,12 @@ func TestCase17GranteeNoticesFalseGrants(t *testing.T) {
 	w.must(err)
 	t.Cleanup(func() { _ = connection.Close() })
 	grantee := w.requester.Client
-	grantee.Ledger = connection.Records()
+	grantee.Ledger = connection.Contracts()
 
 	var second []consent.Grant
-	access, err := w.requester.Ledger.RequestAccess(t.Context(), use(given, id, 2))
+	access, err := w.requester.Ledger.Accesses.RequestAccess(t.Context(), use(given, id, 2))
 	w.committed(err)
-	second, err = w.requester.Ledger.ReadGrant(t.Context(), custodianMSP, access.Access)
+	second, err = w.requester.Ledger.Accesses.ReadGrant(t.Context(), custodianMSP, consent.ReadGrantRequest{Access: access.Access})
 	w.must(err)
 	forged := w.forge("eno", w.public)
 	for _, c := range []struct {
@@ -234,7 +234,7 @@ func TestCase17PatientNoticesAFalseRecord(t *testing.T) {
 	w.must(err)
 	t.Cleanup(func() { _ = connection.Close() })
 	patient := w.patient.Client
-	patient.Ledger = connection.Records()
+	patient.Ledger = connection.Contracts()
 
 	forged := w.forge("eno", w.own)
 	for _, lie := range []func(consent.PrivateVersion) consent.PrivateVersion{

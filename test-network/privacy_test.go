@@ -32,23 +32,23 @@ func TestCase14CanariesStayWithTheCustodian(t *testing.T) {
 	id := w.add("", identifier, file).Record
 	w.add(id, "", file+" again")
 	private := consent.PrivateTerms{Consent: record.NewConsentID(), Offer: 1, Salt: record.NewSalt(), Amount: 4711, Currency: "EUR", Note: note}
-	offer, err := w.requester.Ledger.RequestConsent(t.Context(), consent.AskRequest{
+	offer, err := w.requester.Ledger.Consents.Request(t.Context(), consent.AskRequest{
 		Consent: private.Consent, Record: id, Terms: terms(consent.Scope{Kind: consent.ScopeThis, Version: 1}, consent.CompensationMoney),
 		PrivateDigest: consent.Digest(private),
 	})
 	w.committed(err)
-	_, err = w.patient.Ledger.PutTerms(t.Context(), custodianMSP, private)
+	_, err = w.patient.Ledger.Consents.PutTerms(t.Context(), custodianMSP, private)
 	w.committed(err)
 	w.accept(offer)
 	w.grant(offer.Consent, 1)
 	opened, err := w.requester.Open(t.Context(), record.Use{Consent: offer.Consent, Version: 1, Purpose: payment, Output: filepath.Join(t.TempDir(), "opened")})
 	w.committed(err)
-	grants, err := w.requester.Ledger.ReadGrant(t.Context(), custodianMSP, opened.Access.Access)
+	grants, err := w.requester.Ledger.Accesses.ReadGrant(t.Context(), custodianMSP, consent.ReadGrantRequest{Access: opened.Access.Access})
 	w.must(err)
 	first, second := w.private(id, 1), w.private(id, 2)
 	bad := second
 	bad.Version, bad.PlainDigest, bad.ContentType = 3, spoiled, spoiled
-	_, err = w.officer.Ledger.Stage(t.Context(), custodianMSP, bad)
+	_, err = w.officer.Ledger.Records.Stage(t.Context(), custodianMSP, bad)
 	w.denied("MF-PRIVATE-INVALID", err)
 
 	w.search(id, []needle{
@@ -107,7 +107,7 @@ func TestCase15DictionaryOfPatients(t *testing.T) {
 	w.add(id, "", "two")
 	consentID := w.agree(id)
 	w.grant(consentID, 1)
-	_, err := w.requester.Ledger.RequestAccess(t.Context(), use(consentID, id, 1))
+	_, err := w.requester.Ledger.Accesses.RequestAccess(t.Context(), use(consentID, id, 1))
 	w.committed(err)
 	held := w.private(id, 1)
 	unsalted := held
@@ -170,11 +170,11 @@ func TestCase16CollectionsHold(t *testing.T) {
 	asked := consent.VersionRequest{Record: id, Version: 1}
 	strangers := []party{w.party("hospital2", "officer", ledger.RoleCustodian), w.party(custodian, record.NewPseudonym(), ledger.RolePatient)}
 	for _, stranger := range strangers {
-		_, err := stranger.Ledger.GetPrivate(t.Context(), custodianMSP, asked)
+		_, err := stranger.Ledger.Records.GetPrivate(t.Context(), custodianMSP, asked)
 		w.denied("MF-RECORD-DENIED", err)
 	}
 	for _, member := range otherMembers {
-		_, err := w.officer.Ledger.GetPrivate(t.Context(), member, asked)
+		_, err := w.officer.Ledger.Records.GetPrivate(t.Context(), member, asked)
 		w.denied("MF-PRIVATE-READ", err)
 	}
 	staged := w.staging()
@@ -187,11 +187,11 @@ func TestCase16CollectionsHold(t *testing.T) {
 			t.Errorf("a private write that %v endorsed: %s", endorsers, got)
 		}
 	}
-	_, err = w.officer.Ledger.Register(t.Context(), w.registration(staged))
+	_, err = w.officer.Ledger.Records.Register(t.Context(), w.registration(staged))
 	w.denied("MF-RECORD-NOT-STAGED", err)
-	_, err = w.officer.Ledger.Stage(t.Context(), custodianMSP, staged)
+	_, err = w.officer.Ledger.Records.Stage(t.Context(), custodianMSP, staged)
 	w.committed(err)
-	_, err = w.officer.Ledger.Register(t.Context(), w.registration(staged))
+	_, err = w.officer.Ledger.Records.Register(t.Context(), w.registration(staged))
 	w.committed(err)
 }
 
@@ -202,7 +202,7 @@ func TestCase18NobodyActsForAnother(t *testing.T) {
 	id := w.add("", "MRN-1", "one").Record
 	consentID := w.agree(id)
 	w.grant(consentID, 1)
-	access, err := w.requester.Ledger.RequestAccess(t.Context(), use(consentID, id, 1))
+	access, err := w.requester.Ledger.Accesses.RequestAccess(t.Context(), use(consentID, id, 1))
 	w.committed(err)
 	_, pseudonym, _ := strings.Cut(w.patient.id, "/")
 	node1 := w.party(custodian, "node1", ledger.RoleTrainer)
@@ -213,47 +213,47 @@ func TestCase18NobodyActsForAnother(t *testing.T) {
 	revocation := consent.RevokeRequest{Consent: consentID, Number: 1}
 
 	for _, wrongRole := range []party{node1, w.requester, w.patient} {
-		_, err := wrongRole.Ledger.Deprecate(t.Context(), id)
+		_, err := wrongRole.Ledger.Records.Deprecate(t.Context(), consent.RecordRequest{Record: id})
 		w.denied("MF-ROLE-DENIED", err)
 	}
 	for _, wrongRole := range []party{node1, w.requester, w.officer} {
-		_, err := wrongRole.Ledger.Revoke(t.Context(), revocation)
+		_, err := wrongRole.Ledger.Consents.Revoke(t.Context(), revocation)
 		w.denied("MF-ROLE-DENIED", err)
 	}
-	_, err = w.officer.Ledger.RequestAccess(t.Context(), use(consentID, id, 1))
+	_, err = w.officer.Ledger.Accesses.RequestAccess(t.Context(), use(consentID, id, 1))
 	w.denied("MF-ROLE-DENIED", err)
 
-	_, err = officer2.Ledger.Deprecate(t.Context(), id)
+	_, err = officer2.Ledger.Records.Deprecate(t.Context(), consent.RecordRequest{Record: id})
 	w.denied("MF-RECORD-DENIED", err)
 	for _, wrongOwner := range []party{officer2, namesake, neighbour} {
-		_, err = wrongOwner.Ledger.RequestErasure(t.Context(), consent.ErasureRequest{Record: id, Members: []string{}})
+		_, err = wrongOwner.Ledger.Records.RequestErasure(t.Context(), consent.ErasureRequest{Record: id, Members: []string{}})
 		w.denied("MF-RECORD-DENIED", err)
 	}
 	for _, wrongOwner := range []party{namesake, neighbour} {
-		_, err = wrongOwner.Ledger.Revoke(t.Context(), revocation)
+		_, err = wrongOwner.Ledger.Consents.Revoke(t.Context(), revocation)
 		w.denied("MF-CONSENT-DENIED", err)
 	}
-	_, err = lab.Ledger.ReadGrant(t.Context(), custodianMSP, access.Access)
+	_, err = lab.Ledger.Accesses.ReadGrant(t.Context(), custodianMSP, consent.ReadGrantRequest{Access: access.Access})
 	w.denied("MF-ACCESS-DENIED", err)
-	other, err := lab.Ledger.RequestAccess(t.Context(), use(consentID, id, 1))
+	other, err := lab.Ledger.Accesses.RequestAccess(t.Context(), use(consentID, id, 1))
 	w.committed(err)
 	if other.Decision != consent.Deny || other.Code != "MF-CONSENT-OTHER-GRANTEE" {
 		t.Errorf("the lab, on the insurer's consent: %+v", other)
 	}
 
 	for _, owner := range []string{"patient", "by", "caller"} {
-		err = namesake.Ledger.Submit(t.Context(), "consent:Revoke", map[string]any{"consent": consentID, "number": 1, owner: w.patient.id}, nil)
+		err = namesake.Ledger.Consents.Submit(t.Context(), "consent:Revoke", map[string]any{"consent": consentID, "number": 1, owner: w.patient.id}, nil)
 		w.denied("MF-ARGUMENT-UNKNOWN-FIELD", err)
 	}
 	claimed, err := gateway.LoadIdentity(custodianMSP, w.network.IdentityDir("hospital2", "officer"))
 	w.must(err)
-	_, err = w.connect(custodian, claimed).Records().Deprecate(t.Context(), id)
+	_, err = w.connect(custodian, claimed).Contracts().Records.Deprecate(t.Context(), consent.RecordRequest{Record: id})
 	w.denied("MF-GATEWAY-DENIED", err)
 
 	w.settle()
-	kept, err := w.officer.Ledger.GetRecord(t.Context(), id)
+	kept, err := w.officer.Ledger.Records.Get(t.Context(), consent.RecordRequest{Record: id})
 	w.must(err)
-	state, err := w.officer.Ledger.GetConsent(t.Context(), consentID)
+	state, err := w.officer.Ledger.Consents.Get(t.Context(), consent.ConsentRequest{Consent: consentID})
 	w.must(err)
 	if kept.Status != consent.RecordActive || state.Consent.Status != consent.StatusActive {
 		t.Errorf("the record is %s and the consent %s", kept.Status, state.Consent.Status)
@@ -265,7 +265,7 @@ func TestCase18NobodyActsForAnother(t *testing.T) {
 func TestCase19OneOrganisationAlone(t *testing.T) {
 	w := newWard(t)
 	staged := w.staging()
-	_, err := w.officer.Ledger.Stage(t.Context(), custodianMSP, staged)
+	_, err := w.officer.Ledger.Records.Stage(t.Context(), custodianMSP, staged)
 	w.committed(err)
 	id := w.add("", "MRN-1", "one").Record
 	consentID := w.agree(id)
@@ -300,14 +300,14 @@ func TestCase19OneOrganisationAlone(t *testing.T) {
 			t.Errorf("%s, endorsed by %v: %s", alone.name, alone.endorsers, got)
 		}
 	}
-	_, err = w.officer.Ledger.GetRecord(t.Context(), register.Record)
+	_, err = w.officer.Ledger.Records.Get(t.Context(), consent.RecordRequest{Record: register.Record})
 	w.denied("MF-RECORD-UNKNOWN", err)
-	_, err = w.patient.Ledger.GetConsent(t.Context(), ask.Consent)
+	_, err = w.patient.Ledger.Consents.Get(t.Context(), consent.ConsentRequest{Consent: ask.Consent})
 	w.denied("MF-CONSENT-UNKNOWN", err)
 	if got := w.submit(w.endorse(w.officer, "record:Register", register)); got != peer.TxValidationCode_VALID {
 		t.Errorf("the same registration, endorsed by whom the policy names: %s", got)
 	}
-	permitted, err := w.requester.Ledger.RequestAccess(t.Context(), access)
+	permitted, err := w.requester.Ledger.Accesses.RequestAccess(t.Context(), access)
 	w.must(err)
 	if permitted.Decision != consent.Permit {
 		t.Errorf("the consent that nobody alone could revoke: %+v", permitted)
@@ -330,14 +330,14 @@ func TestCase11RevokedBetweenEndorsementAndCommit(t *testing.T) {
 	if got := w.submit(endorsed); got != peer.TxValidationCode_MVCC_READ_CONFLICT {
 		t.Errorf("endorsed before the revocation, submitted after it: %s", got)
 	}
-	_, err := w.requester.Ledger.ReadGrant(t.Context(), custodianMSP, request.Access)
+	_, err := w.requester.Ledger.Accesses.ReadGrant(t.Context(), custodianMSP, consent.ReadGrantRequest{Access: request.Access})
 	w.denied("MF-ACCESS-UNKNOWN", err)
-	again, err := w.requester.Ledger.RequestAccess(t.Context(), request)
+	again, err := w.requester.Ledger.Accesses.RequestAccess(t.Context(), request)
 	w.committed(err)
 	if again.Decision != consent.Deny || again.Code != "MF-CONSENT-REVOKED" {
 		t.Errorf("the same access again: %+v", again)
 	}
-	_, err = w.requester.Ledger.ReadGrant(t.Context(), custodianMSP, request.Access)
+	_, err = w.requester.Ledger.Accesses.ReadGrant(t.Context(), custodianMSP, consent.ReadGrantRequest{Access: request.Access})
 	w.denied("MF-ACCESS-DENIED", err)
 }
 
@@ -354,12 +354,12 @@ func TestCase20PurgedIsGone(t *testing.T) {
 		t.Errorf("the erasure found the files %v, want one", erased.CIDs)
 	}
 	for _, p := range []party{w.officer, w.patient} {
-		_, err := p.Ledger.GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: 1})
+		_, err := p.Ledger.Records.GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: 1})
 		w.denied("MF-VERSION-UNKNOWN", err)
 	}
 	for _, member := range append([]string{custodianMSP}, otherMembers...) {
 		var erasure consent.Erasure
-		w.must(w.officer.Ledger.EvaluateAt(t.Context(), member, "record:GetErasure", consent.RecordRequest{Record: id}, &erasure))
+		w.must(w.officer.Ledger.Records.EvaluateAt(t.Context(), member, "record:GetErasure", consent.RecordRequest{Record: id}, &erasure))
 		if len(erasure.Remaining) != 0 {
 			t.Errorf("%s's peer still has %v", member, erasure.Remaining)
 		}
@@ -382,7 +382,7 @@ func TestCase30RevokedGranteeCanNotOpenALaterVersion(t *testing.T) {
 	if content, err := os.ReadFile(output); err != nil || string(content) != "one" {
 		t.Fatalf("version 1: %q (%v)", content, err)
 	}
-	grants, err := w.requester.Ledger.ReadGrant(t.Context(), custodianMSP, opened.Access.Access)
+	grants, err := w.requester.Ledger.Accesses.ReadGrant(t.Context(), custodianMSP, consent.ReadGrantRequest{Access: opened.Access.Access})
 	w.must(err)
 	old, err := envelope.Unwrap(grants[0].Wrap, w.requester.Key)
 	w.must(err)
@@ -393,7 +393,7 @@ func TestCase30RevokedGranteeCanNotOpenALaterVersion(t *testing.T) {
 	_, err = w.requester.Open(t.Context(), record.Use{Consent: consentID, Version: 2, Purpose: payment, Output: output})
 	w.denied("MF-CONSENT-REVOKED", err)
 	absent(t, output)
-	_, err = w.requester.Ledger.ReadGrant(t.Context(), custodianMSP, opened.Access.Access)
+	_, err = w.requester.Ledger.Accesses.ReadGrant(t.Context(), custodianMSP, consent.ReadGrantRequest{Access: opened.Access.Access})
 	w.denied("MF-CONSENT-REVOKED", err)
 	_, err = w.officer.Grant(t.Context(), consentID, 2, w.requester.Key.Recipient())
 	w.denied("MF-CONSENT-REVOKED", err)

@@ -25,7 +25,7 @@ func TestARefusedPrivateWriteComesBackAtOnce(t *testing.T) {
 	g, err := gateway.Connect(w.profile(custodian), officer, gateway.Options{Observe: func(c gateway.Call) { attempts.Add(int64(c.Attempts)) }})
 	w.must(err)
 	t.Cleanup(func() { _ = g.Close() })
-	_, err = g.Records().Stage(t.Context(), custodianMSP, private)
+	_, err = g.Contracts().Records.Stage(t.Context(), custodianMSP, private)
 	w.denied("MF-VERSION-NUMBER", err)
 	if n := attempts.Load(); n != 1 {
 		t.Errorf("%d attempts, want 1", n)

@@ -36,17 +36,17 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	w.committed(err)
 	first := consent.VersionRequest{Record: outlived, Version: 1}
 	for range blocksToLive {
-		_, err := w.requester.Ledger.RequestAccess(t.Context(), use(noConsent, outlived, 1)) // a denial makes a block too
+		_, err := w.requester.Ledger.Accesses.RequestAccess(t.Context(), use(noConsent, outlived, 1)) // a denial makes a block too
 		w.committed(err)
 	}
 	gone := func(when string) {
 		t.Helper()
 		for _, id := range []string{outlived, purged} {
-			if private, err := w.officer.Ledger.GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: 1}); err == nil {
+			if private, err := w.officer.Ledger.Records.GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: 1}); err == nil {
 				t.Errorf("%s: %+v", when, private)
 			}
 		}
-		_, err := w.officer.Ledger.GetPrivate(t.Context(), custodianMSP, first)
+		_, err := w.officer.Ledger.Records.GetPrivate(t.Context(), custodianMSP, first)
 		w.denied("MF-VERSION-UNKNOWN", err)
 	}
 	gone("purged and outlived")
@@ -78,9 +78,9 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	})
 	gone("after the peer has rejoined")
 	again.Record = record.NewRecordID()
-	_, err = w.officer.Ledger.Stage(t.Context(), custodianMSP, again)
+	_, err = w.officer.Ledger.Records.Stage(t.Context(), custodianMSP, again)
 	w.committed(err)
-	_, err = w.officer.Ledger.Register(t.Context(), w.registration(again))
+	_, err = w.officer.Ledger.Records.Register(t.Context(), w.registration(again))
 	w.committed(err)
 	if got := w.private(again.Record, 1); got != again {
 		t.Errorf("the peer that has rejoined keeps %+v, want %+v", got, again)

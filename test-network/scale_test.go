@@ -76,11 +76,11 @@ func TestAccessListAtScale(t *testing.T) {
 // archive is a ledger full of records, consents and accesses.
 type archive struct {
 	*ward
-	patients []gateway.Records
+	patients []gateway.Contracts
 	names    []string // of the patients
 	records  []string // the first is the busy one
 	consents []string // the first are on the busy record
-	uses     []gateway.Records
+	uses     []gateway.Contracts
 	done     int
 	halfway  int64 // when half of the accesses of the last filling were there
 }
@@ -113,20 +113,20 @@ func (s *archive) register(n int) {
 	for range scalePatients {
 		name := record.NewPseudonym()
 		_, id := s.enrol(custodian, name, ledger.RolePatient)
-		s.names, s.patients = append(s.names, name), append(s.patients, s.connect(custodian, id).Records())
+		s.names, s.patients = append(s.names, name), append(s.patients, s.connect(custodian, id).Contracts())
 	}
 	staged := s.staging()
 	s.records = make([]string, n)
 	s.inParallel(n, func(i int) error {
 		private := staged
 		private.Record, private.Salt = record.NewRecordID(), record.NewSalt()
-		if _, err := s.officer.Ledger.Stage(s.t.Context(), custodianMSP, private); err != nil {
+		if _, err := s.officer.Ledger.Records.Stage(s.t.Context(), custodianMSP, private); err != nil {
 			return err
 		}
 		registered := s.registration(private)
 		registered.Patient = s.names[i%scalePatients]
 		s.records[i] = private.Record
-		_, err := s.officer.Ledger.Register(s.t.Context(), registered)
+		_, err := s.officer.Ledger.Records.Register(s.t.Context(), registered)
 		return err
 	})
 }
@@ -136,13 +136,13 @@ func (s *archive) agree(n int) {
 	_, requester := s.enrol("insurer", "requester", ledger.RoleRequester)
 	for _, o := range s.network.Consortium().Organisations {
 		if o.Kind.Member() {
-			s.uses = append(s.uses, s.connect(o.Name, requester).Records())
+			s.uses = append(s.uses, s.connect(o.Name, requester).Contracts())
 		}
 	}
 	offers := make([]consent.Offer, n)
 	s.inParallel(n, func(i int) error {
 		var err error
-		offers[i], err = s.uses[i%len(s.uses)].RequestConsent(s.t.Context(), consent.AskRequest{
+		offers[i], err = s.uses[i%len(s.uses)].Consents.Request(s.t.Context(), consent.AskRequest{
 			Consent: record.NewConsentID(), Record: s.records[i/consentsPerRecord], Terms: terms(consent.Scope{Kind: consent.ScopeAllFuture}, consent.CompensationNone),
 		})
 		return err
@@ -150,7 +150,7 @@ func (s *archive) agree(n int) {
 	s.consents = make([]string, n)
 	s.inParallel(n, func(i int) error {
 		s.consents[i] = offers[i].Consent
-		_, err := s.patients[i/consentsPerRecord%scalePatients].Accept(s.t.Context(), consent.AcceptRequest{Consent: offers[i].Consent, Offer: 1, Digest: offers[i].Digest()})
+		_, err := s.patients[i/consentsPerRecord%scalePatients].Consents.Accept(s.t.Context(), consent.AcceptRequest{Consent: offers[i].Consent, Offer: 1, Digest: offers[i].Digest()})
 		return err
 	})
 }
@@ -165,9 +165,9 @@ func (s *archive) use(until int) float64 {
 			of = i / 2 % consentsPerRecord
 		}
 		request := use(s.consents[of], s.records[of/consentsPerRecord], 1)
-		access, err := s.uses[i%len(s.uses)].RequestAccess(s.t.Context(), request)
+		access, err := s.uses[i%len(s.uses)].Accesses.RequestAccess(s.t.Context(), request)
 		for codes.Of(err) == "MF-GATEWAY-UNKNOWN" { // a machine too busy to commit in a minute; the same request again is safe
-			access, err = s.uses[i%len(s.uses)].RequestAccess(s.t.Context(), request)
+			access, err = s.uses[i%len(s.uses)].Accesses.RequestAccess(s.t.Context(), request)
 		}
 		if err == nil && access.Decision != consent.Permit {
 			err = fmt.Errorf("access %s is denied: %s", access.Access, access.Code)
@@ -198,11 +198,11 @@ func (s *archive) requests() []consent.AccessListRequest {
 func (s *archive) measure(request consent.AccessListRequest) (median, fastest float64) {
 	s.t.Helper()
 	_, auditor := s.enrol("auditor", "auditor", ledger.RoleAuditor)
-	reader := s.connect(custodian, auditor).Records()
+	reader := s.connect(custodian, auditor).Contracts()
 	times := make([]time.Duration, listings)
 	for i := range times {
 		began := time.Now()
-		page, err := reader.ListAccesses(s.t.Context(), request)
+		page, err := reader.Audit.ListAccesses(s.t.Context(), request)
 		times[i] = time.Since(began)
 		s.must(err)
 		if i == 0 {
@@ -233,10 +233,10 @@ func (s *archive) wanted(request consent.AccessListRequest, page consent.AccessP
 func (s *archive) complete(total int) {
 	s.t.Helper()
 	_, auditor := s.enrol("auditor", "auditor", ledger.RoleAuditor)
-	reader := s.connect(custodian, auditor).Records()
+	reader := s.connect(custodian, auditor).Contracts()
 	seen := map[string]bool{}
 	for request := (consent.AccessListRequest{By: "grantee", Value: s.requester.id, PageSize: ledger.MaxPage}); ; {
-		page, err := reader.ListAccesses(s.t.Context(), request)
+		page, err := reader.Audit.ListAccesses(s.t.Context(), request)
 		s.must(err)
 		for _, access := range page.Accesses {
 			seen[access.Access] = true

@@ -33,8 +33,8 @@ import (
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
-	"github.com/medfed/medfed/client/node"
 	"github.com/medfed/medfed/client/record"
+	"github.com/medfed/medfed/client/session"
 	"github.com/medfed/medfed/network"
 )
 
@@ -135,12 +135,12 @@ func (w *ward) connect(through string, id *gateway.Identity) *gateway.Gateway {
 func (w *ward) party(org, name string, role ledger.Role) party {
 	w.t.Helper()
 	dir, id := w.enrol(org, name, role)
-	key, err := node.AgeIdentity(dir)
+	key, err := session.AgeKey(dir)
 	w.must(err)
 	connection, contract := w.fabric(id.MSP, dir)
 	return party{
 		Client: record.Client{
-			MSP: id.MSP, Role: id.Role, Ledger: w.connect(custodian, id).Records(), Key: key,
+			MSP: id.MSP, Role: id.Role, Ledger: w.connect(custodian, id).Contracts(), Key: key,
 			Own: w.own, Others: []record.Holder{{MSP: "ResearchCentreMSP", Store: w.replica}}, Public: w.public,
 		},
 		id: id.ID(), fabric: connection, contract: contract,
@@ -246,7 +246,7 @@ func (w *ward) add(to, identifier, content string) record.Added {
 // private is what the custodian's collection holds of a version.
 func (w *ward) private(id string, version int) consent.PrivateVersion {
 	w.t.Helper()
-	private, err := w.officer.Ledger.GetPrivate(w.t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: version})
+	private, err := w.officer.Ledger.Records.GetPrivate(w.t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: version})
 	w.must(err)
 	return private
 }
@@ -277,7 +277,7 @@ func terms(scope consent.Scope, compensation consent.Compensation) consent.Terms
 // agree makes a consent of all versions of a record for the requester.
 func (w *ward) agree(id string) string {
 	w.t.Helper()
-	offer, err := w.requester.Ledger.RequestConsent(w.t.Context(), consent.AskRequest{
+	offer, err := w.requester.Ledger.Consents.Request(w.t.Context(), consent.AskRequest{
 		Consent: record.NewConsentID(), Record: id, Terms: terms(consent.Scope{Kind: consent.ScopeAllFuture}, consent.CompensationNone),
 	})
 	w.committed(err)
@@ -287,7 +287,7 @@ func (w *ward) agree(id string) string {
 
 func (w *ward) accept(offer consent.Offer) {
 	w.t.Helper()
-	_, err := w.patient.Ledger.Accept(w.t.Context(), consent.AcceptRequest{Consent: offer.Consent, Offer: offer.Offer, Digest: offer.Digest()})
+	_, err := w.patient.Ledger.Consents.Accept(w.t.Context(), consent.AcceptRequest{Consent: offer.Consent, Offer: offer.Offer, Digest: offer.Digest()})
 	w.committed(err)
 }
 
@@ -300,7 +300,7 @@ func (w *ward) grant(id string, version int) record.Granted {
 
 func (w *ward) revoke(id string) {
 	w.t.Helper()
-	_, err := w.patient.Ledger.Revoke(w.t.Context(), consent.RevokeRequest{Consent: id, Number: 1})
+	_, err := w.patient.Ledger.Consents.Revoke(w.t.Context(), consent.RevokeRequest{Consent: id, Number: 1})
 	w.committed(err)
 }
 

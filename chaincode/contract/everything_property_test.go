@@ -183,7 +183,7 @@ func (e *everything) argument(name string, who *ledgertest.Identity) (any, map[s
 		return fl.StartRequest{Task: task, First: terms().Initial, Nodes: len(nodeIDs())}, nil
 	case "task:RevealSalt":
 		return w.salt(who.String()), nil
-	case "task:GetTask", "task:GetTaskHistory":
+	case "task:GetTask":
 		return fl.TaskRequest{Task: task}, nil
 	case "task:GetSpending":
 		return fl.DatasetRequest{Node: nodeIDs()[0], Dataset: secret("dataset")}, nil

@@ -255,14 +255,6 @@ func (*TaskContract) ListSpendings(ctx *ledger.Context, request fl.ListRequest) 
 	return &fl.SpendingPage{Spendings: spendings, Bookmark: bookmark}, nil
 }
 
-// GetTaskHistory gives every committed value of a task's document.
-func (*TaskContract) GetTaskHistory(ctx *ledger.Context, request fl.TaskRequest) ([]fl.HistoryEntry, error) {
-	if _, err := readTask(ctx, request.Task); err != nil {
-		return nil, err
-	}
-	return history(ctx, ledger.TaskKey(request.Task))
-}
-
 // readTask reads a task that must be there.
 func readTask(ctx *ledger.Context, name string) (fl.Task, error) {
 	if err := fl.CheckTaskName(name); err != nil {

@@ -25,7 +25,6 @@ func roundTransactions() []Transaction {
 		{taskContract, "ListTasks", true, "Gives one page of all tasks, in the order of their names."},
 		{taskContract, "GetSpending", true, "Gives what all private tasks have spent of a node's data set: Rényi divergences and ε."},
 		{taskContract, "ListSpendings", true, "Gives one page of what all private tasks have spent of every data set, by node."},
-		{taskContract, "GetTaskHistory", true, "Gives every committed value of a task's document, oldest first."},
 		{roundContract, "OpenRound", false, "Opens the next round: makes its beacon and draws its masters and trainers. The first round also starts the task running. Caller: the task's coordinator or a joined node."},
 		{roundContract, "SubmitUpdate", false, "Submits the caller's update: CID, digest and number of examples. In a private task it spends of its data set's budget. Caller: a trainer sampled for the round."},
 		{roundContract, "CloseTraining", false, "Moves the round on to scoring when all updates are in or, after the deadline, the task's quorum of them; else fails it after the deadline. Caller: the task's coordinator or a joined node."},

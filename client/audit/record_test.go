@@ -98,7 +98,7 @@ func TestRecord(t *testing.T) {
 func begin(ctx context.Context, t *testing.T, coordinator *player, nodes []*player) {
 	const recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
 	initial := weights("initial")
-	must(coordinator.contracts.CreateTask(ctx, fl.Terms{
+	must(coordinator.contracts.Tasks.CreateTask(ctx, fl.Terms{
 		Task: recordedTask, Model: "hmchain-cnn", Data: "synthetic", Channels: 1, ImageSize: 28, Classes: 2,
 		Training: fl.Training{Epochs: 1, BatchSize: 128, LearningRate: 50_000, Seed: 7},
 		Strategy: fl.StrategyFedAvg, Metric: fl.MetricAccuracy, ThresholdKind: fl.ThresholdAbsolute, Threshold: 500_000,
@@ -107,13 +107,13 @@ func begin(ctx context.Context, t *testing.T, coordinator *player, nodes []*play
 		Initial:   initial, Recipient: recipient,
 	}))(t)
 	for _, n := range nodes {
-		must(n.contracts.JoinTask(ctx, fl.JoinRequest{Task: recordedTask, Commitment: fl.SaltCommitment(recordedTask, n.id(), n.salt(0)), Recipient: recipient}))(t)
+		must(n.contracts.Tasks.JoinTask(ctx, fl.JoinRequest{Task: recordedTask, Commitment: fl.SaltCommitment(recordedTask, n.id(), n.salt(0)), Recipient: recipient}))(t)
 	}
 	if err := coordinator.Submit(ctx, "task:StartTask", map[string]any{"task": recordedTask, "first": initial, "nodes": len(nodes)}, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range nodes {
-		must(n.contracts.RevealSalt(ctx, recordedTask, n.salt(0)))(t)
+		must(n.contracts.Tasks.RevealSalt(ctx, fl.RevealSaltRequest{Task: recordedTask, Salt: n.salt(0)}))(t)
 	}
 }
 
@@ -121,33 +121,33 @@ func begin(ctx context.Context, t *testing.T, coordinator *player, nodes []*play
 func play(ctx context.Context, t *testing.T, coordinator *player, nodes []*player, number int) {
 	// Several at once: all but one of these transactions are committed as invalid.
 	together(t, coordinator, nodes, func(p *player) error {
-		_, err := p.contracts.OpenRound(ctx, recordedTask, number)
+		_, err := p.contracts.Rounds.OpenRound(ctx, fl.RoundRequest{Task: recordedTask, Round: number})
 		return err
 	})
-	round := must(coordinator.contracts.GetRound(ctx, recordedTask, number))(t).Round
+	round := must(coordinator.contracts.Rounds.GetRound(ctx, fl.RoundRequest{Task: recordedTask, Round: number}))(t).Round
 	scores := []fl.Score{{Node: fl.PreviousGlobal, Score: 600_000}}
 	for i, id := range round.Trainers {
 		p := find(nodes, id)
-		must(p.contracts.SubmitUpdate(ctx, fl.UpdateRequest{Task: recordedTask, Round: number, Model: weights("update", number, id), NumExamples: 100}))(t)
+		must(p.contracts.Rounds.SubmitUpdate(ctx, fl.UpdateRequest{Task: recordedTask, Round: number, Model: weights("update", number, id), NumExamples: 100}))(t)
 		scores = append(scores, fl.Score{Node: id, Score: 700_000 - int64(i*(number-1)*400_000)})
 	}
-	must(coordinator.contracts.CloseTraining(ctx, recordedTask, number))(t)
+	must(coordinator.contracts.Rounds.CloseTraining(ctx, fl.RoundRequest{Task: recordedTask, Round: number}))(t)
 	for _, id := range round.Masters {
 		p := find(nodes, id)
-		must(p.contracts.CommitScores(ctx, recordedTask, number, fl.CommitScores(recordedTask, number, id, scores, p.salt(number))))(t)
+		must(p.contracts.Rounds.CommitScores(ctx, fl.CommitRequest{Task: recordedTask, Round: number, Hash: fl.CommitScores(recordedTask, number, id, scores, p.salt(number))}))(t)
 	}
-	must(coordinator.contracts.CloseCommits(ctx, recordedTask, number))(t)
+	must(coordinator.contracts.Rounds.CloseCommits(ctx, fl.RoundRequest{Task: recordedTask, Round: number}))(t)
 	for _, id := range round.Masters {
 		p := find(nodes, id)
-		must(p.contracts.RevealScores(ctx, fl.RevealRequest{Task: recordedTask, Round: number, Scores: scores, Salt: p.salt(number)}))(t)
+		must(p.contracts.Rounds.RevealScores(ctx, fl.RevealRequest{Task: recordedTask, Round: number, Scores: scores, Salt: p.salt(number)}))(t)
 	}
-	must(coordinator.contracts.Tally(ctx, recordedTask, number))(t)
+	must(coordinator.contracts.Rounds.Tally(ctx, fl.RoundRequest{Task: recordedTask, Round: number}))(t)
 	global := weights("global", number)
-	must(coordinator.contracts.ProposeGlobal(ctx, recordedTask, number, global))(t)
+	must(coordinator.contracts.Rounds.ProposeGlobal(ctx, fl.ProposeRequest{Task: recordedTask, Round: number, Model: global}))(t)
 	for _, id := range round.Masters {
-		must(find(nodes, id).contracts.AttestGlobal(ctx, recordedTask, number, global.Digest))(t)
+		must(find(nodes, id).contracts.Rounds.AttestGlobal(ctx, fl.AttestRequest{Task: recordedTask, Round: number, Digest: global.Digest}))(t)
 	}
-	must(coordinator.contracts.CloseRound(ctx, recordedTask, number))(t)
+	must(coordinator.contracts.Rounds.CloseRound(ctx, fl.RoundRequest{Task: recordedTask, Round: number}))(t)
 }
 
 func together(t *testing.T, coordinator *player, nodes []*player, do func(*player) error) {

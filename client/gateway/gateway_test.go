@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +20,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	mfcodes "github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/contract"
+	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/gateway"
 )
 
@@ -38,6 +37,8 @@ func wantCode(t testing.TB, err error, want mfcodes.Code) {
 	}
 }
 
+var firstRound = fl.RoundRequest{Task: "t", Round: 1}
+
 func TestSubmitAndEvaluate(t *testing.T) {
 	c := newConsortium(t, 2)
 	var mu sync.Mutex
@@ -47,14 +48,14 @@ func TestSubmitAndEvaluate(t *testing.T) {
 		defer mu.Unlock()
 		calls = append(calls, call)
 	}})
-	round, err := g.Contracts().OpenRound(t.Context(), "t", 1)
+	round, err := g.Contracts().Rounds.OpenRound(t.Context(), firstRound)
 	if err != nil || round.Number != 1 {
 		t.Fatalf("%+v, %v", round, err)
 	}
 	if got, want := c.peers[0].requests, []string{`round:OpenRound {"task":"t","round":1}`}; !slices.Equal(got, want) {
 		t.Errorf("sent %q, want %q", got, want)
 	}
-	if _, err := g.Contracts().GetTask(t.Context(), "t"); err != nil {
+	if _, err := g.Contracts().Tasks.GetTask(t.Context(), fl.TaskRequest{Task: "t"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.peers[0].targets; len(got) != 1 || !slices.Equal(got[0], []string{"Hospital1MSP"}) {
@@ -162,7 +163,7 @@ func TestRefusalsKeepTheChaincodesCode(t *testing.T) {
 	c.peers[0].onEndorse = func(int) error {
 		return refusal(codes.Aborted, "failed to endorse transaction, see attached details for more info", "chaincode response 500, MF-ROUND-EARLY: 3 of 5 updates are in; wait")
 	}
-	_, err := g.Contracts().CloseTraining(t.Context(), "t", 1)
+	_, err := g.Contracts().Rounds.CloseTraining(t.Context(), firstRound)
 	wantCode(t, err, "MF-ROUND-EARLY")
 	var refused *gateway.Refusal
 	var endorse *client.EndorseError
@@ -177,7 +178,7 @@ func TestRefusalsKeepTheChaincodesCode(t *testing.T) {
 			return nil, refusal(codes.Unknown, "evaluate call to endorser returned error: chaincode response 500, MF-TASK-UNKNOWN: there is no task; see the list", "chaincode response 500, MF-TASK-UNKNOWN: there is no task; see the list")
 		}
 	})
-	_, err = g.Contracts().GetTask(t.Context(), "t")
+	_, err = g.Contracts().Tasks.GetTask(t.Context(), fl.TaskRequest{Task: "t"})
 	wantCode(t, err, "MF-TASK-UNKNOWN")
 }
 
@@ -191,12 +192,12 @@ func TestConflictsAreEndorsedAgain(t *testing.T) {
 			}
 			return peer.TxValidationCode_VALID
 		}
-		round, err := c.connect(t, gateway.Options{}).Contracts().Tally(t.Context(), "t", 1)
+		round, err := c.connect(t, gateway.Options{}).Contracts().Rounds.Tally(t.Context(), firstRound)
 		if err != nil || round.Number != 4 {
 			t.Errorf("%s: the fourth endorsement's result is %d, %v", code, round.Number, err)
 		}
 		c.peers[0].validity = func(int) peer.TxValidationCode { return code }
-		_, err = c.connect(t, gateway.Options{Attempts: 3}).Contracts().Tally(t.Context(), "t", 1)
+		_, err = c.connect(t, gateway.Options{Attempts: 3}).Contracts().Rounds.Tally(t.Context(), firstRound)
 		wantCode(t, err, "MF-GATEWAY-CONFLICT")
 	}
 }
@@ -209,7 +210,7 @@ func TestEndorsersThatLagAreAskedAgain(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err := c.connect(t, gateway.Options{}).Contracts().CommitScores(t.Context(), "t", 1, "h"); err != nil {
+	if _, err := c.connect(t, gateway.Options{}).Contracts().Rounds.CommitScores(t.Context(), fl.CommitRequest{Task: "t", Round: 1, Hash: "h"}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -222,7 +223,7 @@ func TestUnavailableSubmitAsksForTheTransactionsFate(t *testing.T) {
 		c.ledger.commit(id, peer.TxValidationCode_VALID)
 		return refusal(codes.Unavailable, "insufficient number of orderers", "request already processed")
 	}
-	round, err := c.connect(t, gateway.Options{}).Contracts().OpenRound(t.Context(), "t", 1)
+	round, err := c.connect(t, gateway.Options{}).Contracts().Rounds.OpenRound(t.Context(), firstRound)
 	if err != nil || round.Number != 1 || c.peers[0].endorsed != 1 || len(c.ledger.order) != 1 {
 		t.Fatalf("%+v, %v, %d endorsements", round, err, c.peers[0].endorsed)
 	}
@@ -238,7 +239,7 @@ func TestLostSubmitIsRepeated(t *testing.T) {
 	}
 	c.peers[0].onSubmit = lose
 	g := c.connect(t, gateway.Options{StatusTimeout: 50 * time.Millisecond})
-	if _, err := g.Contracts().OpenRound(t.Context(), "t", 1); err != nil {
+	if _, err := g.Contracts().Rounds.OpenRound(t.Context(), firstRound); err != nil {
 		t.Fatal(err)
 	}
 	if len(c.ledger.order) != 1 {
@@ -249,14 +250,14 @@ func TestLostSubmitIsRepeated(t *testing.T) {
 			p.onSubmit = func(int, string) error { return refusal(codes.Unavailable, "no orderer nodes available") }
 		})
 	}
-	_, err := c.connect(t, gateway.Options{StatusTimeout: 20 * time.Millisecond, Attempts: 3}).Contracts().OpenRound(t.Context(), "t", 1)
+	_, err := c.connect(t, gateway.Options{StatusTimeout: 20 * time.Millisecond, Attempts: 3}).Contracts().Rounds.OpenRound(t.Context(), firstRound)
 	wantCode(t, err, "MF-GATEWAY-UNREACHABLE")
 }
 
 func TestPeerThatDiesWhileTheCommitIsAwaited(t *testing.T) {
 	c := newConsortium(t, 2)
 	c.peers[0].onStatus = func(string) error { return refusal(codes.Unavailable, "going down") }
-	round, err := c.connect(t, gateway.Options{}).Contracts().OpenRound(t.Context(), "t", 1)
+	round, err := c.connect(t, gateway.Options{}).Contracts().Rounds.OpenRound(t.Context(), firstRound)
 	if err != nil || round.Number != 1 || len(c.ledger.order) != 1 {
 		t.Fatalf("%+v, %v, committed %d times", round, err, len(c.ledger.order))
 	}
@@ -268,7 +269,7 @@ func TestCommitThatNeverComes(t *testing.T) {
 		return refusal(codes.DeadlineExceeded, "still waiting")
 	}
 	c.peers[0].onStatus = block
-	_, err := c.connect(t, gateway.Options{Attempts: 2, StatusTimeout: 20 * time.Millisecond, CommitTimeout: 20 * time.Millisecond}).Contracts().OpenRound(t.Context(), "t", 1)
+	_, err := c.connect(t, gateway.Options{Attempts: 2, StatusTimeout: 20 * time.Millisecond, CommitTimeout: 20 * time.Millisecond}).Contracts().Rounds.OpenRound(t.Context(), firstRound)
 	wantCode(t, err, "MF-GATEWAY-UNKNOWN")
 }
 
@@ -279,7 +280,7 @@ func TestInvalidForOtherReasons(t *testing.T) {
 	} {
 		c := newConsortium(t, 1)
 		c.peers[0].validity = func(int) peer.TxValidationCode { return code }
-		_, err := c.connect(t, gateway.Options{}).Contracts().OpenRound(t.Context(), "t", 1)
+		_, err := c.connect(t, gateway.Options{}).Contracts().Rounds.OpenRound(t.Context(), firstRound)
 		wantCode(t, err, want)
 		if c.peers[0].endorsed != 1 {
 			t.Errorf("%s was repeated", code)
@@ -291,10 +292,10 @@ func TestAnotherPeerIsAskedWhenOneIsDead(t *testing.T) {
 	c := newConsortium(t, 3)
 	g := c.connect(t, gateway.Options{})
 	c.peers[0].server.Stop()
-	if _, err := g.Contracts().OpenRound(t.Context(), "t", 1); err != nil {
+	if _, err := g.Contracts().Rounds.OpenRound(t.Context(), firstRound); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.Contracts().GetTask(t.Context(), "t"); err != nil {
+	if _, err := g.Contracts().Tasks.GetTask(t.Context(), fl.TaskRequest{Task: "t"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.peers[1].targets; len(got) != 1 || !slices.Equal(got[0], []string{"Hospital2MSP"}) {
@@ -302,7 +303,7 @@ func TestAnotherPeerIsAskedWhenOneIsDead(t *testing.T) {
 	}
 	c.peers[1].server.Stop()
 	c.peers[2].server.Stop()
-	_, err := c.connect(t, gateway.Options{Attempts: 4}).Contracts().GetTask(t.Context(), "t")
+	_, err := c.connect(t, gateway.Options{Attempts: 4}).Contracts().Tasks.GetTask(t.Context(), fl.TaskRequest{Task: "t"})
 	wantCode(t, err, "MF-GATEWAY-UNREACHABLE")
 }
 
@@ -315,12 +316,12 @@ func TestPeersThatFailWithoutCode(t *testing.T) {
 	} {
 		c := newConsortium(t, 1)
 		c.peers[0].onEndorse = func(int) error { return refusal(codes.Aborted, "failed to endorse transaction", said) }
-		_, err := c.connect(t, gateway.Options{Attempts: 2}).Contracts().OpenRound(t.Context(), "t", 1)
+		_, err := c.connect(t, gateway.Options{Attempts: 2}).Contracts().Rounds.OpenRound(t.Context(), firstRound)
 		wantCode(t, err, want)
 	}
 	c := newConsortium(t, 1)
 	c.peers[0].onEvaluate = func() ([]byte, error) { return []byte("no json"), nil }
-	_, err := c.connect(t, gateway.Options{}).Contracts().GetTask(t.Context(), "t")
+	_, err := c.connect(t, gateway.Options{}).Contracts().Tasks.GetTask(t.Context(), fl.TaskRequest{Task: "t"})
 	wantCode(t, err, "MF-GATEWAY-RESULT")
 	err = c.connect(t, gateway.Options{}).Submit(t.Context(), "t:T", func() {}, nil)
 	wantCode(t, err, "MF-GATEWAY-RESULT")
@@ -331,11 +332,11 @@ func TestSlowPeerTimesOutAndTheCallersCancelWins(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)
 	c.peers[0].onEndorse = func(int) error { <-release; return nil }
-	_, err := c.connect(t, gateway.Options{CallTimeout: 30 * time.Millisecond, Attempts: 2}).Contracts().OpenRound(t.Context(), "t", 1)
+	_, err := c.connect(t, gateway.Options{CallTimeout: 30 * time.Millisecond, Attempts: 2}).Contracts().Rounds.OpenRound(t.Context(), firstRound)
 	wantCode(t, err, "MF-GATEWAY-TIMEOUT")
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, cancel)
-	_, err = c.connect(t, gateway.Options{}).Contracts().OpenRound(ctx, "t", 1)
+	_, err = c.connect(t, gateway.Options{}).Contracts().Rounds.OpenRound(ctx, firstRound)
 	if !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
@@ -418,60 +419,5 @@ func TestEventsFromAFileCheckpoint(t *testing.T) {
 	}
 	if got := append(read(2), read(2)...); !slices.Equal(got, []int{100, 101, 102, 103}) {
 		t.Errorf("events %v", got)
-	}
-}
-
-// recorder is a Caller that only notes what is called.
-type recorder struct{ called []string }
-
-func (r *recorder) Submit(_ context.Context, name string, _, _ any) error {
-	r.called = append(r.called, "submit "+name)
-	return nil
-}
-
-func (r *recorder) Evaluate(_ context.Context, name string, _, _ any) error {
-	r.called = append(r.called, "evaluate "+name)
-	return nil
-}
-
-func (r *recorder) SubmitPrivate(ctx context.Context, _, name string, request any, _ map[string]any, result any) error {
-	return r.Submit(ctx, name, request, result)
-}
-
-func (r *recorder) EvaluateAt(ctx context.Context, _, name string, request, result any) error {
-	return r.Evaluate(ctx, name, request, result)
-}
-
-func (r *recorder) Await(context.Context, string, string) error { return nil }
-
-func TestEveryTransactionOfTheChaincodeHasItsCall(t *testing.T) {
-	var recorded recorder
-	for _, contracts := range []reflect.Value{
-		reflect.ValueOf(gateway.Contracts{Caller: &recorded}), reflect.ValueOf(gateway.Records{PrivateCaller: &recorded}),
-	} {
-		for i := range contracts.NumMethod() {
-			method := contracts.Method(i)
-			if method.Type().NumOut() != 2 { // Submit and Evaluate themselves
-				continue
-			}
-			arguments := []reflect.Value{reflect.ValueOf(t.Context())}
-			for j := 1; j < method.Type().NumIn(); j++ {
-				arguments = append(arguments, reflect.Zero(method.Type().In(j)))
-			}
-			method.Call(arguments)
-		}
-	}
-	var want []string
-	for _, transaction := range contract.Transactions() {
-		how := "submit "
-		if transaction.Evaluate {
-			how = "evaluate "
-		}
-		want = append(want, how+transaction.Contract+":"+transaction.Name)
-	}
-	slices.Sort(want)
-	slices.Sort(recorded.called)
-	if !slices.Equal(recorded.called, want) {
-		t.Errorf("calls\n%q\nwant\n%q", recorded.called, want)
 	}
 }

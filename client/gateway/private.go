@@ -9,15 +9,6 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
-// PrivateCaller carries out what concerns one organisation's collections besides
-// everything else; [Gateway] is one.
-type PrivateCaller interface {
-	Caller
-	SubmitPrivate(ctx context.Context, organisation, name string, request any, private map[string]any, result any) error
-	EvaluateAt(ctx context.Context, organisation, name string, request, result any) error
-	Await(ctx context.Context, organisation, transactionID string) error
-}
-
 // SubmitPrivate is [Gateway.Submit] for a transaction that only the peers of one
 // organisation, an MSP identifier, can endorse: they alone hold its collections.
 // Each value of private goes as JSON in the transient field of its name. It is

@@ -189,7 +189,7 @@ func (j *Journal) assignment(ctx context.Context, c *record.Client, e Entry, pat
 		if a.Patient == patient.Pseudonym && a.Kind == patient.Kind {
 			return a, nil
 		}
-		_, err := c.Ledger.GetRecord(ctx, e.Record)
+		_, err := c.Ledger.Records.Get(ctx, consent.RecordRequest{Record: e.Record})
 		if err == nil {
 			return nil, codes.Errorf("MF-INGEST-ASSIGNED", "entry %s is a record of another patient or kind; an erasure and another registration correct that", e.Record)
 		}
@@ -238,7 +238,7 @@ func (j *Journal) ForgetErased(ctx context.Context, c *record.Client) (int, erro
 		if a, found := assigned[e.Record]; !found || a.Added == nil || e.Erased {
 			continue
 		}
-		r, err := c.Ledger.GetRecord(ctx, e.Record)
+		r, err := c.Ledger.Records.Get(ctx, consent.RecordRequest{Record: e.Record})
 		if err != nil {
 			return forgotten, err
 		}

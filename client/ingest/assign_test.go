@@ -108,7 +108,7 @@ func assigning(t *testing.T) (*ward, *Journal, *record.Client, peer) {
 		}
 	}
 	return w, j, &record.Client{
-		MSP: "Hospital1MSP", Role: ledger.RoleCustodian, Ledger: gateway.Records{PrivateCaller: p}, Key: p.officer,
+		MSP: "Hospital1MSP", Role: ledger.RoleCustodian, Ledger: gateway.ContractsOf(p), Key: p.officer,
 		Own: w.hospital, Others: []record.Holder{{MSP: "ResearchCentreMSP", Store: w.hospital}},
 	}, p
 }
@@ -173,13 +173,13 @@ func TestAnEntryBelongsToOnePatient(t *testing.T) {
 	w, j, c, p := assigning(t)
 	e := w.entries()[0].Record
 	p.refuse = &gateway.Refusal{Answer: codes.Errorf("MF-RECORD-DENIED", "no; ask")}
-	c.Ledger = gateway.Records{PrivateCaller: p}
+	c.Ledger = gateway.ContractsOf(p)
 	if _, err := j.Assign(t.Context(), c, e, patientOf(1)); err == nil {
 		t.Fatal("no refusal")
 	}
 	// The ledger does not know the record: the officer may correct the patient.
 	p.refuse = nil
-	c.Ledger = gateway.Records{PrivateCaller: p}
+	c.Ledger = gateway.ContractsOf(p)
 	if _, err := j.Assign(t.Context(), c, e, patientOf(2)); err != nil {
 		t.Fatal(err)
 	}

@@ -21,13 +21,15 @@ func (n *Node) aggregate(ctx context.Context, v View, a Action) error {
 	}
 	if a.Kind == Attest {
 		n.attests = global.Digest()
-		return n.submit(ctx, a, "round:AttestGlobal", fl.AttestRequest{Task: n.Task, Round: a.Round, Digest: global.Digest()})
+		_, err = n.rounds(a.Round).AttestGlobal(ctx, fl.AttestRequest{Task: n.Task, Round: a.Round, Digest: global.Digest()})
+		return err
 	}
 	ref, err := n.store(ctx, v, a, global)
 	if err != nil {
 		return err
 	}
-	return n.submit(ctx, a, "round:ProposeGlobal", fl.ProposeRequest{Task: n.Task, Round: a.Round, Model: ref})
+	_, err = n.rounds(a.Round).ProposeGlobal(ctx, fl.ProposeRequest{Task: n.Task, Round: a.Round, Model: ref})
+	return err
 }
 
 // combine aggregates the accepted updates of a round, on behalf of the round
@@ -71,8 +73,8 @@ func (n *Node) global(ctx context.Context, task fl.TaskState, ref fl.ModelRef, m
 		return w, err
 	}
 	n.Log.Warn("computing a global model again that cannot be fetched", "round", made, "error", err)
-	var state fl.RoundState
-	if readErr := n.Ledger.Evaluate(ctx, "round:GetRound", fl.RoundRequest{Task: n.Task, Round: made}, &state); readErr != nil {
+	state, readErr := n.rounds(working).GetRound(ctx, fl.RoundRequest{Task: n.Task, Round: made})
+	if readErr != nil {
 		return nil, fmt.Errorf("%w (nor can it be computed again: %w)", err, readErr)
 	}
 	again, combineErr := n.combine(ctx, task, state, working)

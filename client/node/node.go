@@ -31,26 +31,17 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/envelope"
+	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
-// Ledger is what a node asks of the Fabric gateway.
+// Ledger is what a node asks of the Fabric gateway; *gateway.Gateway is one.
 type Ledger interface {
-	// Submit endorses, orders and commits a transaction such as
-	// "round:OpenRound" and returns once it is committed. Result may be nil.
-	Submit(ctx context.Context, transaction string, request, result any) error
-	// Evaluate queries one peer.
-	Evaluate(ctx context.Context, transaction string, request, result any) error
-	// Events gives the events of transactions from now on, until the context
-	// ends. It survives the loss of a peer by itself.
-	Events(ctx context.Context) (<-chan Event, error)
-}
-
-// Event is a committed transaction's event.
-type Event struct {
-	Name string // the transaction's name, for instance OpenRound
-	fl.Event
+	gateway.Caller
+	// Events gives the events of transactions, from now on for no checkpoint, until
+	// the context ends. It survives the loss of a peer by itself.
+	Events(ctx context.Context, from gateway.Checkpoint) <-chan gateway.Event
 }
 
 // Store is what a node asks of its organisation's private IPFS node. The bytes

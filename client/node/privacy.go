@@ -50,12 +50,11 @@ func (n *Node) afford(ctx context.Context, v View) error {
 		if node.ID != n.ID {
 			continue
 		}
-		var inAll fl.Spending
-		request := fl.DatasetRequest{Node: n.ID, Dataset: node.Dataset}
-		if err := n.Ledger.Evaluate(ctx, "task:GetSpending", request, &inAll); err != nil {
+		inAll, err := n.tasks(v.Round.Round.Number).GetSpending(ctx, fl.DatasetRequest{Node: n.ID, Dataset: node.Dataset})
+		if err != nil {
 			return err
 		}
-		_, _, err := fl.Charge(terms, node, fl.SpendingOf(v.Task.Spendings, n.ID), inAll, int64(n.Train.Len()))
+		_, _, err = fl.Charge(terms, node, fl.SpendingOf(v.Task.Spendings, n.ID), inAll, int64(n.Train.Len()))
 		return err
 	}
 	return nil

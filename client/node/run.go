@@ -9,6 +9,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/client/gateway"
 )
 
 const (
@@ -30,10 +31,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := n.check(ctx); err != nil {
 		return err
 	}
-	events, err := n.Ledger.Events(ctx)
-	if err != nil {
-		return err
-	}
+	events := n.Ledger.Events(ctx, nil)
 	wake := make(chan struct{}, 1)
 	listening.Go(func() { n.listen(events, wake) })
 	return n.loop(ctx, wake)
@@ -116,16 +114,18 @@ func (n *Node) me(v View) Me {
 
 // view reads the ledger.
 func (n *Node) view(ctx context.Context) (View, error) {
-	view := View{Now: n.Now()}
-	if err := n.Ledger.Evaluate(ctx, "task:GetTask", fl.TaskRequest{Task: n.Task}, &view.Task); err != nil {
+	now := n.Now()
+	task, err := n.tasks(0).GetTask(ctx, fl.TaskRequest{Task: n.Task})
+	if err != nil {
 		return View{}, err
 	}
-	if view.Task.LastRound == 0 {
+	view := View{Task: task, Now: now}
+	if task.LastRound == 0 {
 		return view, nil
 	}
-	view.Round = &fl.RoundState{}
-	request := fl.RoundRequest{Task: n.Task, Round: view.Task.LastRound}
-	return view, n.Ledger.Evaluate(ctx, "round:GetRound", request, view.Round)
+	round, err := n.rounds(0).GetRound(ctx, fl.RoundRequest{Task: n.Task, Round: task.LastRound})
+	view.Round = &round
+	return view, err
 }
 
 // dueSince remembers since when a step has been waiting for this node's turn.
@@ -167,7 +167,7 @@ func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 // listen turns events into wake-ups, and ends a step that they make pointless.
 // Events that only concern whoever counts what single nodes have sent do not wake
 // the others: with many nodes most events are of that kind.
-func (n *Node) listen(events <-chan Event, wake chan<- struct{}) {
+func (n *Node) listen(events <-chan gateway.Event, wake chan<- struct{}) {
 	for event := range events {
 		if event.Task != n.Task {
 			continue

@@ -22,7 +22,8 @@ func (n *Node) score(ctx context.Context, v View, a Action) error {
 		return err
 	}
 	hash := fl.CommitScores(n.Task, a.Round, n.ID, scores, n.salt(scoreSalt, a.Round))
-	return n.submit(ctx, a, "round:CommitScores", fl.CommitRequest{Task: n.Task, Round: a.Round, Hash: hash})
+	_, err = n.rounds(a.Round).CommitScores(ctx, fl.CommitRequest{Task: n.Task, Round: a.Round, Hash: hash})
+	return err
 }
 
 // reveal opens what was sealed.
@@ -39,7 +40,8 @@ func (n *Node) reveal(ctx context.Context, v View, a Action) error {
 	if scores = asSealed(scores, opens); scores == nil {
 		return codes.Errorf("MF-NODE-SEALED", "the scores that %s measures now are not those it sealed in round %d; an update may be out of reach or its data may have changed, see that IPFS and the data are as before", n.ID, a.Round)
 	}
-	return n.submit(ctx, a, "round:RevealScores", fl.RevealRequest{Task: n.Task, Round: a.Round, Scores: scores, Salt: salt})
+	_, err = n.rounds(a.Round).RevealScores(ctx, fl.RevealRequest{Task: n.Task, Round: a.Round, Scores: scores, Salt: salt})
+	return err
 }
 
 // asSealed finds the scores that open a commitment: those measured now, or those

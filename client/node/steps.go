@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/trainer/fed"
 	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/weights"
@@ -20,13 +21,16 @@ func (n *Node) perform(ctx context.Context, v View, a Action) error {
 			Task: n.Task, Recipient: n.Identity.Recipient(), Commitment: fl.SaltCommitment(n.Task, n.ID, n.salt(beaconSalt, 0)),
 			Dataset: n.dataset(terms), Examples: n.examples(terms), Budget: n.budget(terms),
 		}
-		return n.submit(ctx, a, "task:JoinTask", request)
+		_, err := n.tasks(a.Round).JoinTask(ctx, request)
+		return err
 	case Start:
 		return n.start(ctx, v, a)
 	case RevealSalt:
-		return n.submit(ctx, a, "task:RevealSalt", fl.RevealSaltRequest{Task: n.Task, Salt: n.salt(beaconSalt, 0)})
+		_, err := n.tasks(a.Round).RevealSalt(ctx, fl.RevealSaltRequest{Task: n.Task, Salt: n.salt(beaconSalt, 0)})
+		return err
 	case OpenRound, CloseTraining, CloseCommits, Tally, CloseRound:
-		return n.submit(ctx, a, moves[a.Kind], fl.RoundRequest{Task: n.Task, Round: a.Round})
+		_, err := moves[a.Kind](n.rounds(a.Round), ctx, fl.RoundRequest{Task: n.Task, Round: a.Round})
+		return err
 	}
 	ctx, done := n.running.begin(ctx, v, a)
 	defer done()
@@ -60,21 +64,17 @@ func (n *Node) start(ctx context.Context, v View, a Action) error {
 	if err != nil {
 		return err
 	}
-	return n.submit(ctx, a, "task:StartTask", fl.StartRequest{Task: n.Task, First: ref, Nodes: len(v.Task.Nodes)})
+	_, err = n.tasks(a.Round).StartTask(ctx, fl.StartRequest{Task: n.Task, First: ref, Nodes: len(v.Task.Nodes)})
+	return err
 }
 
 // moves are the transactions that move a round on.
-var moves = map[Kind]string{
-	OpenRound:     "round:OpenRound",
-	CloseTraining: "round:CloseTraining",
-	CloseCommits:  "round:CloseCommits",
-	Tally:         "round:Tally",
-	CloseRound:    "round:CloseRound",
-}
-
-func (n *Node) submit(ctx context.Context, a Action, transaction string, request any) error {
-	defer n.journal.span(SpanLedger, a.Round, transaction)()
-	return n.Ledger.Submit(ctx, transaction, request, nil)
+var moves = map[Kind]func(gateway.Rounds, context.Context, fl.RoundRequest) (fl.Round, error){
+	OpenRound:     gateway.Rounds.OpenRound,
+	CloseTraining: gateway.Rounds.CloseTraining,
+	CloseCommits:  gateway.Rounds.CloseCommits,
+	Tally:         gateway.Rounds.Tally,
+	CloseRound:    gateway.Rounds.CloseRound,
 }
 
 // made is what this node made for the round it is in, so that a failed submit
@@ -124,7 +124,8 @@ func (n *Node) train(ctx context.Context, v View, a Action) error {
 	if err != nil {
 		return err
 	}
-	return n.submit(ctx, a, "round:SubmitUpdate", fl.UpdateRequest{Task: n.Task, Round: a.Round, Model: ref, NumExamples: int64(n.Train.Len())})
+	_, err = n.rounds(a.Round).SubmitUpdate(ctx, fl.UpdateRequest{Task: n.Task, Round: a.Round, Model: ref, NumExamples: int64(n.Train.Len())})
+	return err
 }
 
 func (n *Node) fit(ctx context.Context, terms fl.Terms, start *weights.Weights, round int) (*weights.Weights, error) {

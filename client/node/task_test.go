@@ -241,10 +241,7 @@ func TestTaskWithoutItsCoordinator(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	events, err := w.account(w.coordinator()).Events(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	events := w.account(w.coordinator()).Events(t.Context(), nil)
 	group.Go(func() {
 		for event := range events {
 			if event.Name == "task:StartTask" {

@@ -21,6 +21,7 @@ import (
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 	"github.com/medfed/medfed/client/envelope"
+	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
@@ -178,32 +179,35 @@ func (w *world) run(ids ...string) {
 // onEvent calls f with each new state of the newest round until the test ends.
 func (w *world) onEvent(f func(fl.RoundState)) {
 	w.t.Helper()
-	events, err := w.account(w.coordinator()).Events(w.t.Context())
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	events := w.account(w.coordinator()).Events(w.t.Context(), nil)
 	go func() {
 		for event := range events {
-			var state fl.RoundState
-			request := fl.RoundRequest{Task: "t", Round: event.Round}
-			if event.Round > 0 && w.account(w.coordinator()).Evaluate(w.t.Context(), "round:GetRound", request, &state) == nil {
+			if event.Round == 0 {
+				continue
+			}
+			state, err := w.rounds().GetRound(w.t.Context(), fl.RoundRequest{Task: "t", Round: event.Round})
+			if err == nil {
 				f(state)
 			}
 		}
 	}()
 }
 
-func (w *world) task() (state fl.TaskState) {
+func (w *world) rounds() gateway.Rounds { return gateway.Rounds{Caller: w.account(w.coordinator())} }
+
+func (w *world) task() fl.TaskState {
 	w.t.Helper()
-	if err := w.account(w.coordinator()).Evaluate(w.t.Context(), "task:GetTask", fl.TaskRequest{Task: "t"}, &state); err != nil {
+	state, err := gateway.Tasks{Caller: w.account(w.coordinator())}.GetTask(w.t.Context(), fl.TaskRequest{Task: "t"})
+	if err != nil {
 		w.t.Fatal(err)
 	}
 	return state
 }
 
-func (w *world) round(number int) (state fl.RoundState) {
+func (w *world) round(number int) fl.RoundState {
 	w.t.Helper()
-	if err := w.account(w.coordinator()).Evaluate(w.t.Context(), "round:GetRound", fl.RoundRequest{Task: "t", Round: number}, &state); err != nil {
+	state, err := w.rounds().GetRound(w.t.Context(), fl.RoundRequest{Task: "t", Round: number})
+	if err != nil {
 		w.t.Fatal(err)
 	}
 	return state
@@ -262,7 +266,7 @@ type chain struct {
 	mu          sync.Mutex
 	ahead       time.Duration
 	delivered   uint64 // blocks whose events have been delivered
-	subscribers map[chan Event]context.Context
+	subscribers map[chan gateway.Event]context.Context
 }
 
 // now is the ledger's own time. It runs as the machine's does, and jumps when a
@@ -286,7 +290,7 @@ func (c *chain) deliver() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range c.ledger.Events(c.delivered) {
-		event := Event{Name: e.Name}
+		event := gateway.Event{Name: e.Name}
 		if err := json.Unmarshal(e.Payload, &event.Event); err != nil {
 			panic(err)
 		}
@@ -347,12 +351,12 @@ func refused(err error) error {
 	return err
 }
 
-func (a *account) Events(ctx context.Context) (<-chan Event, error) {
+func (a *account) Events(ctx context.Context, _ gateway.Checkpoint) <-chan gateway.Event {
 	a.chain.mu.Lock()
 	defer a.chain.mu.Unlock()
-	in, out := make(chan Event, 100), make(chan Event)
+	in, out := make(chan gateway.Event, 100), make(chan gateway.Event)
 	if a.chain.subscribers == nil {
-		a.chain.subscribers = map[chan Event]context.Context{}
+		a.chain.subscribers = map[chan gateway.Event]context.Context{}
 	}
 	a.chain.subscribers[in] = ctx
 	go func() {
@@ -373,7 +377,7 @@ func (a *account) Events(ctx context.Context) (<-chan Event, error) {
 			return
 		}
 	}()
-	return out, nil
+	return out
 }
 
 // files is IPFS as a map.

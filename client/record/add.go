@@ -105,7 +105,7 @@ func (c *Client) prepare(ctx context.Context, a *Addition) (next consent.Private
 
 // follow completes the version after a record's newest, and gives the patient.
 func (c *Client) follow(ctx context.Context, next *consent.PrivateVersion) (patient string, err error) {
-	record, err := c.Ledger.GetRecord(ctx, next.Record)
+	record, err := c.Ledger.Records.Get(ctx, consent.RecordRequest{Record: next.Record})
 	if err != nil {
 		return "", err
 	}
@@ -114,7 +114,7 @@ func (c *Client) follow(ctx context.Context, next *consent.PrivateVersion) (pati
 	}
 	next.Version = record.Versions + 1
 	if next.PatientIdentifier == "" {
-		before, err := c.Ledger.GetPrivate(ctx, record.Custodian, consent.VersionRequest{Record: record.Record, Version: record.Versions})
+		before, err := c.Ledger.Records.GetPrivate(ctx, record.Custodian, consent.VersionRequest{Record: record.Record, Version: record.Versions})
 		if err != nil {
 			return "", err
 		}
@@ -163,7 +163,7 @@ func (c *Client) keepAndName(ctx context.Context, a Addition, next consent.Priva
 		}
 	}
 	c.tell("pin on other members", int64(len(c.Others))*size, int64(len(c.Others))*size)
-	staged, err := c.Ledger.Stage(ctx, c.MSP, next)
+	staged, err := c.Ledger.Records.Stage(ctx, c.MSP, next)
 	if err != nil {
 		return Added{}, err
 	}
@@ -172,11 +172,11 @@ func (c *Client) keepAndName(ctx context.Context, a Addition, next consent.Priva
 	}
 	added := Added{Record: next.Record, Version: next.Version, Digest: staged.Digest, Size: size, Holders: c.holders()}
 	if next.Version == 1 && a.Record == "" {
-		_, err = c.Ledger.Register(ctx, consent.RegisterRequest{
+		_, err = c.Ledger.Records.Register(ctx, consent.RegisterRequest{
 			Record: next.Record, Kind: a.Kind, Patient: a.Patient, Digest: staged.Digest, Size: size, Holders: added.Holders,
 		})
 	} else {
-		_, err = c.Ledger.AddVersion(ctx, consent.AddVersionRequest{
+		_, err = c.Ledger.Records.AddVersion(ctx, consent.AddVersionRequest{
 			Record: next.Record, Version: next.Version, Digest: staged.Digest, Size: size, Holders: added.Holders,
 		})
 	}
@@ -218,7 +218,7 @@ func (c *Client) takeBack(ctx context.Context, next consent.PrivateVersion, stag
 	defer cancel()
 	var failed error
 	if staged {
-		_, failed = c.Ledger.Unstage(ctx, consent.VersionRequest{Record: next.Record, Version: next.Version})
+		_, failed = c.Ledger.Records.Unstage(ctx, consent.VersionRequest{Record: next.Record, Version: next.Version})
 	}
 	return errors.Join(failed, c.unpin(ctx, next.CID))
 }

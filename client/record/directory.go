@@ -8,6 +8,7 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/envelope"
+	"github.com/medfed/medfed/client/gateway"
 )
 
 // Published is an identity's entry in the directory. An officer's says besides how
@@ -28,7 +29,7 @@ func (c *Client) Publish(ctx context.Context, identity string) (Published, error
 		return Published{}, err
 	}
 	if own := c.Key.Recipient(); entry.Recipient != own {
-		entry, err = c.Ledger.PublishRecipient(ctx, consent.PublishRequest{Number: entry.Number + 1, Recipient: own})
+		entry, err = c.Ledger.Directory.Publish(ctx, consent.PublishRequest{Number: entry.Number + 1, Recipient: own})
 		if err != nil {
 			return Published{}, err
 		}
@@ -37,7 +38,7 @@ func (c *Client) Publish(ctx context.Context, identity string) (Published, error
 	if c.Role != ledger.RoleCustodian {
 		return published, nil
 	}
-	keys, err := c.Ledger.ListHospitalKeys(ctx, c.MSP)
+	keys, err := c.Ledger.Directory.ListHospitalKeys(ctx, c.MSP)
 	if err != nil && codes.Of(err) == "MF-PRIVATE-READ" {
 		return published, nil // a member that keeps no records has no collection
 	}
@@ -55,7 +56,7 @@ func (c *Client) Publish(ctx context.Context, identity string) (Published, error
 
 // entryOf reads an entry of the directory, an empty one where there is none.
 func (c *Client) entryOf(ctx context.Context, identity string, role ledger.Role) (consent.Recipient, error) {
-	entry, err := c.Ledger.GetRecipient(ctx, consent.RecipientRequest{Identity: identity, Role: string(role)})
+	entry, err := c.Ledger.Directory.Get(ctx, consent.RecipientRequest{Identity: identity, Role: string(role)})
 	if err != nil && codes.Of(err) == "MF-RECIPIENT-UNKNOWN" {
 		return consent.Recipient{}, nil
 	}
@@ -83,7 +84,7 @@ func (c *Client) firstHospitalKey(ctx context.Context) ([]consent.HospitalKey, e
 	if err != nil && codes.Of(err) != "MF-HOSPITAL-KEY-EXISTS" {
 		return nil, err
 	}
-	return c.Ledger.ListHospitalKeys(ctx, c.MSP)
+	return c.Ledger.Directory.ListHospitalKeys(ctx, c.MSP)
 }
 
 func (c *Client) makeHospitalKey(ctx context.Context, number int, officers []consent.Recipient) (consent.HospitalKey, error) {
@@ -106,25 +107,15 @@ func (c *Client) shareHospitalKey(ctx context.Context, number int, key *envelope
 	if shared.Wrap, err = envelope.Wrap(key, recipients...); err != nil {
 		return shared, err
 	}
-	_, err = c.Ledger.PutHospitalKey(ctx, c.MSP, shared)
+	_, err = c.Ledger.Directory.PutHospitalKey(ctx, c.MSP, shared)
 	return shared, err
 }
 
 // officers are the directory's entries of the hospital's officers that are not
 // retired.
 func (c *Client) officers(ctx context.Context) ([]consent.Recipient, error) {
-	const pageSize = 100
-	officers := []consent.Recipient{}
-	for bookmark := ""; ; {
-		page, err := c.Ledger.ListOfficers(ctx, consent.OfficersRequest{MSP: c.MSP, Bookmark: bookmark, PageSize: pageSize})
-		if err != nil {
-			return nil, err
-		}
-		officers = append(officers, slices.DeleteFunc(page.Recipients, func(r consent.Recipient) bool { return r.Recipient == "" })...)
-		if bookmark = page.Bookmark; bookmark == "" {
-			return officers, nil
-		}
-	}
+	officers, err := gateway.Collect(c.Ledger.Directory.ListOfficers(ctx, c.MSP))
+	return slices.DeleteFunc(officers, func(r consent.Recipient) bool { return r.Recipient == "" }), err
 }
 
 // Rewrapped says which of a hospital's keys were wrapped anew, and for whom.
@@ -140,7 +131,7 @@ type Rewrapped struct {
 // is wrapped for. Caller: an officer who can open the hospital's keys. Needs Key.
 func (c *Client) Rewrap(ctx context.Context, rotate bool) (Rewrapped, error) {
 	done := Rewrapped{Keys: []int{}, Officers: []string{}, Closed: []int{}}
-	keys, err := c.Ledger.ListHospitalKeys(ctx, c.MSP)
+	keys, err := c.Ledger.Directory.ListHospitalKeys(ctx, c.MSP)
 	if err != nil {
 		return done, err
 	}
@@ -178,7 +169,7 @@ func (c *Client) Rewrap(ctx context.Context, rotate bool) (Rewrapped, error) {
 // HospitalRecipient is what is wrapped for the hospital is encrypted to: its newest
 // key. Caller: an officer.
 func (c *Client) HospitalRecipient(ctx context.Context) (string, error) {
-	keys, err := c.Ledger.ListHospitalKeys(ctx, c.MSP)
+	keys, err := c.Ledger.Directory.ListHospitalKeys(ctx, c.MSP)
 	if err != nil {
 		return "", err
 	}
@@ -193,7 +184,7 @@ func (c *Client) HospitalRecipient(ctx context.Context) (string, error) {
 // function's error is MF-HOSPITAL-KEY-UNSHARED when none that fits is wrapped for
 // this officer.
 func (c *Client) HospitalKeys(ctx context.Context) (func(wrap string) (*envelope.Identity, error), error) {
-	keys, err := c.Ledger.ListHospitalKeys(ctx, c.MSP)
+	keys, err := c.Ledger.Directory.ListHospitalKeys(ctx, c.MSP)
 	if err != nil {
 		return nil, err
 	}

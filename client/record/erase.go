@@ -25,7 +25,7 @@ type Erased struct {
 // where the nodes of Own, Others and Public are to forget.
 func (c *Client) Erase(ctx context.Context, record string) (Erased, error) {
 	erased := Erased{CIDs: []string{}}
-	public, err := c.Ledger.RequestErasure(ctx, consent.ErasureRequest{Record: record, Members: append([]string{}, c.Members...)})
+	public, err := c.Ledger.Records.RequestErasure(ctx, consent.ErasureRequest{Record: record, Members: append([]string{}, c.Members...)})
 	if err != nil {
 		return erased, err
 	}
@@ -36,19 +36,19 @@ func (c *Client) Erase(ctx context.Context, record string) (Erased, error) {
 	if err := c.forget(ctx, erased.CIDs); err != nil {
 		return erased, err
 	}
-	if _, err := c.Ledger.PurgeRecord(ctx, record); err != nil {
+	if _, err := c.Ledger.Records.Purge(ctx, consent.RecordRequest{Record: record}); err != nil {
 		return erased, err
 	}
 	if c.Role == ledger.RoleCustodian {
-		if _, err := c.Ledger.AttestErasure(ctx, record); err != nil {
+		if _, err := c.Ledger.Records.AttestErasure(ctx, consent.RecordRequest{Record: record}); err != nil {
 			return erased, err
 		}
 	}
-	_, err = c.Ledger.CompleteErasure(ctx, record)
+	_, err = c.Ledger.Records.CompleteErasure(ctx, consent.RecordRequest{Record: record})
 	if err != nil && codes.Of(err) != "MF-ERASURE-UNATTESTED" {
 		return erased, err
 	}
-	erased.Erasure, err = c.Ledger.GetErasure(ctx, record)
+	erased.Erasure, err = c.Ledger.Records.GetErasure(ctx, consent.RecordRequest{Record: record})
 	return erased, err
 }
 
@@ -57,7 +57,7 @@ func (c *Client) Erase(ctx context.Context, record string) (Erased, error) {
 func (c *Client) cids(ctx context.Context, record consent.Record) ([]string, error) {
 	found := []string{}
 	for number := 1; number <= record.Versions; number++ {
-		private, err := c.Ledger.GetPrivate(ctx, record.Custodian, consent.VersionRequest{Record: record.Record, Version: number})
+		private, err := c.Ledger.Records.GetPrivate(ctx, record.Custodian, consent.VersionRequest{Record: record.Record, Version: number})
 		switch {
 		case err == nil:
 			found = append(found, private.CID)
@@ -88,7 +88,7 @@ func (c *Client) Attest(ctx context.Context, record string, cids []string, dropp
 	if err := c.forget(ctx, cids); err != nil {
 		return consent.Attestation{}, err
 	}
-	return c.Ledger.AttestErasure(ctx, record)
+	return c.Ledger.Records.AttestErasure(ctx, consent.RecordRequest{Record: record})
 }
 
 // forget unpins files everywhere the client can reach.

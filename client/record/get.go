@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/client/envelope"
 )
 
@@ -28,7 +29,7 @@ func (c *Client) Get(ctx context.Context, record string, number int, output stri
 	if err := c.needOwn(); err != nil {
 		return Fetched{}, err
 	}
-	public, err := c.Ledger.GetRecord(ctx, record)
+	public, err := c.Ledger.Records.Get(ctx, consent.RecordRequest{Record: record})
 	if err != nil {
 		return Fetched{}, err
 	}

@@ -56,11 +56,11 @@ func (c *Client) Grant(ctx context.Context, id string, number int, recipient str
 }
 
 func (c *Client) consented(ctx context.Context, id string) (consent.State, consent.Record, error) {
-	state, err := c.Ledger.GetConsent(ctx, id)
+	state, err := c.Ledger.Consents.Get(ctx, consent.ConsentRequest{Consent: id})
 	if err != nil {
 		return state, consent.Record{}, err
 	}
-	record, err := c.Ledger.GetRecord(ctx, state.Consent.Record)
+	record, err := c.Ledger.Records.Get(ctx, consent.RecordRequest{Record: state.Consent.Record})
 	return state, record, err
 }
 
@@ -93,7 +93,7 @@ func (c *Client) grant(ctx context.Context, state consent.State, record consent.
 		return Granted{}, err
 	}
 	request := consent.GrantRequest{Consent: state.Consent.Consent, Version: number}
-	put, err := c.Ledger.PutGrant(ctx, record.Custodian, request, consent.GrantInput{Wrap: wrap, Salt: NewSalt()})
+	put, err := c.Ledger.Accesses.PutGrant(ctx, record.Custodian, request, consent.GrantInput{Wrap: wrap, Salt: NewSalt()})
 	if err != nil {
 		return Granted{}, err
 	}

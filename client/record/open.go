@@ -33,11 +33,11 @@ func (c *Client) Open(ctx context.Context, use Use) (Opened, error) {
 	if err := c.needPublic(); err != nil {
 		return Opened{}, err
 	}
-	state, err := c.Ledger.GetConsent(ctx, use.Consent)
+	state, err := c.Ledger.Consents.Get(ctx, consent.ConsentRequest{Consent: use.Consent})
 	if err != nil {
 		return Opened{}, err
 	}
-	access, err := c.Ledger.RequestAccess(ctx, consent.AccessRequest{
+	access, err := c.Ledger.Accesses.RequestAccess(ctx, consent.AccessRequest{
 		Access: NewAccessID(), Consent: use.Consent, Record: state.Consent.Record, Version: use.Version, Purpose: use.Purpose,
 	})
 	opened := Opened{Access: access}
@@ -62,14 +62,14 @@ func (c *Client) Open(ctx context.Context, use Use) (Opened, error) {
 // grantOf reads the grants of an access and gives the first that the ledger
 // knows, that is for this access, and that the identity can open.
 func (c *Client) grantOf(ctx context.Context, access consent.Access) (consent.Grant, *envelope.Identity, error) {
-	if err := c.Ledger.Await(ctx, access.Custodian, access.TxID); err != nil {
+	if err := c.Ledger.Accesses.Await(ctx, access.Custodian, access.TxID); err != nil {
 		return consent.Grant{}, nil, err
 	}
-	grants, err := c.Ledger.ReadGrant(ctx, access.Custodian, access.Access)
+	grants, err := c.Ledger.Accesses.ReadGrant(ctx, access.Custodian, consent.ReadGrantRequest{Access: access.Access})
 	if err != nil {
 		return consent.Grant{}, nil, err
 	}
-	known, err := c.Ledger.GetGrantDigests(ctx, access.Access)
+	known, err := c.Ledger.Accesses.GetGrantDigests(ctx, consent.ReadGrantRequest{Access: access.Access})
 	if err != nil {
 		return consent.Grant{}, nil, err
 	}

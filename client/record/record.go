@@ -52,7 +52,7 @@ type Holder struct {
 type Client struct {
 	MSP    string      // of the identity
 	Role   ledger.Role // of the identity
-	Ledger gateway.Records
+	Ledger gateway.Contracts
 	Key    *envelope.Identity // opens the wraps made for this identity
 	Own    Store              // the organisation's private IPFS node, nil for none
 	Others []Holder           // other members' private nodes that keep files too
@@ -91,18 +91,7 @@ func draw(prefix string, n int) string {
 
 // Versions lists all versions of a record, oldest first. Needs the ledger.
 func (c *Client) Versions(ctx context.Context, record string) ([]consent.Version, error) {
-	const pageSize = 100
-	all := []consent.Version{}
-	for bookmark := ""; ; {
-		page, err := c.Ledger.ListVersions(ctx, consent.VersionsRequest{Record: record, Bookmark: bookmark, PageSize: pageSize})
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page.Versions...)
-		if bookmark = page.Bookmark; bookmark == "" {
-			return all, nil
-		}
-	}
+	return gateway.Collect(c.Ledger.Records.ListVersions(ctx, record))
 }
 
 // version reads the public part of one version.
@@ -123,7 +112,7 @@ func (c *Client) version(ctx context.Context, record string, number int) (consen
 // that everyone has agreed on.
 func (c *Client) private(ctx context.Context, custodian string, version consent.Version) (consent.PrivateVersion, error) {
 	request := consent.VersionRequest{Record: version.Record, Version: version.Version}
-	private, err := c.Ledger.GetPrivate(ctx, custodian, request)
+	private, err := c.Ledger.Records.GetPrivate(ctx, custodian, request)
 	if err != nil {
 		return private, err
 	}
@@ -146,9 +135,13 @@ func (c *Client) unwrap(ctx context.Context, private consent.PrivateVersion) (*e
 	return open(private.CustodianWrap)
 }
 
+// ErrNoPrivate is the error where a node of the private IPFS is needed and the
+// profile names none.
+var ErrNoPrivate = codes.Errorf("MF-PROFILE-IPFS", "the profile names no private IPFS node; use the profile of a hospital or research centre")
+
 func (c *Client) needOwn() error {
 	if c.Own == nil {
-		return codes.Errorf("MF-PROFILE-IPFS", "the profile names no private IPFS node; use the profile of a hospital or research centre")
+		return ErrNoPrivate
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ type Remaining struct {
 func (c *Client) Remains(ctx context.Context, record string) (Remains, error) {
 	r := Remains{Public: []Remaining{}}
 	var err error
-	if r.Erasure, err = c.Ledger.GetErasure(ctx, record); err != nil {
+	if r.Erasure, err = c.Ledger.Records.GetErasure(ctx, consent.RecordRequest{Record: record}); err != nil {
 		return r, err
 	}
 	for _, gather := range []func(context.Context, *Remains) error{c.remainsOfRecord, c.remainsOfConsents, c.remainsOfAccesses} {
@@ -70,22 +70,17 @@ func (c *Client) remainsOfRecord(ctx context.Context, r *Remains) error {
 }
 
 func (c *Client) remainsOfConsents(ctx context.Context, r *Remains) error {
-	for bookmark := ""; ; {
-		page, err := c.Ledger.ListConsents(ctx, consent.PageRequest{By: "record", Value: r.Record.Record, Bookmark: bookmark, PageSize: 100})
+	for listed, err := range c.Ledger.Consents.List(ctx, "record", r.Record.Record) {
 		if err != nil {
 			return err
 		}
-		for _, listed := range page.Consents {
-			state, err := c.Ledger.GetConsent(ctx, listed.Consent)
-			if err != nil {
-				return err
-			}
-			r.addConsent(state)
+		state, err := c.Ledger.Consents.Get(ctx, consent.ConsentRequest{Consent: listed.Consent})
+		if err != nil {
+			return err
 		}
-		if bookmark = page.Bookmark; bookmark == "" {
-			return nil
-		}
+		r.addConsent(state)
 	}
+	return nil
 }
 
 func (r *Remains) addConsent(s consent.State) {
@@ -110,23 +105,19 @@ func (r *Remains) addConsent(s consent.State) {
 }
 
 func (c *Client) remainsOfAccesses(ctx context.Context, r *Remains) error {
-	for bookmark := ""; ; {
-		page, err := c.Ledger.ListAccesses(ctx, consent.AccessListRequest{By: "record", Value: r.Record.Record, Bookmark: bookmark, PageSize: 1000})
+	request := consent.AccessListRequest{By: "record", Value: r.Record.Record, PageSize: 1000}
+	for a, err := range c.Ledger.Audit.AllAccesses(ctx, request) {
 		if err != nil {
 			return err
 		}
-		for _, a := range page.Accesses {
-			lists := []ledger.Key{ledger.AccessListKey(ledger.AccessesOfRecord, a.Record, a.At, a.Access), ledger.AccessListKey(ledger.AccessesOfGrantee, a.Grantee, a.At, a.Access),
-				ledger.AccessListKey(ledger.AllAccesses, string(ledger.AllAccesses), a.At, a.Access)}
-			if a.Patient != "" {
-				lists = append(lists, ledger.AccessListKey(ledger.AccessesOfPatient, a.Patient, a.At, a.Access))
-			}
-			r.add(ledger.AccessKey(a.Access), a, lists...)
+		lists := []ledger.Key{ledger.AccessListKey(ledger.AccessesOfRecord, a.Record, a.At, a.Access), ledger.AccessListKey(ledger.AccessesOfGrantee, a.Grantee, a.At, a.Access),
+			ledger.AccessListKey(ledger.AllAccesses, string(ledger.AllAccesses), a.At, a.Access)}
+		if a.Patient != "" {
+			lists = append(lists, ledger.AccessListKey(ledger.AccessesOfPatient, a.Patient, a.At, a.Access))
 		}
-		if bookmark = page.Bookmark; bookmark == "" {
-			return nil
-		}
+		r.add(ledger.AccessKey(a.Access), a, lists...)
 	}
+	return nil
 }
 
 const saltedHash = "the hash, in blocks, of a private document that held 32 random bytes or a random key; it is purged, and nobody can try out values"

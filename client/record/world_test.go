@@ -101,7 +101,7 @@ func (w *world) node(name string) *node {
 
 // as is the client of one of the people.
 func (w *world) as(role ledger.Role) *record.Client {
-	c := &record.Client{MSP: hospital, Role: role, Ledger: gateway.Records{PrivateCaller: w}, Own: w.own, Public: w.public}
+	c := &record.Client{MSP: hospital, Role: role, Ledger: gateway.ContractsOf(w), Own: w.own, Public: w.public}
 	switch role {
 	case ledger.RoleCustodian:
 		c.Key, c.Others = w.officer, []record.Holder{{MSP: centre, Store: w.other}}

@@ -12,7 +12,9 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/envelope"
+	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/client/session"
 	"github.com/medfed/medfed/test-network/report"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
@@ -36,10 +38,10 @@ type Span = node.Span
 // coordinator's key, measures each global model on the official test split.
 type observer struct {
 	scenario *Scenario
-	ledger   node.Ledger
+	ledger   gateway.Contracts
 	store    node.Store
 	identity *envelope.Identity
-	events   <-chan node.Event
+	events   <-chan gateway.Event
 	terms    fl.Terms
 	opened   map[int]time.Time
 	rounds   []report.Round
@@ -77,8 +79,8 @@ func (o *observer) watch(ctx context.Context) ([]report.Round, error) {
 // finish makes sure that a coordinator which has ended did so because the task
 // is completed, and catches up with rounds whose events are still on their way.
 func (o *observer) finish(ctx context.Context) error {
-	var state fl.TaskState
-	if err := o.ledger.Evaluate(ctx, "task:GetTask", fl.TaskRequest{Task: o.scenario.Task}, &state); err != nil {
+	state, err := o.ledger.Tasks.GetTask(ctx, fl.TaskRequest{Task: o.scenario.Task})
+	if err != nil {
 		return err
 	}
 	if state.Task.Phase != fl.TaskCompleted {
@@ -93,7 +95,7 @@ func (o *observer) finish(ctx context.Context) error {
 }
 
 // note keeps what an event says.
-func (o *observer) note(ctx context.Context, event node.Event) error {
+func (o *observer) note(ctx context.Context, event gateway.Event) error {
 	now := time.Now()
 	if event.Name == "round:OpenRound" {
 		if _, again := o.opened[event.Round]; !again {
@@ -111,8 +113,8 @@ func (o *observer) note(ctx context.Context, event node.Event) error {
 
 // finishRound reads a final round, measures its global model and passes it on.
 func (o *observer) finishRound(ctx context.Context, number int, at time.Time) error {
-	var state fl.RoundState
-	if err := o.ledger.Evaluate(ctx, "round:GetRound", fl.RoundRequest{Task: o.scenario.Task, Round: number}, &state); err != nil {
+	state, err := o.ledger.Rounds.GetRound(ctx, fl.RoundRequest{Task: o.scenario.Task, Round: number})
+	if err != nil {
 		return err
 	}
 	spans, err := o.spans(number)
@@ -248,24 +250,26 @@ func (o *observer) spans(round int) ([]Span, error) {
 
 // observe connects to the ledger and begins to follow its events.
 func (s *Scenario) observe(ctx context.Context) (*observer, error) {
-	connection, err := node.Connect(s.coordinator.profile, s.coordinator.identity)
+	connection, err := session.Connect(s.coordinator.profile, s.coordinator.identity)
 	if err != nil {
 		return nil, err
 	}
-	o := &observer{scenario: s, ledger: connection, opened: map[int]time.Time{}, closers: []io.Closer{connection}}
-	if o.store, err = node.OpenStore(s.coordinator.profile); err != nil {
+	o := &observer{scenario: s, ledger: connection.Contracts(), opened: map[int]time.Time{}, closers: []io.Closer{connection}}
+	stores, err := session.OpenStores(s.coordinator.profile)
+	if err == nil {
+		o.store, err = stores.NeedPrivate()
+	}
+	if err != nil {
 		return nil, errors.Join(err, connection.Close())
 	}
-	if o.identity, err = node.AgeIdentity(s.coordinator.identity); err != nil {
+	if o.identity, err = session.AgeKey(s.coordinator.identity); err != nil {
 		return nil, errors.Join(err, connection.Close())
 	}
-	var state fl.TaskState
-	if err := connection.Evaluate(ctx, "task:GetTask", fl.TaskRequest{Task: s.Task}, &state); err != nil {
+	state, err := o.ledger.Tasks.GetTask(ctx, fl.TaskRequest{Task: s.Task})
+	if err != nil {
 		return nil, errors.Join(err, connection.Close())
 	}
 	o.terms = state.Task.Terms
-	if o.events, err = connection.Events(ctx); err != nil {
-		return nil, errors.Join(err, connection.Close())
-	}
+	o.events = connection.Events(ctx, nil)
 	return o, nil
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
-	"github.com/medfed/medfed/client/node"
 	"github.com/medfed/medfed/client/record"
+	"github.com/medfed/medfed/client/session"
 	"github.com/medfed/medfed/collections"
 	"github.com/medfed/medfed/network"
 	"github.com/medfed/medfed/test-network/report"
@@ -307,7 +307,7 @@ func (s *clinic) catchUp(ctx context.Context, next who) error {
 
 // height is how many blocks the peer that an identity asks has.
 func height(ctx context.Context, w who) (uint64, error) {
-	connection, err := node.Connect(w.profile, w.identity)
+	connection, err := session.Connect(w.profile, w.identity)
 	if err != nil {
 		return 0, err
 	}

@@ -219,14 +219,12 @@ func fileName(id string) string {
 
 // Round reads a round of the running task.
 func (s *Scenario) Round(ctx context.Context, number int) (fl.RoundState, error) {
-	var state fl.RoundState
-	return state, s.observer.ledger.Evaluate(ctx, "round:GetRound", fl.RoundRequest{Task: s.Task, Round: number}, &state)
+	return s.observer.ledger.Rounds.GetRound(ctx, fl.RoundRequest{Task: s.Task, Round: number})
 }
 
 // TaskState reads the running task.
 func (s *Scenario) TaskState(ctx context.Context) (fl.TaskState, error) {
-	var state fl.TaskState
-	return state, s.observer.ledger.Evaluate(ctx, "task:GetTask", fl.TaskRequest{Task: s.Task}, &state)
+	return s.observer.ledger.Tasks.GetTask(ctx, fl.TaskRequest{Task: s.Task})
 }
 
 // Logs are the last lines of every participant's log, for the one who looks for

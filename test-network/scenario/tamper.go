@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/client/session"
 	"github.com/medfed/medfed/trainer/dataset"
 )
 
@@ -23,17 +24,21 @@ type TamperedNode struct {
 
 // Run takes part until the task is over.
 func (t TamperedNode) Run(ctx context.Context) error {
-	connection, err := node.Connect(t.Profile, t.Identity)
+	connection, err := session.Connect(t.Profile, t.Identity)
 	if err != nil {
 		return err
 	}
 	defer connection.Close()
 	config := node.Config{ID: connection.Identity().ID(), Task: t.Task, Ledger: connection, Tamper: t.Tamper,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
-	if config.Store, err = node.OpenStore(t.Profile); err != nil {
+	stores, err := session.OpenStores(t.Profile)
+	if err != nil {
 		return err
 	}
-	if config.Identity, err = node.AgeIdentity(t.Identity); err != nil {
+	if config.Store, err = stores.NeedPrivate(); err != nil {
+		return err
+	}
+	if config.Identity, err = session.AgeKey(t.Identity); err != nil {
 		return err
 	}
 	if config.Train, config.Validation, err = t.shares(ctx); err != nil {

@@ -102,14 +102,14 @@ func newAccessList(a *app) *cobra.Command {
 			if request.Until, err = unixOf("--until", f.until); err != nil {
 				return err
 			}
-			page, err := askRecords(a, func(r gateway.Records, who *gateway.Identity) (consent.AccessPage, error) {
+			page, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) (consent.AccessPage, error) {
 				if request.By == "" {
 					request.By, request.Value = ownList(who)
 				}
 				if request.By == "" && who.Role == ledger.RoleAuditor {
 					request.By = string(ledger.AllAccesses)
 				}
-				return r.ListAccesses(cmd.Context(), request)
+				return r.Audit.ListAccesses(cmd.Context(), request)
 			})
 			if err != nil {
 				return err

@@ -20,8 +20,8 @@ func newAuditHistory(a *app) *cobra.Command {
 			if _, err := ledger.ParseKey(args[0], args[1:]); err != nil {
 				return err
 			}
-			history, err := askRecords(a, func(r gateway.Records, _ *gateway.Identity) (consent.History, error) {
-				return r.History(cmd.Context(), consent.HistoryRequest{Object: args[0], Parts: args[1:]})
+			history, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (consent.History, error) {
+				return r.Audit.History(cmd.Context(), consent.HistoryRequest{Object: args[0], Parts: args[1:]})
 			})
 			if err != nil {
 				return err

@@ -15,7 +15,6 @@ import (
 
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/gateway"
-	"github.com/medfed/medfed/client/node"
 )
 
 func TestEveryCommandHasHelpAndChecksItsArguments(t *testing.T) {
@@ -130,9 +129,10 @@ func TestAnInterruptHidesWhatItBroke(t *testing.T) {
 
 // movie is a ledger that shows one scene of a task after another.
 type movie struct {
+	gateway.PrivateCaller
 	mu     sync.Mutex
 	scenes []scene
-	events chan node.Event
+	events chan gateway.Event
 }
 
 // next goes on to the next scene.
@@ -155,10 +155,10 @@ type scene struct {
 	rounds []fl.RoundPhase
 }
 
-func (m *movie) Identity() *gateway.Identity                       { return &gateway.Identity{} }
-func (m *movie) Close() error                                      { return nil }
-func (m *movie) Submit(context.Context, string, any, any) error    { return errors.New("read only") }
-func (m *movie) Events(context.Context) (<-chan node.Event, error) { return m.events, nil }
+func (m *movie) Identity() *gateway.Identity                                     { return &gateway.Identity{} }
+func (m *movie) Close() error                                                    { return nil }
+func (m *movie) Submit(context.Context, string, any, any) error                  { return errors.New("read only") }
+func (m *movie) Events(context.Context, gateway.Checkpoint) <-chan gateway.Event { return m.events }
 
 func (m *movie) Evaluate(ctx context.Context, transaction string, request, result any) error {
 	if ctx.Err() != nil {
@@ -176,7 +176,7 @@ func (m *movie) Evaluate(ctx context.Context, transaction string, request, resul
 }
 
 func TestWatchPrintsEachChangeOnceAndEndsWithTheTask(t *testing.T) {
-	m := &movie{events: make(chan node.Event), scenes: []scene{
+	m := &movie{events: make(chan gateway.Event), scenes: []scene{
 		{fl.TaskStarting, nil},
 		{fl.TaskRunning, []fl.RoundPhase{fl.RoundTraining}},
 		{fl.TaskRunning, []fl.RoundPhase{fl.RoundTraining}}, // an update came
@@ -187,7 +187,7 @@ func TestWatchPrintsEachChangeOnceAndEndsWithTheTask(t *testing.T) {
 	var out, errs bytes.Buffer
 	a := newApp(&out, &errs)
 	a.format = formatJSON
-	w := &watch{app: a, contracts: gateway.Contracts{Caller: m}, task: "t", next: 1}
+	w := &watch{app: a, contracts: gateway.ContractsOf(m), task: "t", next: 1}
 	for range m.scenes {
 		over, err := w.look(context.Background())
 		if err != nil {
@@ -214,13 +214,13 @@ func TestWatchPrintsEachChangeOnceAndEndsWithTheTask(t *testing.T) {
 }
 
 func TestWatchWakesAtAnEventOfItsTask(t *testing.T) {
-	m := &movie{events: make(chan node.Event), scenes: []scene{{fl.TaskRunning, nil}, {fl.TaskFailed, nil}}}
-	w := &watch{app: newApp(&bytes.Buffer{}, nil), contracts: gateway.Contracts{Caller: m}, task: "t", next: 1}
+	m := &movie{events: make(chan gateway.Event), scenes: []scene{{fl.TaskRunning, nil}, {fl.TaskFailed, nil}}}
+	w := &watch{app: newApp(&bytes.Buffer{}, nil), contracts: gateway.ContractsOf(m), task: "t", next: 1}
 	finished := make(chan error, 1)
 	go func() { finished <- w.run(context.Background(), m) }()
-	m.events <- node.Event{Event: fl.Event{Task: "another"}}
+	m.events <- gateway.Event{Event: fl.Event{Task: "another"}}
 	m.next()
-	m.events <- node.Event{Event: fl.Event{Task: "t"}}
+	m.events <- gateway.Event{Event: fl.Event{Task: "t"}}
 	if err := <-finished; err == nil || !strings.HasPrefix(err.Error(), "MF-TASK-FAILED: ") {
 		t.Errorf("a failed task ended the watch with %v", err)
 	}

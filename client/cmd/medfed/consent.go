@@ -35,8 +35,8 @@ func newConsentRequest(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.offer(cmd.Context(), f, o, func(r gateway.Records) (consent.Offer, error) {
-				return r.RequestConsent(cmd.Context(), consent.AskRequest{
+			return a.offer(cmd.Context(), f, o, func(r gateway.Contracts) (consent.Offer, error) {
+				return r.Consents.Request(cmd.Context(), consent.AskRequest{
 					Consent: o.Consent, Record: args[0], Terms: o.Terms, PrivateDigest: o.PrivateDigest, Expires: o.Expires,
 				})
 			})
@@ -47,15 +47,15 @@ func newConsentRequest(a *app) *cobra.Command {
 }
 
 func newConsentCounter(a *app) *cobra.Command {
-	return newNextOffer(a, "counter", "Answer the open offer with another one", gateway.Records.Counter)
+	return newNextOffer(a, "counter", "Answer the open offer with another one", gateway.Consents.Counter)
 }
 
 func newConsentRenew(a *app) *cobra.Command {
-	return newNextOffer(a, "renew", "Offer a next version of a consent; the one in force stays until it is accepted", gateway.Records.Renew)
+	return newNextOffer(a, "renew", "Offer a next version of a consent; the one in force stays until it is accepted", gateway.Consents.Renew)
 }
 
 // newNextOffer is a command that makes the offer after the newest.
-func newNextOffer(a *app, use, short string, submit func(gateway.Records, context.Context, consent.OfferRequest) (consent.Offer, error)) *cobra.Command {
+func newNextOffer(a *app, use, short string, submit func(gateway.Consents, context.Context, consent.OfferRequest) (consent.Offer, error)) *cobra.Command {
 	f := &termsFlags{}
 	c := &cobra.Command{
 		Use:   use + " CONSENT",
@@ -76,8 +76,8 @@ func newNextOffer(a *app, use, short string, submit func(gateway.Records, contex
 			if err != nil {
 				return err
 			}
-			return a.offer(cmd.Context(), f, o, func(r gateway.Records) (consent.Offer, error) {
-				return submit(r, cmd.Context(), o.OfferRequest)
+			return a.offer(cmd.Context(), f, o, func(r gateway.Contracts) (consent.Offer, error) {
+				return submit(r.Consents, cmd.Context(), o.OfferRequest)
 			})
 		},
 	}
@@ -87,20 +87,20 @@ func newNextOffer(a *app, use, short string, submit func(gateway.Records, contex
 
 // offer makes an offer. Private terms go to the custodian's collection at once
 // when the patient makes it; a grantee hands them over as a file.
-func (a *app) offer(ctx context.Context, f *termsFlags, o offerDraft, submit func(gateway.Records) (consent.Offer, error)) error {
+func (a *app) offer(ctx context.Context, f *termsFlags, o offerDraft, submit func(gateway.Contracts) (consent.Offer, error)) error {
 	if err := f.keepPrivate(o); err != nil {
 		return err
 	}
-	made, err := askRecords(a, func(r gateway.Records, who *gateway.Identity) (consent.Offer, error) {
+	made, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) (consent.Offer, error) {
 		made, err := submit(r)
 		if err != nil || o.private == nil || who.Role != ledger.RolePatient {
 			return made, err
 		}
-		state, err := r.GetConsent(ctx, made.Consent)
+		state, err := r.Consents.Get(ctx, consent.ConsentRequest{Consent: made.Consent})
 		if err != nil {
 			return made, err
 		}
-		return r.PutTerms(ctx, state.Consent.Custodian, *o.private)
+		return r.Consents.PutTerms(ctx, state.Consent.Custodian, *o.private)
 	})
 	if err != nil {
 		return err
@@ -186,7 +186,7 @@ func accept(ctx context.Context, a *app, id string, offer int, digest, recipient
 	}
 	result := accepted{Granted: []record.Granted{}}
 	return a.records(nil, func(c *record.Client) error {
-		result.Agreement, err = c.Ledger.Accept(ctx, consent.AcceptRequest{Consent: id, Offer: offer, Digest: seen})
+		result.Agreement, err = c.Ledger.Consents.Accept(ctx, consent.AcceptRequest{Consent: id, Offer: offer, Digest: seen})
 		if err == nil && grant {
 			result.Granted, err = c.GrantAll(ctx, id, recipient)
 		}
@@ -212,14 +212,14 @@ func checkAnswer(id string, offer int) error {
 }
 
 func newConsentReject(a *app) *cobra.Command {
-	return newDecline(a, "reject", "Refuse an offer of the other side", gateway.Records.Reject)
+	return newDecline(a, "reject", "Refuse an offer of the other side", gateway.Consents.Reject)
 }
 
 func newConsentWithdraw(a *app) *cobra.Command {
-	return newDecline(a, "withdraw", "Take your own offer back", gateway.Records.Withdraw)
+	return newDecline(a, "withdraw", "Take your own offer back", gateway.Consents.Withdraw)
 }
 
-func newDecline(a *app, use, short string, submit func(gateway.Records, context.Context, consent.AnswerRequest) (consent.Consent, error)) *cobra.Command {
+func newDecline(a *app, use, short string, submit func(gateway.Consents, context.Context, consent.AnswerRequest) (consent.Consent, error)) *cobra.Command {
 	var offer int
 	c := &cobra.Command{
 		Use:   use + " CONSENT --offer N",
@@ -229,8 +229,8 @@ func newDecline(a *app, use, short string, submit func(gateway.Records, context.
 			if err := checkAnswer(args[0], offer); err != nil {
 				return err
 			}
-			now, err := askRecords(a, func(r gateway.Records, _ *gateway.Identity) (consent.Consent, error) {
-				return submit(r, cmd.Context(), consent.AnswerRequest{Consent: args[0], Offer: offer})
+			now, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (consent.Consent, error) {
+				return submit(r.Consents, cmd.Context(), consent.AnswerRequest{Consent: args[0], Offer: offer})
 			})
 			if err != nil {
 				return err
@@ -272,9 +272,9 @@ func revoke(ctx context.Context, a *app, id string, purge bool) error {
 		return err
 	}
 	return a.records(nil, func(c *record.Client) error {
-		done, err := c.Ledger.Revoke(ctx, consent.RevokeRequest{Consent: id, Number: state.Revocation.Number + 1})
+		done, err := c.Ledger.Consents.Revoke(ctx, consent.RevokeRequest{Consent: id, Number: state.Revocation.Number + 1})
 		if err == nil && purge {
-			_, err = c.Ledger.PurgeGrants(ctx, id)
+			_, err = c.Ledger.Accesses.PurgeGrants(ctx, consent.ConsentRequest{Consent: id})
 		}
 		if err == nil && purge {
 			err = c.Unpublish(ctx, id)
@@ -331,7 +331,9 @@ func grant(ctx context.Context, c *record.Client, id string, version int, recipi
 }
 
 func getConsent(ctx context.Context, a *app, id string) (consent.State, error) {
-	return askRecords(a, func(r gateway.Records, _ *gateway.Identity) (consent.State, error) { return r.GetConsent(ctx, id) })
+	return ask(a, func(r gateway.Contracts, _ *gateway.Identity) (consent.State, error) {
+		return r.Consents.Get(ctx, consent.ConsentRequest{Consent: id})
+	})
 }
 
 func newConsentList(a *app) *cobra.Command {
@@ -344,14 +346,11 @@ func newConsentList(a *app) *cobra.Command {
 			if (by == "") != (value == "") {
 				return usage("--by and --value belong together; name both, or none for your own")
 			}
-			found, err := askRecords(a, func(r gateway.Records, who *gateway.Identity) ([]consent.Consent, error) {
+			found, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) ([]consent.Consent, error) {
 				if by == "" {
 					by, value = ownList(who)
 				}
-				return pages(func(bookmark string, size int) ([]consent.Consent, string, error) {
-					page, err := r.ListConsents(cmd.Context(), consent.PageRequest{By: by, Value: value, Bookmark: bookmark, PageSize: size})
-					return page.Consents, page.Bookmark, err
-				})
+				return gateway.Collect(r.Consents.List(cmd.Context(), by, value))
 			})
 			if err != nil {
 				return err

@@ -171,12 +171,12 @@ func newTermsPut(a *app) *cobra.Command {
 			if err := checkAnswer(terms.Consent, terms.Offer); err != nil {
 				return err
 			}
-			offer, err := askRecords(a, func(r gateway.Records, _ *gateway.Identity) (consent.Offer, error) {
-				state, err := r.GetConsent(cmd.Context(), terms.Consent)
+			offer, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (consent.Offer, error) {
+				state, err := r.Consents.Get(cmd.Context(), consent.ConsentRequest{Consent: terms.Consent})
 				if err != nil {
 					return consent.Offer{}, err
 				}
-				return r.PutTerms(cmd.Context(), state.Consent.Custodian, *terms)
+				return r.Consents.PutTerms(cmd.Context(), state.Consent.Custodian, *terms)
 			})
 			if err != nil {
 				return err
@@ -196,12 +196,12 @@ func newTermsShow(a *app) *cobra.Command {
 			if err := checkAnswer(args[0], offer); err != nil {
 				return err
 			}
-			terms, err := askRecords(a, func(r gateway.Records, _ *gateway.Identity) (consent.PrivateTerms, error) {
-				state, err := r.GetConsent(cmd.Context(), args[0])
+			terms, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (consent.PrivateTerms, error) {
+				state, err := r.Consents.Get(cmd.Context(), consent.ConsentRequest{Consent: args[0]})
 				if err != nil {
 					return consent.PrivateTerms{}, err
 				}
-				return r.ReadTerms(cmd.Context(), state.Consent.Custodian, consent.AnswerRequest{Consent: args[0], Offer: offer})
+				return r.Consents.ReadTerms(cmd.Context(), state.Consent.Custodian, consent.AnswerRequest{Consent: args[0], Offer: offer})
 			})
 			if err != nil {
 				return err

@@ -16,7 +16,7 @@ import (
 
 // oneConsent is a ledger that knows one consent and nothing else.
 type oneConsent struct {
-	recordLedger
+	ledgerClient
 	state consent.State
 }
 

@@ -16,8 +16,8 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/gateway"
-	"github.com/medfed/medfed/client/node"
 	"github.com/medfed/medfed/client/record"
+	"github.com/medfed/medfed/client/session"
 )
 
 // identity is what "identity show" prints: the enrolled certificate and the age
@@ -141,7 +141,7 @@ func (a *app) publish(ctx context.Context) (record.Published, error) {
 	if err != nil {
 		return record.Published{}, err
 	}
-	return askRecords(a, func(r gateway.Records, who *gateway.Identity) (record.Published, error) {
+	return ask(a, func(r gateway.Contracts, who *gateway.Identity) (record.Published, error) {
 		return (&record.Client{MSP: who.MSP, Role: who.Role, Ledger: r, Key: key}).Publish(ctx, who.ID())
 	})
 }
@@ -152,16 +152,16 @@ func newIdentityRetire(a *app) *cobra.Command {
 		Short: "End your own entry in the directory, or as an officer that of another officer who left",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			retired, err := askRecords(a, func(r gateway.Records, who *gateway.Identity) (consent.Recipient, error) {
+			retired, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) (consent.Recipient, error) {
 				name, role := who.Name, who.Role
 				if len(args) > 0 {
 					name, role = args[0], ledger.RoleCustodian
 				}
-				entry, err := r.GetRecipient(cmd.Context(), consent.RecipientRequest{Identity: who.MSP + "/" + name, Role: string(role)})
+				entry, err := r.Directory.Get(cmd.Context(), consent.RecipientRequest{Identity: who.MSP + "/" + name, Role: string(role)})
 				if err != nil || entry.Recipient == "" {
 					return entry, err
 				}
-				return r.RetireRecipient(cmd.Context(), consent.RetireRequest{Role: string(role), Name: name, Number: entry.Number + 1})
+				return r.Directory.Retire(cmd.Context(), consent.RetireRequest{Role: string(role), Name: name, Number: entry.Number + 1})
 			})
 			if err != nil {
 				return err
@@ -178,7 +178,7 @@ func (a *app) printIdentity(ctx context.Context, folder string) error {
 	if err != nil {
 		return err
 	}
-	key, err := node.AgeIdentity(folder)
+	key, err := session.AgeKey(folder)
 	if err != nil {
 		return err
 	}
@@ -196,8 +196,8 @@ func (a *app) entryOf(ctx context.Context, who *identity) string {
 	if a.profile == "" {
 		return "not looked up: no --profile is named"
 	}
-	entry, err := askRecords(a, func(r gateway.Records, own *gateway.Identity) (consent.Recipient, error) {
-		return r.GetRecipient(ctx, consent.RecipientRequest{Identity: own.ID(), Role: string(own.Role)})
+	entry, err := ask(a, func(r gateway.Contracts, own *gateway.Identity) (consent.Recipient, error) {
+		return r.Directory.Get(ctx, consent.RecipientRequest{Identity: own.ID(), Role: string(own.Role)})
 	})
 	if err != nil {
 		return "not found: " + string(codes.Of(err))

@@ -77,7 +77,7 @@ func (f *ingestFlags) stateFolder(a *app) string {
 }
 
 func (a *app) ingest(ctx context.Context, f *ingestFlags) (err error) {
-	l, err := a.recordLedger()
+	l, err := a.ledger()
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (a *app) ingest(ctx context.Context, f *ingestFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	officer := &record.Client{MSP: l.Identity().MSP, Ledger: gateway.Records{PrivateCaller: l}}
+	officer := &record.Client{MSP: l.Identity().MSP, Ledger: gateway.ContractsOf(l)}
 	if _, err := officer.HospitalRecipient(ctx); err != nil { // before the folder is looked at
 		return err
 	}
@@ -104,7 +104,7 @@ func (a *app) ingest(ctx context.Context, f *ingestFlags) (err error) {
 	}
 	i, err := ingest.Open(ingest.Options{
 		Folder: f.folder, State: f.stateFolder(a), Custodian: officer.MSP, Key: key, Recipient: officer.HospitalRecipient,
-		Store: store, Ledger: officer.Ledger, Settle: f.settle, Rescan: f.rescan, Report: report,
+		Store: store, Ledger: officer.Ledger.Records, Settle: f.settle, Rescan: f.rescan, Report: report,
 		Progress: func(step string, done, total int64) { shown.Bytes(step, done, total) },
 	})
 	if err != nil {

@@ -13,12 +13,13 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
-	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/client/record"
+	"github.com/medfed/medfed/client/session"
 )
 
 // collection is a ledger that keeps what is staged.
 type collection struct {
-	recordLedger
+	ledgerClient
 	staged map[string]consent.PrivateVersion
 }
 
@@ -45,7 +46,7 @@ func (collection) give(answer, result any) error {
 
 // counting is a store that counts what it is given.
 type counting struct {
-	node.Store
+	record.Store
 	added *int
 }
 
@@ -66,7 +67,7 @@ func TestIngestTakesAFolderOnce(t *testing.T) {
 		var out, errs bytes.Buffer
 		a := newApp(&out, &errs)
 		a.openLedger = func(string, string) (ledgerClient, error) { return ledger, nil }
-		a.openStore = func(string) (node.Store, error) { return counting{added: &added}, nil }
+		a.openStores = func(string) (session.Stores, error) { return session.Stores{Private: counting{added: &added}}, nil }
 		status := run(context.Background(), a, []string{
 			"ingest", "--folder", folder, "--once", "--settle", "1ms", "--format", "json", "--profile", "p", "--identity", identity,
 		})

@@ -6,18 +6,22 @@ import (
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
-	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/client/record"
+	"github.com/medfed/medfed/client/session"
 )
 
 // ledgerClient is what the commands ask of the Fabric gateway.
 type ledgerClient interface {
-	node.Ledger
+	gateway.PrivateCaller
+	Events(ctx context.Context, from gateway.Checkpoint) <-chan gateway.Event
 	Identity() *gateway.Identity
 	Close() error
 }
 
 // connect is openLedger in production.
-func connect(profile, identity string) (ledgerClient, error) { return node.Connect(profile, identity) }
+func connect(profile, identity string) (ledgerClient, error) {
+	return session.Connect(profile, identity)
+}
 
 // ledger connects as the identity that the flags name. The caller closes it.
 func (a *app) ledger() (ledgerClient, error) {
@@ -31,11 +35,15 @@ func (a *app) ledger() (ledgerClient, error) {
 }
 
 // privateIPFS is the organisation's node of the private IPFS.
-func (a *app) privateIPFS() (node.Store, error) {
+func (a *app) privateIPFS() (record.Store, error) {
 	if err := a.needProfile(); err != nil {
 		return nil, err
 	}
-	return a.openStore(a.profile)
+	stores, err := a.openStores(a.profile)
+	if err != nil {
+		return nil, err
+	}
+	return stores.NeedPrivate()
 }
 
 // ageIdentity is the key pair that opens what is encrypted to the identity that
@@ -44,7 +52,7 @@ func (a *app) ageIdentity() (*envelope.Identity, error) {
 	if err := a.needIdentity(); err != nil {
 		return nil, err
 	}
-	return node.AgeIdentity(a.identity)
+	return session.AgeKey(a.identity)
 }
 
 func (a *app) needProfile() error {
@@ -62,14 +70,14 @@ func (a *app) needIdentity() error {
 }
 
 // ask connects, asks one thing and lets go.
-func ask[T any](a *app, question func(gateway.Contracts) (T, error)) (T, error) {
+func ask[T any](a *app, question func(gateway.Contracts, *gateway.Identity) (T, error)) (T, error) {
 	l, err := a.ledger()
 	if err != nil {
 		var none T
 		return none, err
 	}
 	defer l.Close()
-	return question(gateway.Contracts{Caller: l})
+	return question(gateway.ContractsOf(l), l.Identity())
 }
 
 // newestGlobal gives the newest attested global model of a task and the round
@@ -78,7 +86,7 @@ func newestGlobal(ctx context.Context, c gateway.Contracts, task fl.TaskState) (
 	if task.LastRound == 0 {
 		return task.Task.First, 0, nil
 	}
-	state, err := c.GetRound(ctx, task.Task.Task, task.LastRound)
+	state, err := c.Rounds.GetRound(ctx, fl.RoundRequest{Task: task.Task.Task, Round: task.LastRound})
 	if err != nil {
 		return fl.ModelRef{}, 0, err
 	}

@@ -24,7 +24,7 @@ func newLineage(a *app) *cobra.Command {
 			if err := checkRound(args[0], number); err != nil {
 				return err
 			}
-			steps, err := ask(a, func(c gateway.Contracts) ([]fl.LineageStep, error) {
+			steps, err := ask(a, func(c gateway.Contracts, _ *gateway.Identity) ([]fl.LineageStep, error) {
 				return lineageOf(cmd.Context(), c, args[0], number)
 			})
 			if err != nil {
@@ -39,7 +39,7 @@ func newLineage(a *app) *cobra.Command {
 
 func lineageOf(ctx context.Context, c gateway.Contracts, task string, number int) ([]fl.LineageStep, error) {
 	if number == 0 {
-		state, err := c.GetTask(ctx, task)
+		state, err := c.Tasks.GetTask(ctx, fl.TaskRequest{Task: task})
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +50,7 @@ func lineageOf(ctx context.Context, c gateway.Contracts, task string, number int
 			return nil, codes.Errorf("MF-ROUND-NO-GLOBAL", "no round of %s has closed, so there is no global model yet; wait for one with medfed round watch %s", task, task)
 		}
 	}
-	return c.GetLineage(ctx, task, number)
+	return c.Rounds.GetLineage(ctx, fl.RoundRequest{Task: task, Round: number})
 }
 
 func printLineage(w io.Writer, steps []fl.LineageStep) {
@@ -83,8 +83,8 @@ func newHistory(a *app) *cobra.Command {
 			if err := checkRound(args[0], number); err != nil {
 				return err
 			}
-			entries, err := ask(a, func(c gateway.Contracts) ([]fl.HistoryEntry, error) {
-				return c.GetRoundHistory(cmd.Context(), args[0], number)
+			entries, err := ask(a, func(c gateway.Contracts, _ *gateway.Identity) ([]fl.HistoryEntry, error) {
+				return c.Rounds.GetRoundHistory(cmd.Context(), fl.HistoryRequest{Task: args[0], Round: number})
 			})
 			if err != nil {
 				return err

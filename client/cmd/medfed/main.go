@@ -27,7 +27,7 @@ import (
 	"syscall"
 
 	"github.com/medfed/medfed/client/cmd/medfed/exit"
-	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/client/session"
 )
 
 func main() {
@@ -46,14 +46,13 @@ type app struct {
 	profile  string
 	identity string
 
-	// openLedger, openStore and openStores are replaced in tests, which have no network.
+	// openLedger and openStores are replaced in tests, which have no network.
 	openLedger func(profile, identity string) (ledgerClient, error)
-	openStore  func(profile string) (node.Store, error)
-	openStores func(profile string) (recordStores, error)
+	openStores func(profile string) (session.Stores, error)
 }
 
 func newApp(stdout, stderr io.Writer) *app {
-	return &app{stdout: stdout, stderr: stderr, format: formatTable, openLedger: connect, openStore: node.OpenStore, openStores: openRecordStores}
+	return &app{stdout: stdout, stderr: stderr, format: formatTable, openLedger: connect, openStores: session.OpenStores}
 }
 
 // run carries out one command line and gives its exit status.

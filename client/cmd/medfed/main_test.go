@@ -22,6 +22,7 @@ import (
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
 	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/client/session"
 	"github.com/medfed/medfed/trainer/model"
 )
 
@@ -34,8 +35,7 @@ func TestMain(m *testing.M) {
 		a := newApp(os.Stdout, os.Stderr)
 		if folder := os.Getenv(fakeVariable); folder != "" {
 			a.openLedger = func(string, string) (ledgerClient, error) { return fakeLedger(folder), nil }
-			a.openStore = func(string) (node.Store, error) { return fakeStore(filepath.Join(folder, "ipfs")), nil }
-			a.openStores = func(profile string) (recordStores, error) { return fakeStores(folder, profile), nil }
+			a.openStores = func(profile string) (session.Stores, error) { return fakeStores(folder, profile), nil }
 		}
 		os.Exit(run(context.Background(), a, os.Args[1:]))
 	}})
@@ -102,7 +102,7 @@ func sealed(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	w, err := readWeights(ts.MkAbs(args[0]))
 	ts.Check(err)
-	key, err := node.AgeIdentity(ts.MkAbs(args[1]))
+	key, err := session.AgeKey(ts.MkAbs(args[1]))
 	ts.Check(err)
 	ref, err := node.Put(context.Background(), fakeStore(filepath.Join(ts.MkAbs(args[2]), "ipfs")), w, []string{key.Recipient()})
 	ts.Check(err)
@@ -211,10 +211,10 @@ func (f fakeLedger) Evaluate(_ context.Context, transaction string, request, res
 }
 
 // Events gives none, until the context ends.
-func (f fakeLedger) Events(ctx context.Context) (<-chan node.Event, error) {
-	events := make(chan node.Event)
+func (f fakeLedger) Events(ctx context.Context, _ gateway.Checkpoint) <-chan gateway.Event {
+	events := make(chan gateway.Event)
 	context.AfterFunc(ctx, func() { close(events) })
-	return events, nil
+	return events
 }
 
 func (f fakeLedger) file(transaction, ending string) string {

@@ -101,12 +101,13 @@ func fetchGlobal(ctx context.Context, a *app, task string, round int) (globalMod
 	if err != nil {
 		return m, err
 	}
-	state, err := gateway.Contracts{Caller: l}.GetTask(ctx, task)
+	contracts := gateway.ContractsOf(l)
+	state, err := contracts.Tasks.GetTask(ctx, fl.TaskRequest{Task: task})
 	if err != nil {
 		return m, err
 	}
 	m.terms = state.Task.Terms
-	if m.Model, m.Round, err = globalOf(ctx, gateway.Contracts{Caller: l}, state, round); err != nil {
+	if m.Model, m.Round, err = globalOf(ctx, contracts, state, round); err != nil {
 		return m, err
 	}
 	m.weights, err = node.Fetch(ctx, s, m.Model, key)
@@ -121,7 +122,7 @@ func globalOf(ctx context.Context, c gateway.Contracts, task fl.TaskState, round
 	case 0:
 		return task.Task.First, 0, nil
 	}
-	state, err := c.GetRound(ctx, task.Task.Task, round)
+	state, err := c.Rounds.GetRound(ctx, fl.RoundRequest{Task: task.Task.Task, Round: round})
 	if err != nil {
 		return fl.ModelRef{}, 0, err
 	}

@@ -106,7 +106,7 @@ func (a *app) serve(ctx context.Context, config node.Config, path string) error 
 	if err := n.Run(ctx); err != nil {
 		return err
 	}
-	task, err := gateway.Contracts{Caller: config.Ledger}.GetTask(ctx, config.Task)
+	task, err := gateway.Tasks{Caller: config.Ledger}.GetTask(ctx, fl.TaskRequest{Task: config.Task})
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func failedTask(task fl.TaskState) error {
 // on, for a coordinator that names a set the test split, on which it measures
 // the global models.
 func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error {
-	state, err := gateway.Contracts{Caller: config.Ledger}.GetTask(ctx, config.Task)
+	state, err := gateway.Tasks{Caller: config.Ledger}.GetTask(ctx, fl.TaskRequest{Task: config.Task})
 	if err != nil {
 		return err
 	}

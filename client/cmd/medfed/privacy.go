@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/big"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -188,7 +189,9 @@ they have spent together. A data set goes by a digest that only its node can mak
 two tasks of one set share it. "task show" shows what one task has spent.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			spendings, err := ask(a, func(c gateway.Contracts) ([]fl.Spending, error) { return listSpendings(cmd.Context(), c, args) })
+			spendings, err := ask(a, func(c gateway.Contracts, _ *gateway.Identity) ([]fl.Spending, error) {
+				return listSpendings(cmd.Context(), c, args)
+			})
 			if err != nil {
 				return err
 			}
@@ -203,23 +206,9 @@ two tasks of one set share it. "task show" shows what one task has spent.`,
 	}
 }
 
-// listSpendings turns the ledger's pages into one list, of one node where one is
-// named.
+// listSpendings gives what was spent of every data set, or of one node's where one
+// is named.
 func listSpendings(ctx context.Context, c gateway.Contracts, node []string) ([]fl.Spending, error) {
-	const pageSize = 100
-	all := []fl.Spending{}
-	for bookmark := ""; ; {
-		page, err := c.ListSpendings(ctx, bookmark, pageSize)
-		if err != nil {
-			return nil, err
-		}
-		for _, spending := range page.Spendings {
-			if len(node) == 0 || spending.Node == node[0] {
-				all = append(all, spending)
-			}
-		}
-		if bookmark = page.Bookmark; bookmark == "" {
-			return all, nil
-		}
-	}
+	spendings, err := gateway.Collect(c.Tasks.ListSpendings(ctx))
+	return slices.DeleteFunc(spendings, func(s fl.Spending) bool { return len(node) > 0 && s.Node != node[0] }), err
 }

@@ -165,14 +165,11 @@ func newRecordList(a *app) *cobra.Command {
 			if (by == "") != (value == "") {
 				return usage("--by and --value belong together; name both, or none for your own")
 			}
-			found, err := askRecords(a, func(r gateway.Records, who *gateway.Identity) ([]consent.Record, error) {
+			found, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) ([]consent.Record, error) {
 				if by == "" {
 					by, value = ownList(who)
 				}
-				return pages(func(bookmark string, size int) ([]consent.Record, string, error) {
-					page, err := r.ListRecords(cmd.Context(), consent.PageRequest{By: by, Value: value, Bookmark: bookmark, PageSize: size})
-					return page.Records, page.Bookmark, err
-				})
+				return gateway.Collect(r.Records.List(cmd.Context(), by, value))
 			})
 			if err != nil {
 				return err
@@ -199,7 +196,7 @@ func newRecordVersions(a *app) *cobra.Command {
 			if err := consent.CheckRecordID(args[0]); err != nil {
 				return err
 			}
-			found, err := askRecords(a, func(r gateway.Records, _ *gateway.Identity) ([]consent.Version, error) {
+			found, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) ([]consent.Version, error) {
 				return (&record.Client{Ledger: r}).Versions(cmd.Context(), args[0])
 			})
 			if err != nil {
@@ -265,8 +262,8 @@ func newRecordDeprecate(a *app) *cobra.Command {
 			if err := consent.CheckRecordID(args[0]); err != nil {
 				return err
 			}
-			r, err := askRecords(a, func(r gateway.Records, _ *gateway.Identity) (consent.Record, error) {
-				return r.Deprecate(cmd.Context(), args[0])
+			r, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (consent.Record, error) {
+				return r.Records.Deprecate(cmd.Context(), consent.RecordRequest{Record: args[0]})
 			})
 			if err != nil {
 				return err
@@ -321,7 +318,7 @@ func printErasure(w io.Writer, e consent.Erasure) {
 // printRemains shows what stays public of a record. A value that says something,
 // after the erasure is complete, is an error.
 func (a *app) printRemains(ctx context.Context, id string) error {
-	remains, err := askRecords(a, func(r gateway.Records, _ *gateway.Identity) (record.Remains, error) {
+	remains, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (record.Remains, error) {
 		return (&record.Client{Ledger: r}).Remains(ctx, id)
 	})
 	if err != nil {

@@ -6,12 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/medfed/medfed/client/session"
 )
 
 // fakeStores are the nodes of a fake ledger's folder: every organisation's private
 // node is ipfs, the public one public. The MSP is the profile's base name.
-func fakeStores(folder, profile string) recordStores {
-	return recordStores{
+func fakeStores(folder, profile string) session.Stores {
+	return session.Stores{
 		MSP:     strings.TrimSuffix(filepath.Base(profile), ".yaml"),
 		Private: fakeStore(filepath.Join(folder, "ipfs")),
 		Public:  fakeStore(filepath.Join(folder, "public")),

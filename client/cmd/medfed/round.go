@@ -30,7 +30,7 @@ func newRoundShow(a *app) *cobra.Command {
 			if err := checkRound(args[0], number); err != nil {
 				return err
 			}
-			state, err := ask(a, func(c gateway.Contracts) (fl.RoundState, error) {
+			state, err := ask(a, func(c gateway.Contracts, _ *gateway.Identity) (fl.RoundState, error) {
 				return roundOf(cmd.Context(), c, args[0], number)
 			})
 			if err != nil {
@@ -46,13 +46,13 @@ func newRoundShow(a *app) *cobra.Command {
 // roundOf gives a round's state; number 0 stands for the newest.
 func roundOf(ctx context.Context, c gateway.Contracts, task string, number int) (fl.RoundState, error) {
 	if number == 0 {
-		state, err := c.GetTask(ctx, task)
+		state, err := c.Tasks.GetTask(ctx, fl.TaskRequest{Task: task})
 		if err != nil {
 			return fl.RoundState{}, err
 		}
 		number = max(1, state.LastRound)
 	}
-	return c.GetRound(ctx, task, number)
+	return c.Rounds.GetRound(ctx, fl.RoundRequest{Task: task, Round: number})
 }
 
 // checkRound refuses what can't be a task and the number of one of its rounds; 0
@@ -86,7 +86,7 @@ when the task has failed.`,
 				return err
 			}
 			defer l.Close()
-			return (&watch{app: a, contracts: gateway.Contracts{Caller: l}, task: args[0], next: from}).run(cmd.Context(), l)
+			return (&watch{app: a, contracts: gateway.ContractsOf(l), task: args[0], next: from}).run(cmd.Context(), l)
 		},
 	}
 	c.Flags().IntVar(&from, "from", 1, "first round to print")
@@ -107,10 +107,7 @@ type watch struct {
 const checkInterval = 5 * time.Second
 
 func (w *watch) run(ctx context.Context, l node.Ledger) error {
-	events, err := l.Events(ctx) // before the first look, so that nothing falls between
-	if err != nil {
-		return err
-	}
+	events := l.Events(ctx, nil) // before the first look, so that nothing falls between
 	tick := time.NewTicker(checkInterval)
 	defer tick.Stop()
 	for {
@@ -125,7 +122,7 @@ func (w *watch) run(ctx context.Context, l node.Ledger) error {
 }
 
 // await returns at the task's next event or at the tick, false when ctx ends.
-func (w *watch) await(ctx context.Context, events <-chan node.Event, tick <-chan time.Time) bool {
+func (w *watch) await(ctx context.Context, events <-chan gateway.Event, tick <-chan time.Time) bool {
 	for {
 		select {
 		case <-ctx.Done():
@@ -144,12 +141,12 @@ func (w *watch) await(ctx context.Context, events <-chan node.Event, tick <-chan
 
 // look prints what is new and tells whether the task is over.
 func (w *watch) look(ctx context.Context) (over bool, err error) {
-	task, err := w.contracts.GetTask(ctx, w.task)
+	task, err := w.contracts.Tasks.GetTask(ctx, fl.TaskRequest{Task: w.task})
 	if err != nil {
 		return false, err
 	}
 	for w.next <= task.LastRound {
-		state, err := w.contracts.GetRound(ctx, w.task, w.next)
+		state, err := w.contracts.Rounds.GetRound(ctx, fl.RoundRequest{Task: w.task, Round: w.next})
 		if err != nil {
 			return false, err
 		}

@@ -93,11 +93,11 @@ func createTask(ctx context.Context, a *app, name string, form terms) (fl.TaskSt
 	if err != nil {
 		return none, err
 	}
-	contracts := gateway.Contracts{Caller: l}
-	if _, err := contracts.CreateTask(ctx, t); err != nil && !createdBefore(ctx, contracts, l.Identity().ID(), t, err) {
+	contracts := gateway.ContractsOf(l)
+	if _, err := contracts.Tasks.CreateTask(ctx, t); err != nil && !createdBefore(ctx, contracts, l.Identity().ID(), t, err) {
 		return none, err
 	}
-	return contracts.GetTask(ctx, name)
+	return contracts.Tasks.GetTask(ctx, fl.TaskRequest{Task: name})
 }
 
 // checkBeforeStoring asks the ledger's rules before anything is stored. The first
@@ -118,7 +118,7 @@ func createdBefore(ctx context.Context, c gateway.Contracts, creator string, t f
 	if codes.Of(refusal) != "MF-TASK-EXISTS" {
 		return false
 	}
-	existing, err := c.GetTask(ctx, t.Task)
+	existing, err := c.Tasks.GetTask(ctx, fl.TaskRequest{Task: t.Task})
 	t.Initial.CID = existing.Task.Initial.CID
 	return err == nil && existing.Task.Creator == creator && existing.Task.Terms == t
 }
@@ -132,8 +132,8 @@ func startTask(ctx context.Context, a *app, name string) (fl.TaskState, error) {
 		return none, err
 	}
 	defer l.Close()
-	contracts := gateway.Contracts{Caller: l}
-	task, err := contracts.GetTask(ctx, name)
+	contracts := gateway.ContractsOf(l)
+	task, err := contracts.Tasks.GetTask(ctx, fl.TaskRequest{Task: name})
 	if err != nil {
 		return none, err
 	}
@@ -159,10 +159,10 @@ func startTask(ctx context.Context, a *app, name string) (fl.TaskState, error) {
 	if err != nil {
 		return none, err
 	}
-	if _, err := contracts.StartTask(ctx, name, sealed, len(task.Nodes)); err != nil {
+	if _, err := contracts.Tasks.StartTask(ctx, fl.StartRequest{Task: name, First: sealed, Nodes: len(task.Nodes)}); err != nil {
 		return none, err
 	}
-	return contracts.GetTask(ctx, name)
+	return contracts.Tasks.GetTask(ctx, fl.TaskRequest{Task: name})
 }
 
 func newTaskStart(a *app) *cobra.Command {
@@ -189,7 +189,9 @@ func newTaskList(a *app) *cobra.Command {
 		Short: "List all tasks",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			tasks, err := ask(a, func(c gateway.Contracts) ([]fl.Task, error) { return listTasks(cmd.Context(), c) })
+			tasks, err := ask(a, func(c gateway.Contracts, _ *gateway.Identity) ([]fl.Task, error) {
+				return gateway.Collect(c.Tasks.ListTasks(cmd.Context()))
+			})
 			if err != nil {
 				return err
 			}
@@ -204,22 +206,6 @@ func newTaskList(a *app) *cobra.Command {
 	}
 }
 
-// listTasks turns the ledger's pages into one list.
-func listTasks(ctx context.Context, c gateway.Contracts) ([]fl.Task, error) {
-	const pageSize = 100
-	all := []fl.Task{}
-	for bookmark := ""; ; {
-		page, err := c.ListTasks(ctx, bookmark, pageSize)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, page.Tasks...)
-		if bookmark = page.Bookmark; bookmark == "" {
-			return all, nil
-		}
-	}
-}
-
 func newTaskShow(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show TASK",
@@ -229,8 +215,8 @@ func newTaskShow(a *app) *cobra.Command {
 			if err := checkTask(args[0]); err != nil {
 				return err
 			}
-			task, err := ask(a, func(c gateway.Contracts) (fl.TaskState, error) {
-				return c.GetTask(cmd.Context(), args[0])
+			task, err := ask(a, func(c gateway.Contracts, _ *gateway.Identity) (fl.TaskState, error) {
+				return c.Tasks.GetTask(cmd.Context(), fl.TaskRequest{Task: args[0]})
 			})
 			if err != nil {
 				return err
