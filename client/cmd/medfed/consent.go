@@ -18,7 +18,7 @@ import (
 func newConsent(a *app) *cobra.Command {
 	return group("consent", "Negotiate what a patient permits a third party, and end it",
 		newConsentRequest(a), newConsentCounter(a), newConsentRenew(a), newConsentAccept(a), newConsentReject(a), newConsentWithdraw(a),
-		newConsentRevoke(a), newConsentGrant(a), newConsentTerms(a), newConsentList(a), newConsentShow(a), newConsentExport(a), newConsentImport(a))
+		newConsentRevoke(a), newConsentMarkEnteredInError(a), newConsentGrant(a), newConsentTerms(a), newConsentList(a), newConsentShow(a), newConsentExport(a), newConsentImport(a))
 }
 
 func newConsentRequest(a *app) *cobra.Command {
@@ -250,42 +250,69 @@ func statusInWords(c consent.Consent) string {
 }
 
 func newConsentRevoke(a *app) *cobra.Command {
+	return newEnd(a, "revoke", "End everything agreed and offered in a consent (role patient)", "",
+		func(ctx context.Context, c gateway.Consents, id string) (consent.Revocation, error) {
+			state, err := c.Get(ctx, consent.ConsentRequest{Consent: id})
+			if err != nil {
+				return consent.Revocation{}, err
+			}
+			return c.Revoke(ctx, consent.RevokeRequest{Consent: id, Number: state.Revocation.Number + 1})
+		})
+}
+
+func newConsentMarkEnteredInError(a *app) *cobra.Command {
+	return newEnd(a, "mark-entered-in-error", "Say that a consent was entered in error and is not valid; this is final (role patient)",
+		`Give a consent FHIR's status entered-in-error: it was created wrongly, for instance
+for another patient's record, and is not valid. Everything agreed and offered in it
+ends, and nothing can be offered in it again. What was logged stays on the ledger. A
+consent that was right and is to end is revoked.`,
+		func(ctx context.Context, c gateway.Consents, id string) (consent.Revocation, error) {
+			return c.MarkEnteredInError(ctx, consent.ConsentRequest{Consent: id})
+		})
+}
+
+// newEnd is a command by which a patient ends a consent.
+func newEnd(a *app, use, short, long string, end func(context.Context, gateway.Consents, string) (consent.Revocation, error)) *cobra.Command {
 	var purge bool
 	c := &cobra.Command{
-		Use:   "revoke CONSENT",
-		Short: "End everything agreed and offered in a consent (role patient)",
+		Use:   use + " CONSENT",
+		Short: short,
+		Long:  long,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := consent.CheckConsentID(args[0]); err != nil {
 				return err
 			}
-			return revoke(cmd.Context(), a, args[0], purge)
+			return a.records(nil, func(c *record.Client) error {
+				done, err := end(cmd.Context(), c.Ledger.Consents, args[0])
+				if err == nil && purge {
+					err = purgeGrants(cmd.Context(), c, args[0])
+				}
+				if err != nil {
+					return err
+				}
+				return a.print(done, func(w io.Writer) { printEnd(w, args[0], done, purge) })
+			})
 		},
 	}
 	c.Flags().BoolVar(&purge, "purge", false, "also purge the grants from the custodian's collection and take the ciphertexts back from the public IPFS")
 	return c
 }
 
-func revoke(ctx context.Context, a *app, id string, purge bool) error {
-	state, err := getConsent(ctx, a, id)
-	if err != nil {
+// purgeGrants removes what a consent that has ended has left for the grantee.
+func purgeGrants(ctx context.Context, c *record.Client, id string) error {
+	if _, err := c.Ledger.Accesses.PurgeGrants(ctx, consent.ConsentRequest{Consent: id}); err != nil {
 		return err
 	}
-	return a.records(nil, func(c *record.Client) error {
-		done, err := c.Ledger.Consents.Revoke(ctx, consent.RevokeRequest{Consent: id, Number: state.Revocation.Number + 1})
-		if err == nil && purge {
-			_, err = c.Ledger.Accesses.PurgeGrants(ctx, consent.ConsentRequest{Consent: id})
-		}
-		if err == nil && purge {
-			err = c.Unpublish(ctx, id)
-		}
-		if err != nil {
-			return err
-		}
-		return a.print(done, func(w io.Writer) {
-			fmt.Fprintf(w, "consent\t%s\nrevoked\t%s by %s\ngrants purged\t%s\n", id, moment(done.At), done.By, yesOrNo(purge))
-		})
-	})
+	return c.Unpublish(ctx, id)
+}
+
+func printEnd(w io.Writer, id string, r consent.Revocation, purged bool) {
+	what := "revoked"
+	if r.EnteredInError {
+		what = "entered in error"
+	}
+	fmt.Fprintf(w, "consent\t%s\n%s\t%s by %s\ngrants purged\t%s\n", id, what, moment(r.At), r.By, yesOrNo(purged))
 }
 
 func newConsentGrant(a *app) *cobra.Command {
