@@ -35,11 +35,11 @@ func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Wrapf makes a coded error with a cause, which stands in the format as %w.
+// Wrapf makes a coded error with its causes, which stand in the format as %w.
 func Wrapf(code Code, format string, args ...any) *Error {
 	wrapped := fmt.Errorf(format, args...)
 	cause := errors.Unwrap(wrapped)
-	if cause == nil { // several causes
+	if _, several := wrapped.(interface{ Unwrap() []error }); several {
 		cause = wrapped
 	}
 	return &Error{Code: code, Detail: wrapped.Error(), Err: cause}

@@ -130,16 +130,3 @@ func Purge(ctx *Context, collection string, key Key) error {
 	}
 	return nil
 }
-
-// PageFrom is Page, beginning not at the first document of the list but at the
-// first whose key has the parts of start, which is longer, or comes after it.
-func PageFrom[T any](ctx *Context, list, start Prefix, size int, bookmark string) ([]T, string, error) {
-	if bookmark == "" {
-		composed, err := start.compose()
-		if err != nil {
-			return nil, "", err
-		}
-		bookmark = composed
-	}
-	return Page[T](ctx, list, size, bookmark)
-}

@@ -75,29 +75,6 @@ func List[T any](ctx *Context, prefix Prefix) ([]T, error) {
 	return drain[T](prefix, results)
 }
 
-// Page reads up to size documents under a prefix in key order, from the
-// bookmark of the page before ("" for the first). It gives the next bookmark,
-// "" after the last page. Pages are for queries: Fabric refuses a submitted
-// transaction that writes after paging.
-func Page[T any](ctx *Context, prefix Prefix, size int, bookmark string) ([]T, string, error) {
-	if size < 1 || size > MaxPage {
-		return nil, "", codes.Errorf("MF-PAGE-SIZE", "a page of %d was asked for; ask for 1 to %d", size, MaxPage)
-	}
-	start, err := prefix.compose()
-	if err != nil {
-		return nil, "", err
-	}
-	if bookmark != "" && (len(bookmark) <= len(start) || bookmark[:len(start)] != start) {
-		return nil, "", codes.Errorf("MF-PAGE-BOOKMARK", "the bookmark is of another list; pass the one the page before gave, or none")
-	}
-	results, meta, err := ctx.GetStub().GetStateByPartialCompositeKeyWithPagination(prefix.object, prefix.parts, int32(size), bookmark)
-	if err != nil {
-		return nil, "", codes.Errorf("MF-LEDGER-READ", "the peer did not list %s; try again", prefix)
-	}
-	documents, err := drain[T](prefix, results)
-	return documents, meta.GetBookmark(), err
-}
-
 // drain reads all that a query found. It never returns a nil slice.
 func drain[T any](prefix Prefix, results shim.StateQueryIteratorInterface) ([]T, error) {
 	defer results.Close() //nolint:errcheck // nothing can be done about it

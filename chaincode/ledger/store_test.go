@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -248,6 +249,7 @@ func TestPages(t *testing.T) {
 		}
 		return ledger.Put(ctx, ledger.NodeKey("u", "n"), note{"other"})
 	})
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	for _, size := range []int{1, 3, 5, 10, 11, ledger.MaxPage} {
 		var all string
 		b.submit(func(ctx *ledger.Context) error {
@@ -260,7 +262,9 @@ func TestPages(t *testing.T) {
 				for _, n := range page {
 					all += n.Text
 				}
-				bookmark = next
+				if bookmark = next; strings.Trim(bookmark, letters) != "" {
+					return fmt.Errorf("a shell can't pass %q back", bookmark)
+				}
 			}
 			return nil
 		})
@@ -274,7 +278,11 @@ func TestPages(t *testing.T) {
 			return err
 		})
 	}
-	for _, bookmark := range []string{"x", "\x00node\x00u\x00n\x00", "\x00node\x00t\x00"} {
+	bookmarks := []string{"x", "\x00node\x00t\x00n0\x00"} // not what a page gave
+	for _, key := range []string{"x", "\x00node\x00u\x00n\x00", "\x00node\x00t\x00"} {
+		bookmarks = append(bookmarks, base64.RawURLEncoding.EncodeToString([]byte(key)))
+	}
+	for _, bookmark := range bookmarks {
 		b.refused("MF-PAGE-BOOKMARK", func(ctx *ledger.Context) error {
 			_, _, err := ledger.Page[note](ctx, ledger.Nodes("t"), 5, bookmark)
 			return err

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"gopkg.in/yaml.v3"
 	"pgregory.net/rapid"
 
@@ -242,5 +243,48 @@ func TestAugmentation(t *testing.T) {
 		if err := a.Set(text); err == nil || a != (augmentation{Flip: true}) {
 			t.Errorf("%q passes as %q", text, a.String())
 		}
+	}
+}
+
+// TestHelpFitsATerminal holds every help page to the columns of a terminal.
+func TestHelpFitsATerminal(t *testing.T) {
+	walk(newRoot(newApp(nil, nil)), func(c *cobra.Command) {
+		if c.Parent() != nil && c.Parent().Name() == "completion" {
+			return // the library's own pages
+		}
+		var b bytes.Buffer
+		printHelp(&b, c)
+		for line := range strings.Lines(b.String()) {
+			if width := len([]rune(strings.TrimSuffix(line, "\n"))); width > helpWidth {
+				t.Errorf("%s --help has a line of %d columns: %s", c.CommandPath(), width, line)
+			}
+		}
+	})
+}
+
+// TestWrongFlagsAreExplainedInWords gives each flag of each command a value that no
+// flag takes: no message names a function of the libraries that parse.
+func TestWrongFlagsAreExplainedInWords(t *testing.T) {
+	walk(newRoot(newApp(nil, nil)), func(c *cobra.Command) {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			err := c.ParseFlags([]string{"--" + f.Name + "=\x01"})
+			if err == nil {
+				return // a text takes anything
+			}
+			said := flagError(c, err).Error()
+			if !strings.HasPrefix(said, "MF-USAGE: --"+f.Name) || strings.Contains(said, "strconv") || strings.Contains(said, "invalid argument") {
+				t.Errorf("%s --%s: %s", c.CommandPath(), f.Name, said)
+			}
+		})
+	})
+}
+
+func TestATableIsCutToTheTerminal(t *testing.T) {
+	var b bytes.Buffer
+	if err := writeCut(&b, "short\n0123456789\näöüäöüäöüä\n", 8); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := b.String(), "short\n0123456…\näöüäöüä…\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

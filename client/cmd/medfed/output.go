@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/vbauerster/mpb/v8/cwriter"
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/client/cmd/medfed/exit"
@@ -51,10 +54,37 @@ func (a *app) printLine(value any, table func(w io.Writer)) error {
 	return a.printTable(table)
 }
 
+// printTable writes columns. On a terminal a line that is wider than it is cut; a
+// pipe, a file and --format json have all of it.
 func (a *app) printTable(table func(w io.Writer)) error {
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	table(w)
-	return written(w.Flush())
+	if err := w.Flush(); err != nil {
+		return written(err)
+	}
+	if f, ok := a.stdout.(*os.File); ok && cwriter.IsTerminal(int(f.Fd())) {
+		if width, _, err := cwriter.New(f).GetTermSize(); err == nil && width > 1 {
+			return written(writeCut(f, text.String(), width))
+		}
+	}
+	_, err := io.WriteString(a.stdout, text.String())
+	return written(err)
+}
+
+// writeCut writes lines of at most width characters, the last of a longer one an
+// ellipsis.
+func writeCut(w io.Writer, text string, width int) error {
+	for line := range strings.Lines(text) {
+		characters := []rune(strings.TrimSuffix(line, "\n"))
+		if len(characters) > width {
+			line = string(characters[:width-1]) + "…\n"
+		}
+		if _, err := io.WriteString(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func written(err error) error {
@@ -89,7 +119,7 @@ func (a *app) printError(err error) {
 }
 
 // usage makes the error of a wrong command line.
-func usage(format string, args ...any) error { return codes.Errorf("MF-USAGE", format, args...) }
+func usage(format string, args ...any) error { return codes.Wrapf("MF-USAGE", format, args...) }
 
 // interrupted hides what an interrupt broke: the user knows why.
 func interrupted(err error) error {

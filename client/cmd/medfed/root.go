@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -28,15 +29,17 @@ const (
 
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
-		Use:               "medfed",
-		Short:             "Federated learning refereed by a ledger",
-		Long:              about,
-		Args:              noUnknownCommand,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Use:           "medfed",
+		Short:         "Federated learning refereed by a ledger",
+		Long:          about,
+		Args:          noUnknownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       readVersion().String(),
 	}
+	root.SetVersionTemplate("medfed {{.Version}}\n")
+	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { printHelp(cmd.OutOrStdout(), cmd) })
 	flags := root.PersistentFlags()
 	flags.Var(&a.format, "format", `how to print: "table", or "json" (one value; streams print a value a line)`)
 	flags.StringVar(&a.profile, "profile", os.Getenv(profileVariable), "connection profile of your organisation (or "+profileVariable+")")
@@ -93,8 +96,8 @@ func noUnknownCommand(cmd *cobra.Command, args []string) error {
 func checkArguments(command *cobra.Command) {
 	if check := command.Args; check != nil && !command.HasSubCommands() {
 		command.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usage("%v; write %s", err, cmd.UseLine())
+			if check(cmd, args) != nil {
+				return usage("%s does not take %s; write %s", cmd.CommandPath(), count(args), cmd.UseLine())
 			}
 			return nil
 		}
@@ -104,14 +107,64 @@ func checkArguments(command *cobra.Command) {
 	}
 }
 
+// count says how many arguments there are.
+func count(args []string) string {
+	switch len(args) {
+	case 0:
+		return "no argument"
+	case 1:
+		return fmt.Sprintf("the argument %q alone", args[0])
+	default:
+		return fmt.Sprintf("%d arguments", len(args))
+	}
+}
+
 // flagError explains a wrong flag, with the nearest name for a misspelt one.
 func flagError(cmd *cobra.Command, err error) error {
-	if name, ok := strings.CutPrefix(err.Error(), "unknown flag: --"); ok {
+	var unknown *pflag.NotExistError
+	var valueless *pflag.ValueRequiredError
+	var wrong *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
+		return usage("there is no flag -%s; see %s --help", unknown.GetSpecifiedShortnames()[:1], cmd.CommandPath())
+	case errors.As(err, &unknown):
+		name := unknown.GetSpecifiedName()
 		if likely := nearestFlag(cmd, name); likely != "" {
 			return usage("there is no flag --%s; did you mean --%s?", name, likely)
 		}
+		return usage("there is no flag --%s; see %s --help", name, cmd.CommandPath())
+	case errors.As(err, &valueless):
+		return usage("--%s has no value; give it %s", valueless.GetFlag().Name, kindOfValue(valueless.GetFlag()))
+	case errors.As(err, &wrong) && isOwn(wrong.GetFlag().Value):
+		return usage("--%s is %q: %w; see %s --help", wrong.GetFlag().Name, wrong.GetValue(), errors.Unwrap(wrong), cmd.CommandPath())
+	case errors.As(err, &wrong):
+		return usage("--%s is %q; give it %s", wrong.GetFlag().Name, wrong.GetValue(), kindOfValue(wrong.GetFlag()))
 	}
-	return usage("%v; see %s --help", err, cmd.CommandPath())
+	return usage("a flag can't be read; see %s --help", cmd.CommandPath())
+}
+
+// isOwn reports whether a flag's type is medfed's own, whose errors say in words
+// what it takes; those of the flags library name the function that parsed.
+func isOwn(value pflag.Value) bool {
+	switch value.(type) {
+	case *format, *choice, *delta, *decimal, *shard, *partition, *augmentation:
+		return true
+	}
+	return false
+}
+
+// kindOfValue is what a flag takes, in words.
+func kindOfValue(flag *pflag.Flag) string {
+	switch flag.Value.Type() {
+	case "bool":
+		return "true or false"
+	case "int", "int64":
+		return "a whole number, such as 3"
+	case "duration":
+		return "a duration, such as 90s or 24h"
+	default:
+		return "a " + flag.Value.Type()
+	}
 }
 
 func nearestFlag(cmd *cobra.Command, name string) string {

@@ -43,6 +43,11 @@ func newVersion(a *app) *cobra.Command {
 	return c
 }
 
+// String is the version in one line.
+func (v version) String() string {
+	return fmt.Sprintf("%s, commit %s, %s, %s", v.Version, orDash(v.Commit), v.Go, v.System)
+}
+
 func readVersion() version {
 	v := version{Version: "(devel)", Commit: commit, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
