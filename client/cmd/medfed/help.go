@@ -15,9 +15,9 @@ const helpWidth = 80
 func printHelp(w io.Writer, cmd *cobra.Command) {
 	about := cmd.Long
 	if about == "" {
-		about = hang("", cmd.Short)
+		about = cmd.Short
 	}
-	fmt.Fprintf(w, "%s\n\nUsage:\n", strings.TrimSpace(about))
+	fmt.Fprintf(w, "%s\n\nUsage:\n", filled(about))
 	if cmd.Runnable() {
 		fmt.Fprintln(w, hang("  ", cmd.UseLine()))
 	}
@@ -31,6 +31,18 @@ func printHelp(w io.Writer, cmd *cobra.Command) {
 	if flags := cmd.InheritedFlags(); flags.HasAvailableFlags() {
 		fmt.Fprintf(w, "\nFlags of every command:\n%s", flags.FlagUsagesWrapped(helpWidth))
 	}
+}
+
+// filled breaks the paragraphs of a text into lines anew; one that is indented, an
+// example, stays as it is.
+func filled(text string) string {
+	paragraphs := strings.Split(strings.TrimSpace(text), "\n\n")
+	for i, paragraph := range paragraphs {
+		if !strings.Contains("\n"+paragraph, "\n ") {
+			paragraphs[i] = hang("", paragraph)
+		}
+	}
+	return strings.Join(paragraphs, "\n\n")
 }
 
 // printCommands writes a line or more for each command: its name, and what it is for

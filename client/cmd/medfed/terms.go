@@ -115,7 +115,7 @@ func modelUsage() string { return "architecture, one of " + strings.Join(model.N
 
 // strategyUsage explains --strategy.
 func strategyUsage() string {
-	return fmt.Sprintf("aggregation strategy, one of %s; with parameters as in krum:num_malicious_nodes=1 or fedprox:proximal_mu=0.01,clipping_norm=5", strings.Join(fed.Strategies(), ", "))
+	return fmt.Sprintf("aggregation strategy, one of %s; with parameters as in krum:num_malicious_nodes=1 or krum:clipping_norm=5", strings.Join(fed.Strategies(), ", "))
 }
 
 // readTerms takes the defaults, then the file where one is named, then the flags
