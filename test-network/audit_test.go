@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/audit"
 	"github.com/medfed/medfed/client/record"
@@ -72,7 +73,7 @@ func (w *ward) negotiate(id string) string {
 	w.committed(err)
 	private := consent.PrivateTerms{Consent: asked.Consent, Offer: 2, Salt: record.NewSalt(), Care: "a place in the trial"}
 	countered, err := w.patient.Ledger.Consents.Counter(ctx, consent.OfferRequest{
-		Consent: asked.Consent, Offer: 2, Terms: terms(consent.Scope{Kind: consent.ScopeThis, Version: 1}, consent.CompensationCare), PrivateDigest: consent.Digest(private),
+		Consent: asked.Consent, Offer: 2, Terms: terms(consent.Scope{Kind: consent.ScopeThis, Version: 1}, consent.CompensationCare), PrivateDigest: form.Digest(private),
 	})
 	w.committed(err)
 	_, err = w.patient.Ledger.Consents.PutTerms(ctx, custodianMSP, private)

@@ -18,6 +18,7 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -34,7 +35,7 @@ func TestCase14CanariesStayWithTheCustodian(t *testing.T) {
 	private := consent.PrivateTerms{Consent: record.NewConsentID(), Offer: 1, Salt: record.NewSalt(), Amount: 4711, Currency: "EUR", Note: note}
 	offer, err := w.requester.Ledger.Consents.Request(t.Context(), consent.AskRequest{
 		Consent: private.Consent, Record: id, Terms: terms(consent.Scope{Kind: consent.ScopeThis, Version: 1}, consent.CompensationMoney),
-		PrivateDigest: consent.Digest(private),
+		PrivateDigest: form.Digest(private),
 	})
 	w.committed(err)
 	_, err = w.patient.Ledger.Consents.PutTerms(t.Context(), custodianMSP, private)

@@ -30,6 +30,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
@@ -263,7 +264,7 @@ func (w *ward) staging() consent.PrivateVersion {
 func (w *ward) registration(v consent.PrivateVersion) consent.RegisterRequest {
 	_, pseudonym, _ := strings.Cut(w.patient.id, "/")
 	return consent.RegisterRequest{
-		Record: v.Record, Kind: consent.KindImage, Patient: pseudonym, Digest: consent.Digest(v), Size: 1,
+		Record: v.Record, Kind: consent.KindImage, Patient: pseudonym, Digest: form.Digest(v), Size: 1,
 		Holders: []string{custodianMSP, "ResearchCentreMSP"},
 	}
 }

@@ -1,6 +1,9 @@
 package consent
 
-import "github.com/medfed/medfed/chaincode/codes"
+import (
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/form"
+)
 
 // Recipient is an identity's entry in the directory of age recipients: what
 // others encrypt to. The identity's name is all that it says of a person, and a
@@ -35,7 +38,7 @@ func CheckHospitalKey(k HospitalKey) error {
 	if k.Number < 1 || k.Number > MaxVersions {
 		return hospitalKeyNumber(1)
 	}
-	if !isBase64(k.Wrap, MaxHospitalWrap) {
+	if !form.IsBase64(k.Wrap, MaxHospitalWrap) {
 		return codes.Errorf("MF-PRIVATE-INVALID", "the wrapped key is not base64 of at most %d characters; encrypt the hospital's key to its officers", MaxHospitalWrap)
 	}
 	return nil

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/form"
 )
 
 // Parties are who and what a consent is between. They are written once.
@@ -108,7 +108,7 @@ type Offer struct {
 }
 
 // Digest names one exact offer: what an acceptance signs.
-func (o Offer) Digest() string { return Digest(o) }
+func (o Offer) Digest() string { return form.Digest(o) }
 
 // Act is who does something when. Window is how far At may be from the real time.
 type Act struct {
@@ -150,7 +150,7 @@ func CheckOffer(terms Terms, privateDigest string, expires int64, act Act) error
 		return err
 	}
 	switch {
-	case privateDigest != "" && !fl.IsHex32(privateDigest):
+	case privateDigest != "" && !form.IsHex32(privateDigest):
 		return codes.Errorf("MF-OFFER-PRIVATE", "the private digest is not 64 lower-case hexadecimal digits; send the digest of the private terms, or none")
 	case privateDigest == "" && terms.Compensation != CompensationNone:
 		return codes.Errorf("MF-OFFER-PRIVATE", "the compensation is %s and there are no private terms that say what exactly; send their digest", terms.Compensation)

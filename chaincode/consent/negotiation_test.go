@@ -9,6 +9,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 )
 
 func byPatient(at int64) consent.Act {
@@ -52,7 +53,7 @@ func TestAcceptBindsOneExactOffer(t *testing.T) {
 	} else {
 		wantCode(t, err, "MF-OFFER-SIDE")
 	}
-	_, err := c.Accept(first, consent.Digest("other"), byPatient(110))
+	_, err := c.Accept(first, form.Digest("other"), byPatient(110))
 	wantCode(t, err, "MF-OFFER-DIGEST")
 
 	shorter := terms()

@@ -6,6 +6,8 @@
 // record; HL7 FHIR's Consent the words.
 package consent
 
+import "github.com/medfed/medfed/chaincode/form"
+
 // Kind is what a record holds: the applications of Hu et al. Table 1.
 type Kind string
 
@@ -137,7 +139,7 @@ type ErasureMembers struct {
 
 // With gives the members with more of them, sorted and once each.
 func (m ErasureMembers) With(more []string) ErasureMembers {
-	return ErasureMembers{m.Record, sortedOnce(append(append([]string{}, m.Members...), more...))}
+	return ErasureMembers{m.Record, form.SortedOnce(append(append([]string{}, m.Members...), more...))}
 }
 
 // Erasure is how far the erasure of a record has come.
@@ -155,7 +157,7 @@ func Holders(versions []Version) []string {
 	for _, version := range versions {
 		holders = append(holders, version.Holders...)
 	}
-	return sortedOnce(holders)
+	return form.SortedOnce(holders)
 }
 
 // MissingAttestations lists the members that have not attested, in their order.

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/form"
 )
 
 // ScopeKind says which versions of a record a consent is for: Salim & Park's
@@ -87,7 +87,7 @@ func CheckTerms(t Terms, at, window int64) error {
 	if err := checkPeriod(t.Period, at, window); err != nil {
 		return err
 	}
-	if len(t.Purposes) == 0 || !slices.Equal(t.Purposes, sortedOnce(t.Purposes)) {
+	if len(t.Purposes) == 0 || !slices.Equal(t.Purposes, form.SortedOnce(t.Purposes)) {
 		return codes.Errorf("MF-TERMS-PURPOSE", "the purposes are not one or more different codes in sorted order; name what the data is for")
 	}
 	for _, purpose := range t.Purposes {
@@ -139,16 +139,16 @@ func CheckPrivateTerms(p PrivateTerms, public Compensation) error {
 	case CompensationMoney:
 		fits = money && p.Care == ""
 	case CompensationCare:
-		fits = noMoney && isText(p.Care, 1, MaxText)
+		fits = noMoney && form.IsText(p.Care, 1, MaxText)
 	case CompensationNone:
 		fits = noMoney && p.Care == ""
 	}
 	switch {
 	case !fits:
 		return codes.Errorf("MF-PRIVATE-INVALID", "amount, currency and care are not what the compensation %s of the offer needs; send the private terms the offer was made with", public)
-	case !fl.IsHex32(p.Salt):
+	case !form.IsHex32(p.Salt):
 		return codes.Errorf("MF-PRIVATE-INVALID", "the salt is not 64 lower-case hexadecimal digits; send 32 random bytes")
-	case !isText(p.Note, 0, MaxText):
+	case !form.IsText(p.Note, 0, MaxText):
 		return codes.Errorf("MF-PRIVATE-INVALID", "the note is not a text of at most %d bytes; shorten it", MaxText)
 	}
 	return nil

@@ -7,7 +7,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
-	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/collections"
 )
@@ -140,7 +140,7 @@ func (*AccessContract) PutGrant(ctx *ledger.Context, request consent.GrantReques
 	if err := consent.CheckWrap(input.Wrap); err != nil {
 		return nil, err
 	}
-	if !fl.IsHex32(input.Salt) {
+	if !form.IsHex32(input.Salt) {
 		return nil, codes.Errorf("MF-PRIVATE-INVALID", "the salt is not 64 lower-case hexadecimal digits; send 32 random bytes")
 	}
 	_, record, err := readConsented(ctx, request.Consent)
@@ -168,7 +168,7 @@ func (*AccessContract) PutGrant(ctx *ledger.Context, request consent.GrantReques
 	}
 	event := eventOf(given.Parties, given.Status, 0, caller)
 	event.Version = grant.Version
-	return &consent.GrantDigest{Writer: grant.Writer, Digest: consent.Digest(grant)}, ctx.Emit(event)
+	return &consent.GrantDigest{Writer: grant.Writer, Digest: form.Digest(grant)}, ctx.Emit(event)
 }
 
 // inForce reads a consent that permits its grantee a version for one of its
@@ -203,7 +203,7 @@ func makeGrant(ctx *ledger.Context, given consent.Consent, number int, input con
 	if err != nil {
 		return consent.Grant{}, err
 	}
-	if !found || consent.Digest(private) != version.Digest {
+	if !found || form.Digest(private) != version.Digest {
 		return consent.Grant{}, codes.Errorf("MF-LEDGER-CORRUPT", "the custodian's collection does not hold version %d; report this", number)
 	}
 	return consent.Grant{

@@ -15,6 +15,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 )
@@ -114,14 +115,14 @@ func holders(custodian string) []string { return []string{custodian, "ResearchCe
 
 func register(record string) consent.RegisterRequest {
 	return consent.RegisterRequest{
-		Record: record, Kind: consent.KindImage, Patient: pseudonym(1), Digest: consent.Digest(private(record, 1)), Size: 4096,
+		Record: record, Kind: consent.KindImage, Patient: pseudonym(1), Digest: form.Digest(private(record, 1)), Size: 4096,
 		Holders: holders(hospital),
 	}
 }
 
 func addVersion(record string, version int) consent.AddVersionRequest {
 	return consent.AddVersionRequest{
-		Record: record, Version: version, Digest: consent.Digest(private(record, version)), Size: 4096, Holders: holders(hospital),
+		Record: record, Version: version, Digest: form.Digest(private(record, version)), Size: 4096, Holders: holders(hospital),
 	}
 }
 

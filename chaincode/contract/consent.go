@@ -7,6 +7,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/collections"
 )
@@ -258,7 +259,7 @@ func (*ConsentContract) PutTerms(ctx *ledger.Context, request consent.AnswerRequ
 	if err := consent.CheckPrivateTerms(private, offer.Terms.Compensation); err != nil {
 		return nil, err
 	}
-	if private.Consent != offer.Consent || private.Offer != offer.Offer || consent.Digest(private) != offer.PrivateDigest {
+	if private.Consent != offer.Consent || private.Offer != offer.Offer || form.Digest(private) != offer.PrivateDigest {
 		return nil, codes.Errorf("MF-OFFER-PRIVATE", "the private terms are not those of the digest in offer %d; send the ones the offer was made with", offer.Offer)
 	}
 	if !record.Status.Accessible() {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 )
@@ -29,13 +30,13 @@ func TestRecordScene(t *testing.T) {
 	money := consent.PrivateTerms{Consent: id, Offer: 2, Salt: secret("terms"), Amount: 25_000, Currency: "EUR", Note: canaryNote}
 	short := c.terms(120)
 	short.Compensation = consent.CompensationMoney
-	counter := consent.OfferRequest{Consent: id, Offer: 2, Terms: short, PrivateDigest: consent.Digest(money), Expires: c.now() + 100}
+	counter := consent.OfferRequest{Consent: id, Offer: 2, Terms: short, PrivateDigest: form.Digest(money), Expires: c.now() + 100}
 	offer := put[consent.Offer](c, c.patient, "consent:Counter", counter)
 	accept := consent.AcceptRequest{Consent: id, Offer: 2, Digest: offer.Digest()}
 	c.refused("MF-OFFER-PRIVATE", c.propose(c.insurer, "consent:Accept", accept))
 	c.doPrivate(c.patient, "consent:PutTerms", consent.AnswerRequest{Consent: id, Offer: 2}, "terms", money)
 	payload, err := c.propose(c.insurer, "consent:ReadTerms", consent.AnswerRequest{Consent: id, Offer: 2}).On(hospital).Evaluate()
-	if err != nil || consent.Digest(parse[consent.PrivateTerms](c, payload)) != offer.PrivateDigest {
+	if err != nil || form.Digest(parse[consent.PrivateTerms](c, payload)) != offer.PrivateDigest {
 		t.Fatalf("the grantee can't check the private terms: %v", err)
 	}
 	agreement := put[consent.Agreement](c, c.insurer, "consent:Accept", accept)
@@ -53,7 +54,7 @@ func TestRecordScene(t *testing.T) {
 		t.Fatalf("%+v %v", grants, err)
 	}
 	digests := get[[]consent.GrantDigest](c, c.insurer, "access:GetGrantDigests", consent.ReadGrantRequest{Access: first.Access})
-	if len(digests) != 1 || digests[0].Digest != consent.Digest(grants[0]) {
+	if len(digests) != 1 || digests[0].Digest != form.Digest(grants[0]) {
 		t.Errorf("the answer of the custodian's peer can't be checked: %+v", digests)
 	}
 
@@ -459,7 +460,7 @@ func TestPrivateQueriesCannotBeSubmitted(t *testing.T) {
 	c.grant(id, 1)
 	access := c.ask(c.insurer, id, record, 1)
 	terms := consent.PrivateTerms{Consent: id, Offer: 2, Salt: secret("terms"), Note: canaryNote}
-	c.do(c.insurer, "consent:Renew", consent.OfferRequest{Consent: id, Offer: 2, Terms: c.terms(2000), PrivateDigest: consent.Digest(terms)})
+	c.do(c.insurer, "consent:Renew", consent.OfferRequest{Consent: id, Offer: 2, Terms: c.terms(2000), PrivateDigest: form.Digest(terms)})
 	c.doPrivate(c.patient, "consent:PutTerms", consent.AnswerRequest{Consent: id, Offer: 2}, "terms", terms)
 	for _, p := range []*ledgertest.Proposal{
 		c.propose(c.insurer, "consent:ReadTerms", consent.AnswerRequest{Consent: id, Offer: 2}),
@@ -508,7 +509,7 @@ func TestPutTermsMustMatchOffer(t *testing.T) {
 	terms := c.terms(1000)
 	terms.Compensation = consent.CompensationCare
 	c.refused("MF-OFFER-PRIVATE", c.propose(c.insurer, "consent:Request", consent.AskRequest{Consent: id, Record: record, Terms: terms}))
-	offer := put[consent.Offer](c, c.insurer, "consent:Request", consent.AskRequest{Consent: id, Record: record, Terms: terms, PrivateDigest: consent.Digest(care)})
+	offer := put[consent.Offer](c, c.insurer, "consent:Request", consent.AskRequest{Consent: id, Record: record, Terms: terms, PrivateDigest: form.Digest(care)})
 	put := func(who *ledgertest.Identity, terms consent.PrivateTerms) *ledgertest.Proposal {
 		return c.propose(who, "consent:PutTerms", consent.AnswerRequest{Consent: id, Offer: 1}).Transient(transient("terms", terms))
 	}

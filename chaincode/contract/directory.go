@@ -7,7 +7,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
-	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/collections"
 )
@@ -40,7 +40,7 @@ func (*DirectoryContract) Publish(ctx *ledger.Context, request consent.PublishRe
 	if err != nil {
 		return nil, err
 	}
-	if err := fl.CheckRecipient(request.Recipient); err != nil {
+	if err := form.CheckRecipient(request.Recipient); err != nil {
 		return nil, err
 	}
 	if caller.Role == ledger.RolePatient {
@@ -166,7 +166,7 @@ func (*DirectoryContract) PutHospitalKey(ctx *ledger.Context, request consent.Ho
 	if err := consent.CheckHospitalKey(key); err != nil {
 		return nil, err
 	}
-	if err := fl.CheckRecipient(key.Recipient); err != nil {
+	if err := form.CheckRecipient(key.Recipient); err != nil {
 		return nil, err
 	}
 	same, follows, err := readHospitalKey(ctx, caller.MSP, key.Number)
@@ -179,7 +179,7 @@ func (*DirectoryContract) PutHospitalKey(ctx *ledger.Context, request consent.Ho
 	if err := ledger.PutPrivate(ctx, collections.Records(caller.MSP), ledger.HospitalKeyKey(key.Number), key); err != nil {
 		return nil, err
 	}
-	digest := consent.HospitalKeyDigest{Number: key.Number, Digest: consent.Digest(key)}
+	digest := consent.HospitalKeyDigest{Number: key.Number, Digest: form.Digest(key)}
 	return &digest, ctx.Emit(consent.Event{Custodian: caller.MSP, Actor: caller.ID})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/contract"
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 )
@@ -71,7 +72,7 @@ func (e *everything) setUp() {
 	e.check()
 	e.id = e.draw(consent.ConsentPrefix)
 	e.offer = put[consent.Offer](e.clinic, e.insurer, "consent:Request", consent.AskRequest{
-		Consent: e.id, Record: e.record, Terms: e.terms(10_000), PrivateDigest: consent.Digest(e.privateTerms()),
+		Consent: e.id, Record: e.record, Terms: e.terms(10_000), PrivateDigest: form.Digest(e.privateTerms()),
 	})
 	e.permitted = e.draw(consent.AccessPrefix)
 	if rapid.Bool().Draw(e.T, "agreed") {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 )
@@ -173,7 +174,7 @@ func roundMove(was, now fl.Round) error {
 	was.Phase, was.Deadline, was.ChangedAt = now.Phase, now.Deadline, now.ChangedAt
 	was.Results, was.PreviousMedian, was.Global = now.Results, now.PreviousMedian, now.Global
 	was.Attestations, was.Reason, was.FailedIn = now.Attestations, now.Reason, now.FailedIn
-	if consent.Digest(was) != consent.Digest(now) {
+	if form.Digest(was) != form.Digest(now) {
 		return errors.New("what a round keeps changed")
 	}
 	return nil

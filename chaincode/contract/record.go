@@ -7,6 +7,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/collections"
 )
@@ -62,7 +63,7 @@ func (*RecordContract) Stage(ctx *ledger.Context, request consent.VersionRequest
 	if err := checkNextVersion(ctx, caller, request); err != nil {
 		return nil, err
 	}
-	staged := consent.Staged{Record: request.Record, Version: request.Version, Digest: consent.Digest(private)}
+	staged := consent.Staged{Record: request.Record, Version: request.Version, Digest: form.Digest(private)}
 	if err := checkStaged(ctx, staged); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
 
@@ -142,7 +143,7 @@ func (*RoundContract) CommitScores(ctx *ledger.Context, request fl.CommitRequest
 	if err != nil {
 		return nil, err
 	}
-	if !fl.IsHex32(request.Hash) {
+	if !form.IsHex32(request.Hash) {
 		return nil, codes.Errorf("MF-COMMITMENT-INVALID", "the commitment is not 64 lower-case hexadecimal digits; send the hash of scores and salt")
 	}
 	commitment := fl.ScoreCommitment{Master: s.caller.ID, Hash: request.Hash}
@@ -307,7 +308,7 @@ func (*RoundContract) AttestGlobal(ctx *ledger.Context, request fl.AttestRequest
 	if err != nil {
 		return nil, err
 	}
-	if !fl.IsHex32(request.Digest) {
+	if !form.IsHex32(request.Digest) {
 		return nil, codes.Errorf("MF-MODEL-DIGEST", "the digest is not 64 lower-case hexadecimal digits; send the SHA-256 of the plain canonical weights")
 	}
 	attestation := fl.Attestation{Master: s.caller.ID, Digest: request.Digest}

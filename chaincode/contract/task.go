@@ -5,6 +5,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
 
@@ -92,10 +93,10 @@ func (*TaskContract) JoinTask(ctx *ledger.Context, request fl.JoinRequest) (*fl.
 	if task.Phase != fl.TaskJoining {
 		return nil, codes.Errorf("MF-TASK-PHASE", "the task is %s and takes no more nodes; join another task", task.Phase)
 	}
-	if !fl.IsHex32(request.Commitment) {
+	if !form.IsHex32(request.Commitment) {
 		return nil, codes.Errorf("MF-COMMITMENT-INVALID", "the commitment is not 64 lower-case hexadecimal digits; send the hash of the beacon salt")
 	}
-	if err := fl.CheckRecipient(request.Recipient); err != nil {
+	if err := form.CheckRecipient(request.Recipient); err != nil {
 		return nil, err
 	}
 	if err := fl.CheckDataset(task.Terms, request); err != nil {
@@ -175,7 +176,7 @@ func (*TaskContract) RevealSalt(ctx *ledger.Context, request fl.RevealSaltReques
 	if !found {
 		return nil, codes.Errorf("MF-NODE-UNKNOWN", "%s has not joined the task; join a task while it is joining", caller.ID)
 	}
-	if !fl.IsHex32(request.Salt) || fl.SaltCommitment(request.Task, caller.ID, request.Salt) != node.Commitment {
+	if !form.IsHex32(request.Salt) || fl.SaltCommitment(request.Task, caller.ID, request.Salt) != node.Commitment {
 		return nil, codes.Errorf("MF-SALT-MISMATCH", "the salt does not open the commitment %s made when it joined; send that salt", caller.ID)
 	}
 	salt := fl.BeaconSalt{Node: caller.ID, Salt: request.Salt}

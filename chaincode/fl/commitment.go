@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/form"
 )
 
 // SaltCommitment is what a node commits to when it joins: the hash of its
@@ -30,7 +31,7 @@ func CommitScores(task string, round int, master string, scores []Score, salt st
 // CheckScores refuses scores that can't be of a round with these trainers: each
 // trainer, and the previous global model, at most once and from 0 to One.
 func CheckScores(trainers []string, scores []Score, salt string) error {
-	if !IsHex32(salt) {
+	if !form.IsHex32(salt) {
 		return codes.Errorf("MF-REVEAL-SALT", "the salt is not 64 lower-case hexadecimal digits; send the one the scores were sealed with")
 	}
 	sorted := SortScores(scores)

@@ -130,14 +130,3 @@ func TestCheckScores(t *testing.T) {
 		}
 	}
 }
-
-func TestIsHex32(t *testing.T) {
-	good := beacon(1)
-	for text, want := range map[string]bool{
-		good: true, "": false, good[1:]: false, good + "0": false, "G" + good[1:]: false, "A" + good[1:]: false, "é" + good[2:]: false,
-	} {
-		if fl.IsHex32(text) != want {
-			t.Errorf("IsHex32(%q) is not %v", text, want)
-		}
-	}
-}

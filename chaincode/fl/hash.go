@@ -22,17 +22,3 @@ func sum(label string, fields ...string) [sha256.Size]byte {
 	}
 	return sha256.Sum256(bytes)
 }
-
-// IsHex32 tells whether a text is 32 bytes in the one form the ledger takes:
-// 64 lower-case hexadecimal digits.
-func IsHex32(text string) bool {
-	if len(text) != 64 {
-		return false
-	}
-	for i := 0; i < len(text); i++ {
-		if c := text[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
-}

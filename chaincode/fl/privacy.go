@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/form"
 )
 
 // Privacy is the differential privacy of a task's local training (DP-SGD, Abadi
@@ -59,7 +60,7 @@ func CheckDataset(t Terms, request JoinRequest) error {
 		return codes.Errorf("MF-PRIVACY-DATASET", "the task does not train privately and keeps no account of a data set; join without one")
 	case !t.Privacy.On():
 		return nil
-	case !IsHex32(request.Dataset):
+	case !form.IsHex32(request.Dataset):
 		return codes.Errorf("MF-PRIVACY-DATASET", "the task keeps account of each data set, and the one sent is not 64 lower-case hexadecimal digits; send a salted digest of its name")
 	case request.Examples < 1 || request.Examples > t.MaxExamples:
 		return codes.Errorf("MF-PRIVACY-DATASET", "the data set has %d examples and a private task counts all of them, at most %d; join with 1 to that many", request.Examples, t.MaxExamples)

@@ -1,6 +1,9 @@
 package fl
 
-import "github.com/medfed/medfed/chaincode/codes"
+import (
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/form"
+)
 
 // Limits of a task's terms.
 const (
@@ -8,7 +11,6 @@ const (
 	MaxRounds   = 10_000
 	MaxExamples = 1_000_000_000
 	MaxDeadline = 30 * 24 * 3600 // seconds
-	maxName     = 64
 )
 
 // CheckTerms refuses terms that can't be carried out: numbers that don't hold
@@ -17,7 +19,7 @@ func CheckTerms(t Terms) error {
 	if err := CheckNumbers(t); err != nil {
 		return err
 	}
-	if err := CheckRecipient(t.Recipient); err != nil {
+	if err := form.CheckRecipient(t.Recipient); err != nil {
 		return err
 	}
 	return CheckModel(t.Initial)
@@ -52,22 +54,22 @@ func checkFaults(t Terms) error {
 }
 
 func checkNames(t Terms) error {
-	if !isName(t.Task, "-") {
-		return codes.Errorf("MF-TERMS-INVALID", "the task's name is not 1 to %d of a-z, 0-9 and hyphen; rename it", maxName)
+	if !form.IsName(t.Task, "-") {
+		return codes.Errorf("MF-TERMS-INVALID", "the task's name is not 1 to %d of a-z, 0-9 and hyphen; rename it", form.MaxName)
 	}
-	if !isName(t.Model, "-.") {
-		return codes.Errorf("MF-TERMS-INVALID", "the model's name is not 1 to %d of a-z, 0-9, hyphen and dot; use the trainer's name for it", maxName)
+	if !form.IsName(t.Model, "-.") {
+		return codes.Errorf("MF-TERMS-INVALID", "the model's name is not 1 to %d of a-z, 0-9, hyphen and dot; use the trainer's name for it", form.MaxName)
 	}
-	if !isName(t.Data, "-._") {
-		return codes.Errorf("MF-TERMS-INVALID", "the data label is not 1 to %d of a-z, 0-9, hyphen, dot and underscore; rename it", maxName)
+	if !form.IsName(t.Data, "-._") {
+		return codes.Errorf("MF-TERMS-INVALID", "the data label is not 1 to %d of a-z, 0-9, hyphen, dot and underscore; rename it", form.MaxName)
 	}
 	return nil
 }
 
 // CheckTaskName refuses what can't name a task.
 func CheckTaskName(task string) error {
-	if !isName(task, "-") {
-		return codes.Errorf("MF-TASK-NAME", "the task's name is not 1 to %d of a-z, 0-9 and hyphen; see the list of tasks", maxName)
+	if !form.IsName(task, "-") {
+		return codes.Errorf("MF-TASK-NAME", "the task's name is not 1 to %d of a-z, 0-9 and hyphen; see the list of tasks", form.MaxName)
 	}
 	return nil
 }
@@ -139,7 +141,7 @@ func checkBackbone(t Terms) error {
 	switch b := t.Backbone; {
 	case b == Backbone{}:
 		return nil
-	case !IsHex32(b.Digest):
+	case !form.IsHex32(b.Digest):
 		return codes.Errorf("MF-TERMS-INVALID", "the backbone's digest is not 64 lower-case hexadecimal digits; send the SHA-256 of its canonical weights")
 	case !b.Random && b.Seed != 0:
 		return codes.Errorf("MF-TERMS-INVALID", "the backbone is not random and has a seed; leave the seed out")
@@ -162,23 +164,4 @@ func within(fields ...bounds) error {
 		}
 	}
 	return nil
-}
-
-// isName tells whether a text is 1 to 64 of a-z, 0-9 and the other characters
-// given.
-func isName(text, others string) bool {
-	if text == "" || len(text) > maxName {
-		return false
-	}
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		letter, digit, other := c >= 'a' && c <= 'z', c >= '0' && c <= '9', false
-		for j := 0; j < len(others); j++ {
-			other = other || c == others[j]
-		}
-		if !letter && !digit && !other {
-			return false
-		}
-	}
-	return true
 }

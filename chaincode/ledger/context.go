@@ -7,6 +7,7 @@ import (
 	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/form"
 )
 
 // TimeWindow is how many seconds a transaction's timestamp, which is the
@@ -106,7 +107,7 @@ func checkName(what, value string) error {
 	if strings.Contains(value, "/") {
 		return codes.Errorf("MF-IDENTIFIER-CHARACTER", "%s holds a slash; enrol under a name without one", what)
 	}
-	return CheckIdentifier(what, value)
+	return form.CheckIdentifier(what, value)
 }
 
 // Now is the transaction's timestamp in Unix seconds: the client's claim, within

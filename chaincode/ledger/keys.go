@@ -6,10 +6,11 @@ package ledger
 
 import (
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/hyperledger/fabric-chaincode-go/v2/shim"
+
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/form"
 )
 
 // Every key of the world state. Each is a Fabric composite key: the object's
@@ -137,34 +138,10 @@ func prefix(object string, parts ...string) Prefix { return Prefix{path{object, 
 // number pads a counted part so that key order is number order.
 func number(n int) string { return fmt.Sprintf("%08d", n) }
 
-// MaxIdentifier is the length in bytes above which an identifier is refused.
-const MaxIdentifier = 256
-
-// CheckIdentifier refuses what can't be a part of a key: an empty or too long
-// text, invalid UTF-8, control characters (NUL, which Fabric separates parts
-// with, among them) and U+10FFFF, with which Fabric ends ranges. What names the
-// field in the error.
-func CheckIdentifier(what, value string) error {
-	switch {
-	case value == "":
-		return codes.Errorf("MF-IDENTIFIER-EMPTY", "%s is empty; give one", what)
-	case len(value) > MaxIdentifier:
-		return codes.Errorf("MF-IDENTIFIER-TOO-LONG", "%s has %d bytes; use at most %d", what, len(value), MaxIdentifier)
-	case !utf8.ValidString(value):
-		return codes.Errorf("MF-IDENTIFIER-CHARACTER", "%s is not valid UTF-8; use letters, digits and hyphens", what)
-	}
-	for _, r := range value {
-		if r < ' ' || r == 0x7f || r == utf8.MaxRune {
-			return codes.Errorf("MF-IDENTIFIER-CHARACTER", "%s holds the character %U; use letters, digits and hyphens", what, r)
-		}
-	}
-	return nil
-}
-
 // compose makes the composite key, after checking every part.
 func (p path) compose() (string, error) {
 	for _, part := range p.parts {
-		if err := CheckIdentifier("a part of the key "+p.object, part); err != nil {
+		if err := form.CheckIdentifier("a part of the key "+p.object, part); err != nil {
 			return "", err
 		}
 	}

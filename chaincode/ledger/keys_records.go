@@ -5,6 +5,8 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"strconv"
 	"strings"
+
+	"github.com/medfed/medfed/chaincode/form"
 )
 
 // The keys of records, consents and accesses in the world state. Their
@@ -235,7 +237,7 @@ func ParseKey(object string, parts []string) (Key, error) {
 		padded[i] = number(n)
 	}
 	for _, part := range padded {
-		if err := CheckIdentifier("a part of the key", part); err != nil {
+		if err := form.CheckIdentifier("a part of the key", part); err != nil {
 			return Key{}, err
 		}
 	}

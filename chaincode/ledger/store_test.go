@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/hyperledger/fabric-chaincode-go/v2/pkg/cid"
 	"github.com/hyperledger/fabric-chaincode-go/v2/shim"
@@ -15,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 )
@@ -133,7 +133,7 @@ func TestCase06Identifiers(t *testing.T) {
 		code codes.Code
 	}{
 		{"", "MF-IDENTIFIER-EMPTY"},
-		{strings.Repeat("x", ledger.MaxIdentifier+1), "MF-IDENTIFIER-TOO-LONG"},
+		{strings.Repeat("x", form.MaxIdentifier+1), "MF-IDENTIFIER-TOO-LONG"},
 		{"a\x00b", "MF-IDENTIFIER-CHARACTER"},
 		{"a\x1fb", "MF-IDENTIFIER-CHARACTER"},
 		{"a\x7fb", "MF-IDENTIFIER-CHARACTER"},
@@ -183,24 +183,6 @@ func TestCase06KeysStayApart(t *testing.T) {
 			}
 			return err
 		})
-	})
-}
-
-func FuzzCheckIdentifier(f *testing.F) {
-	for _, seed := range []string{"", "a", "\x00", "\U0010FFFF", "\xff", strings.Repeat("a", 300), "é"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, value string) {
-		err := ledger.CheckIdentifier("the name", value)
-		if err != nil {
-			if codes.Of(err) == "" || !utf8.ValidString(err.Error()) {
-				t.Errorf("%q: %v", value, err)
-			}
-			return
-		}
-		if _, err := shim.CreateCompositeKey("x", []string{value}); err != nil || value == "" {
-			t.Errorf("%q is taken: %v", value, err)
-		}
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -62,7 +63,7 @@ func (p peer) answer(ctx context.Context, request any, private map[string]any) (
 		return consent.Recipient{Identity: r.Identity, Role: r.Role, Number: 1, Recipient: p.patient.Recipient()}, nil
 	case consent.VersionRequest:
 		v := private["version"].(consent.PrivateVersion)
-		if public, found := p.public[v.Record]; found && public.Digest != consent.Digest(v) {
+		if public, found := p.public[v.Record]; found && public.Digest != form.Digest(v) {
 			return nil, codes.Errorf("MF-VERSION-EXISTS", "there is another; add a version")
 		}
 		return p.Stage(ctx, "Hospital1MSP", v)
@@ -147,7 +148,7 @@ func TestAnEntryIsAssignedOnce(t *testing.T) {
 				t.Errorf("%+v", added)
 			}
 			held := w.staged[e.Record]
-			if held.PatientIdentifier != "MRN-CANARY-1" || len(w.public) != 1 || w.public[e.Record].Digest != consent.Digest(held) || !w.pins[e.CID] {
+			if held.PatientIdentifier != "MRN-CANARY-1" || len(w.public) != 1 || w.public[e.Record].Digest != form.Digest(held) || !w.pins[e.CID] {
 				t.Errorf("held %+v, public %+v", held, w.public)
 			}
 			if size := int64(len(w.objects[e.CID])); w.public[e.Record].Size != size {

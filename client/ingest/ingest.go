@@ -34,6 +34,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/client/envelope"
 )
 
@@ -220,7 +221,7 @@ func (i *Ingester) finish(ctx context.Context, entry *Entry) error {
 	if err != nil {
 		return err
 	}
-	if staged.Digest != consent.Digest(version) {
+	if staged.Digest != form.Digest(version) {
 		return codes.Errorf("MF-INGEST-DIGEST", "the peer staged something else than was sent; look at the hospital's peer")
 	}
 	if err := i.step("done"); err != nil {

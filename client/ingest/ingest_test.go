@@ -18,6 +18,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/ipfs"
 	"github.com/medfed/medfed/trainer/dataset"
@@ -85,7 +86,7 @@ func (h *hospital) Stage(_ context.Context, custodian string, v consent.PrivateV
 		h.writes[v.Record]++
 	}
 	h.staged[v.Record] = v
-	return consent.Staged{Record: v.Record, Version: v.Version, Digest: consent.Digest(v)}, nil
+	return consent.Staged{Record: v.Record, Version: v.Version, Digest: form.Digest(v)}, nil
 }
 
 // ward is a hospital with a watched folder and a journal.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/privacy"
@@ -236,7 +237,7 @@ func TestANodeKeepsTheDataSetItJoinedWith(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first != again || first == other.dataset(w.terms) || !fl.IsHex32(first) {
+	if first != again || first == other.dataset(w.terms) || !form.IsHex32(first) {
 		t.Errorf("%s, %s, another node %s", first, again, other.dataset(w.terms))
 	}
 }

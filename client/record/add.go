@@ -11,6 +11,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -167,7 +168,7 @@ func (c *Client) keepAndName(ctx context.Context, a Addition, next consent.Priva
 	if err != nil {
 		return Added{}, err
 	}
-	if own := consent.Digest(next); staged.Digest != own {
+	if own := form.Digest(next); staged.Digest != own {
 		return Added{}, codes.Errorf("MF-RECORD-MISMATCH", "the custodian's peer staged %s and not %s, which was sent; look at the peer", staged.Digest, own)
 	}
 	added := Added{Record: next.Record, Version: next.Version, Digest: staged.Digest, Size: size, Holders: c.holders()}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/client/envelope"
 )
 
@@ -75,7 +76,7 @@ func (c *Client) grantOf(ctx context.Context, access consent.Access) (consent.Gr
 	}
 	err = codes.Errorf("MF-GRANT-FORGED", "no grant that the custodian's peer gave is one the ledger knows; try again in a moment, and then ask the custodian")
 	for _, grant := range grants {
-		if !slices.Contains(known, consent.GrantDigest{Writer: grant.Writer, Digest: consent.Digest(grant)}) || !isFor(grant, access) {
+		if !slices.Contains(known, consent.GrantDigest{Writer: grant.Writer, Digest: form.Digest(grant)}) || !isFor(grant, access) {
 			continue
 		}
 		var key *envelope.Identity

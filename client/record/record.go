@@ -28,6 +28,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -116,7 +117,7 @@ func (c *Client) private(ctx context.Context, custodian string, version consent.
 	if err != nil {
 		return private, err
 	}
-	if consent.Digest(private) != version.Digest {
+	if form.Digest(private) != version.Digest {
 		return private, codes.Errorf("MF-RECORD-MISMATCH", "what the custodian's peer holds of version %d is not what the ledger says; ask the custodian", version.Version)
 	}
 	return private, nil

@@ -12,6 +12,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -298,7 +299,7 @@ func TestForgedGrantsAreRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			forge(w)
-			w.known[0].Digest = consent.Digest(w.grants[0])
+			w.known[0].Digest = form.Digest(w.grants[0])
 			_, err := w.as(ledger.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: filepath.Join(t.TempDir(), "x")})
 			wantCode(t, err, "MF-GRANT-FORGED")
 		})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -237,7 +238,7 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 	case consent.VersionRequest:
 		if name == "record:Stage" {
 			w.private[r.Version] = private["version"].(consent.PrivateVersion)
-			return consent.Staged{Record: r.Record, Version: r.Version, Digest: consent.Digest(w.private[r.Version])}
+			return consent.Staged{Record: r.Record, Version: r.Version, Digest: form.Digest(w.private[r.Version])}
 		}
 		if name == "record:Unstage" {
 			delete(w.private, r.Version)
@@ -282,7 +283,7 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 			PlainDigest: p.PlainDigest, ContentType: p.ContentType, Size: w.versions[r.Version-1].Size, Wrap: input.Wrap, Salt: input.Salt,
 			Writer: consent.WriterPatient,
 		})
-		w.known = append(w.known, consent.GrantDigest{Writer: consent.WriterPatient, Digest: consent.Digest(w.grants[len(w.grants)-1])})
+		w.known = append(w.known, consent.GrantDigest{Writer: consent.WriterPatient, Digest: form.Digest(w.grants[len(w.grants)-1])})
 		return w.known[len(w.known)-1]
 	case consent.AccessRequest:
 		w.access = consent.Access{

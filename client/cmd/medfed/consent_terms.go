@@ -12,6 +12,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
 )
@@ -115,7 +116,7 @@ func (f *termsFlags) offer(id string, number int) (offerDraft, error) {
 		return o, err
 	}
 	o.private.Consent, o.private.Offer, o.private.Salt = id, number, record.NewSalt()
-	o.PrivateDigest = consent.Digest(*o.private)
+	o.PrivateDigest = form.Digest(*o.private)
 	return o, consent.CheckPrivateTerms(*o.private, o.Terms.Compensation)
 }
 

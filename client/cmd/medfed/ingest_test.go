@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
 	"github.com/medfed/medfed/client/record"
@@ -28,7 +29,7 @@ func (c collection) Close() error                { return nil }
 func (c collection) SubmitPrivate(_ context.Context, _, _ string, _ any, private map[string]any, result any) error {
 	v := private["version"].(consent.PrivateVersion)
 	c.staged[v.Record] = v
-	return c.give(consent.Staged{Record: v.Record, Version: v.Version, Digest: consent.Digest(v)}, result)
+	return c.give(consent.Staged{Record: v.Record, Version: v.Version, Digest: form.Digest(v)}, result)
 }
 
 // EvaluateAt gives the hospital's one key.

@@ -1,4 +1,4 @@
-package fl_test
+package form_test
 
 import (
 	"strings"
@@ -9,7 +9,8 @@ import (
 	"github.com/multiformats/go-multihash"
 	"pgregory.net/rapid"
 
-	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/form"
 )
 
 func TestCase24OneContentHasOneCID(t *testing.T) {
@@ -19,16 +20,16 @@ func TestCase24OneContentHasOneCID(t *testing.T) {
 			t.Fatal(err)
 		}
 		content := cid.NewCidV1(rapid.SampledFrom([]uint64{cid.Raw, cid.DagProtobuf}).Draw(t, "codec"), hash)
-		if err := fl.CheckCID(content.String()); err != nil {
+		if err := form.CheckCID(content.String()); err != nil {
 			t.Fatal(err)
 		}
 		for _, base := range multibase.Encodings {
 			text, err := content.StringOfBase(base)
-			if err == nil && text != content.String() && codeOf(fl.CheckCID(text)) != "MF-MODEL-CID" {
+			if err == nil && text != content.String() && codes.Of(form.CheckCID(text)) != "MF-MODEL-CID" {
 				t.Fatalf("%s is taken beside %s", text, content)
 			}
 		}
-		if codeOf(fl.CheckCID(cid.NewCidV0(hash).String())) != "MF-MODEL-CID" {
+		if codes.Of(form.CheckCID(cid.NewCidV0(hash).String())) != "MF-MODEL-CID" {
 			t.Fatal("version 0 is taken")
 		}
 	})
@@ -53,7 +54,7 @@ func TestCIDsOfNoFileAreRefused(t *testing.T) {
 		"more after":   cid.NewCidV1(cid.Raw, sum(multihash.SHA2_256, -1)).String() + "a",
 		"a blank more": cid.NewCidV1(cid.Raw, sum(multihash.SHA2_256, -1)).String() + " ",
 	} {
-		if got := codeOf(fl.CheckCID(text)); got != "MF-MODEL-CID" {
+		if got := codes.Of(form.CheckCID(text)); got != "MF-MODEL-CID" {
 			t.Errorf("%s: %q", what, got)
 		}
 	}
@@ -64,7 +65,7 @@ func FuzzCheckCID(f *testing.F) {
 	f.Add("QmdfTbBqBPQ7VNxZEYEj14VmRuZBkqFbiwReogJgS1zR1n")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
-		if fl.CheckCID(text) != nil {
+		if form.CheckCID(text) != nil {
 			return
 		}
 		if again, err := cid.Decode(text); err != nil || again.String() != text {

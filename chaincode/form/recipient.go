@@ -1,4 +1,4 @@
-package fl
+package form
 
 import (
 	"crypto/ecdh"
