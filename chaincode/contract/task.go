@@ -7,6 +7,7 @@ import (
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/renyi"
 )
 
 // taskContract is the name before the colon in task:CreateTask.
@@ -241,7 +242,7 @@ func (*TaskContract) GetSpending(ctx *ledger.Context, request fl.DatasetRequest)
 		return nil, err
 	}
 	if spending.Divergences == nil {
-		spending = fl.Spending{Node: request.Node, Dataset: request.Dataset, Divergences: []fl.Micro{}}
+		spending = fl.Spending{Node: request.Node, Dataset: request.Dataset, Divergences: renyi.Divergences{}}
 	}
 	return &spending, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/form"
+	"github.com/medfed/medfed/chaincode/renyi"
 )
 
 // Privacy is the differential privacy of a task's local training (DP-SGD, Abadi
@@ -28,12 +29,12 @@ func (p Privacy) On() bool { return p != Privacy{} }
 // Spending is what has been spent of a node's data set: in one task, or in all of
 // a ledger.
 type Spending struct {
-	Node         string  `json:"node"`
-	Dataset      string  `json:"dataset"`       // as the node named it when it joined
-	Updates      int     `json:"updates"`       // updates that spent it
-	Divergences  []Micro `json:"divergences"`   // Rényi divergence at each of Orders, rounded up
-	Epsilon      Micro   `json:"epsilon"`       // the same as ε at δ, rounded up
-	InverseDelta int64   `json:"inverse_delta"` // δ = 1/InverseDelta: that of the task that spent last
+	Node         string            `json:"node"`
+	Dataset      string            `json:"dataset"`       // as the node named it when it joined
+	Updates      int               `json:"updates"`       // updates that spent it
+	Divergences  renyi.Divergences `json:"divergences"`   // rounded up
+	Epsilon      Micro             `json:"epsilon"`       // the same as ε at δ, rounded up
+	InverseDelta int64             `json:"inverse_delta"` // δ = 1/InverseDelta: that of the task that spent last
 }
 
 // checkPrivacy refuses parameters that no budget can be kept with. With a noise
@@ -70,6 +71,19 @@ func CheckDataset(t Terms, request JoinRequest) error {
 	return nil
 }
 
+// PrivateSteps is how many steps a private training takes: as many passes as the
+// epochs, in expectation, when each step samples BatchSize of the examples.
+func PrivateSteps(training Training, examples int64) int64 {
+	batch := min(int64(training.BatchSize), examples)
+	return int64(training.Epochs) * ((examples + batch - 1) / batch)
+}
+
+// UpdateCost bounds what an update on so many examples, at least 1, spends.
+func UpdateCost(t Terms, examples int64) renyi.Divergences {
+	rate := renyi.Rate{Batch: int64(t.Training.BatchSize), Examples: examples}
+	return renyi.SampledGaussian(rate, t.Privacy.NoiseMultiplier, PrivateSteps(t.Training, examples))
+}
+
 // Charge adds an update on so many examples to what has been spent of a node's
 // data set in the task and in all, and refuses it when the one would exceed the
 // task's budget or the other the node's own. What was spent before may be the zero
@@ -79,11 +93,11 @@ func Charge(t Terms, node Node, inTask, inAll Spending, examples int64) (task, a
 	if examples != node.Examples {
 		return inTask, inAll, codes.Errorf("MF-UPDATE-EXAMPLES", "num_examples is %d and the node joined the private task with %d; train on all of those and no others", examples, node.Examples)
 	}
-	return charge(t, node, inTask, inAll, Divergences(t, examples))
+	return charge(t, node, inTask, inAll, UpdateCost(t, examples))
 }
 
 // charge is Charge with what the update costs.
-func charge(t Terms, node Node, inTask, inAll Spending, cost []Micro) (task, all Spending, err error) {
+func charge(t Terms, node Node, inTask, inAll Spending, cost renyi.Divergences) (task, all Spending, err error) {
 	task, all = inTask.with(t, node, cost), inAll.with(t, node, cost)
 	const advice = "train no more in this task, or take part in one with more noise, fewer epochs or a larger budget"
 	if task.Epsilon > t.Privacy.Epsilon {
@@ -104,11 +118,11 @@ func SpentNodes(t Terms, nodes []Node, inTask, inAll []Spending) []string {
 		return nil
 	}
 	var spent []string
-	costs := map[int64][]Micro{} // of an update, by its examples: what takes long
+	costs := map[int64]renyi.Divergences{} // of an update, by its examples: what takes long
 	for _, node := range nodes {
 		cost, known := costs[node.Examples]
 		if !known {
-			cost = Divergences(t, node.Examples)
+			cost = UpdateCost(t, node.Examples)
 			costs[node.Examples] = cost
 		}
 		if _, _, err := charge(t, node, SpendingOf(inTask, node.ID), SpendingOf(inAll, node.ID), cost); err != nil {
@@ -133,11 +147,11 @@ func TooFewTrainers(t Terms, nodes []Node, spent, trainers []string) (reason str
 }
 
 // with adds what an update spends.
-func (s Spending) with(t Terms, node Node, cost []Micro) Spending {
-	spent := AddDivergences(s.Divergences, cost)
+func (s Spending) with(t Terms, node Node, cost renyi.Divergences) Spending {
+	spent := s.Divergences.Plus(cost)
 	return Spending{
 		Node: node.ID, Dataset: node.Dataset, Updates: s.Updates + 1, Divergences: spent,
-		Epsilon: EpsilonOf(spent, t.Privacy.InverseDelta), InverseDelta: t.Privacy.InverseDelta,
+		Epsilon: spent.Epsilon(t.Privacy.InverseDelta), InverseDelta: t.Privacy.InverseDelta,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/renyi"
 )
 
 func accountTerms() fl.Terms {
@@ -18,14 +19,14 @@ func accountTerms() fl.Terms {
 }
 
 // costs are what an update spends, by its examples.
-var costs = map[int64][]fl.Micro{
-	50: fl.Divergences(accountTerms(), 50), 400: fl.Divergences(accountTerms(), 400), 2000: fl.Divergences(accountTerms(), 2000),
+var costs = map[int64]renyi.Divergences{
+	50: fl.UpdateCost(accountTerms(), 50), 400: fl.UpdateCost(accountTerms(), 400), 2000: fl.UpdateCost(accountTerms(), 2000),
 }
 
 // spentTimes is what so many updates spend.
-func spentTimes(updates int, examples int64) (spent []fl.Micro) {
+func spentTimes(updates int, examples int64) (spent renyi.Divergences) {
 	for range updates {
-		spent = fl.AddDivergences(spent, costs[examples])
+		spent = spent.Plus(costs[examples])
 	}
 	return spent
 }
@@ -41,8 +42,8 @@ func accounts(t *rapid.T) (terms fl.Terms, nodes []fl.Node, inTask, inAll []fl.S
 		nodes = append(nodes, node)
 		task, all := fl.Spending{Node: node.ID}, fl.Spending{Node: node.ID}
 		task.Divergences = spentTimes(rapid.IntRange(0, 2).Draw(t, "updates"), node.Examples)
-		all.Divergences = fl.AddDivergences(task.Divergences, spentTimes(rapid.IntRange(0, 2).Draw(t, "elsewhere"), node.Examples))
-		task.Epsilon, all.Epsilon = fl.EpsilonOf(task.Divergences, 100_000), fl.EpsilonOf(all.Divergences, 100_000)
+		all.Divergences = task.Divergences.Plus(spentTimes(rapid.IntRange(0, 2).Draw(t, "elsewhere"), node.Examples))
+		task.Epsilon, all.Epsilon = task.Divergences.Epsilon(100_000), all.Divergences.Epsilon(100_000)
 		inTask, inAll = append(inTask, task), append(inAll, all)
 	}
 	return terms, nodes, inTask, inAll

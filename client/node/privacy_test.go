@@ -14,6 +14,7 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/form"
+	"github.com/medfed/medfed/chaincode/renyi"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/privacy"
@@ -33,8 +34,8 @@ func accounted(terms fl.Terms, examples int64, orders []float64) *privacy.Accoun
 // ledger's is never below.
 func TestTheLedgersAccountIsTheTrainersRoundedUp(t *testing.T) {
 	var orders []float64
-	for _, order := range fl.Orders() {
-		orders = append(orders, float64(order)/fl.OrderUnit)
+	for _, order := range renyi.Orders() {
+		orders = append(orders, float64(order)/renyi.OrderUnit)
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		var terms fl.Terms
@@ -47,7 +48,7 @@ func TestTheLedgersAccountIsTheTrainersRoundedUp(t *testing.T) {
 			t.Fatalf("%d steps, the ledger says %d", steps, fl.PrivateSteps(terms.Training, examples))
 		}
 		want, _ := accounted(terms, examples, orders).Epsilon(1/float64(inverse), privacy.Improved)
-		got := float64(fl.EpsilonOf(fl.Divergences(terms, examples), inverse)) / 1e6
+		got := float64(fl.UpdateCost(terms, examples).Epsilon(inverse)) / 1e6
 		if got < want*(1-1e-6) || got > want*1.0001+4e-6 && got > 0.02 {
 			t.Fatalf("the ledger says ε = %v, the trainer %v", got, want)
 		}
@@ -64,15 +65,15 @@ func TestTheLedgersEpsilonIsLittleAboveTheBestOrders(t *testing.T) {
 	for above := 0.02; above < 2000; above *= 1.04 {
 		dense = append(dense, 1+above)
 	}
-	for _, order := range fl.Orders() {
-		dense = append(dense, float64(order)/fl.OrderUnit)
+	for _, order := range renyi.Orders() {
+		dense = append(dense, float64(order)/renyi.OrderUnit)
 	}
 	compared, over, worst := 0, 0, 0.0
 	for _, examples := range []int{47, 100, 523, 4708, 60000} {
 		for _, batch := range []int{1, 16, 128, 512} {
 			for _, noise := range []fl.Micro{500_000, 700_000, 1_100_000, 2_000_000, 5_000_000, 20_000_000} {
 				terms := fl.Terms{Training: fl.Training{Epochs: 1, BatchSize: batch}, Privacy: fl.Privacy{NoiseMultiplier: noise}}
-				one := fl.Divergences(terms, int64(examples))
+				one := fl.UpdateCost(terms, int64(examples))
 				_, rate := privacy.Steps(examples, batch, 1)
 				best := make([]float64, len(dense))
 				for i, order := range dense {
@@ -86,7 +87,7 @@ func TestTheLedgersEpsilonIsLittleAboveTheBestOrders(t *testing.T) {
 							price := math.Log1p(-1/order) + (math.Log(float64(inverse))-math.Log(order))/(order-1)
 							want = min(want, float64(updates)*best[i]+max(0, price))
 						}
-						got := float64(fl.EpsilonOf(spent, inverse)) / 1e6
+						got := float64(spent.Epsilon(inverse)) / 1e6
 						setting := fmt.Sprintf("%d examples, batches of %d, noise %d, %d updates, δ = 1/%d", examples, batch, noise, updates, inverse)
 						if got < want*(1-1e-9) {
 							t.Errorf("%s: ε is %v, below the bound of %v", setting, got, want)
@@ -102,7 +103,7 @@ func TestTheLedgersEpsilonIsLittleAboveTheBestOrders(t *testing.T) {
 							t.Errorf("%s: ε is %v, the best orders give %v", setting, got, want)
 						}
 					}
-					spent = fl.AddDivergences(fl.AddDivergences(spent, spent), fl.AddDivergences(spent, spent))
+					spent = spent.Plus(spent).Plus(spent).Plus(spent)
 				}
 			}
 		}

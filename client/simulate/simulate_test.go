@@ -463,8 +463,8 @@ func privately() Settings {
 	s.Privacy = fl.Privacy{NoiseMultiplier: 1_500_000, ClippingNorm: fl.One, InverseDelta: 1000, Epsilon: 100 * fl.One}
 	s.Epochs = 1
 	terms := s.terms(tiny())
-	cost := fl.Divergences(terms, 12)
-	s.Privacy.Epsilon = fl.EpsilonOf(fl.AddDivergences(cost, cost), s.Privacy.InverseDelta)
+	cost := fl.UpdateCost(terms, 12)
+	s.Privacy.Epsilon = cost.Plus(cost).Epsilon(s.Privacy.InverseDelta)
 	return s
 }
 

@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/renyi"
 	"github.com/medfed/medfed/client/gateway"
 	accountant "github.com/medfed/medfed/trainer/privacy"
 )
@@ -164,10 +165,10 @@ func planned(t terms, examples, updates int) (plan, error) {
 	spent.Add(float64(terms.Privacy.NoiseMultiplier)/float64(fl.One), p.Rate, p.Steps)
 	p.Epsilon, _ = spent.Epsilon(p.Delta, accountant.Improved)
 	p.Classic, _ = spent.Epsilon(p.Delta, accountant.Classic)
-	cost, total := fl.Divergences(terms, int64(examples)), []fl.Micro(nil)
+	cost, total := fl.UpdateCost(terms, int64(examples)), renyi.Divergences(nil)
 	for update := 1; update <= max(updates, fl.MaxRounds); update++ {
-		total = fl.AddDivergences(total, cost)
-		epsilon := fl.EpsilonOf(total, terms.Privacy.InverseDelta)
+		total = total.Plus(cost)
+		epsilon := total.Epsilon(terms.Privacy.InverseDelta)
 		if update == updates {
 			p.Ledger = epsilon
 		}

@@ -1,12 +1,14 @@
-package fl
+// Package renyi is the ledger's accountant of differential privacy: the Rényi
+// divergences of the sampled Gaussian mechanism (Mironov, Talwar and Zhang, arXiv
+// 1908.10530, section 3.3) in integers, rounded up. A bound that is never too low is
+// a guarantee whatever the rounding; package trainer/privacy has the same in floating
+// point, and a test of the client holds the two together. Numbers are in millionths.
+package renyi
 
 import "math/big"
 
-// The ledger's accountant: Rényi differential privacy of the sampled Gaussian
-// mechanism (Mironov, Talwar and Zhang, arXiv 1908.10530, section 3.3) in integers,
-// rounded up. A bound that is never too low is a guarantee whatever the rounding;
-// package trainer/privacy has the same in floating point, and a test of the client
-// holds the two together.
+// one is a million millionths.
+const one = 1_000_000
 
 // OrderUnit is how many of the units that orders are counted in make 1.
 const OrderUnit = 8
@@ -38,37 +40,36 @@ func Orders() []int {
 
 // maxSpent stands for all that is as much or more, so that sums stay within 64
 // bits.
-const maxSpent Micro = 1 << 60
+const maxSpent int64 = 1 << 60
 
-// PrivateSteps is how many steps a private training takes: as many passes as the
-// epochs, in expectation, when each step samples batchSize of the examples.
-func PrivateSteps(training Training, examples int64) int64 {
-	batch := min(int64(training.BatchSize), examples)
-	return int64(training.Epochs) * ((examples + batch - 1) / batch)
-}
+// Divergences bound what has been spent: the Rényi divergence in millionths at each
+// of Orders. nil is nothing.
+type Divergences []int64
 
-// Divergences bounds what an update on so many examples, at least 1, spends: the
-// Rényi divergence in millionths at each of Orders. Every step samples each
-// example with a probability of batch size over examples, at most 1, clips its
-// gradient, and adds Gaussian noise of the noise multiplier times the clipping
-// norm.
-func Divergences(t Terms, examples int64) []Micro {
+// Rate is the probability with which a step samples each example: Batch of Examples,
+// of which there is at least one, and 1 when the batch is as large or larger.
+type Rate struct{ Batch, Examples int64 }
+
+// SampledGaussian bounds what so many steps spend, each of which samples each example
+// at the rate, clips its gradient, and adds Gaussian noise of the noise multiplier, in
+// millionths, times the clipping norm.
+func SampledGaussian(rate Rate, noise, steps int64) Divergences {
 	orders := Orders()
 	highest := orders[len(orders)-1] / OrderUnit
-	batch := min(int64(t.Training.BatchSize), examples)
-	rate, rest := ratio(uint64(batch), uint64(examples)), ratio(uint64(examples-batch), uint64(examples))
-	sampled, left := powers(rate, highest), powers(rest, highest)
-	shifts := gaussianMoments(t.Privacy.NoiseMultiplier, highest)
-	integrals := integrals(rate, rest, t.Privacy.NoiseMultiplier, orders)
-	steps := big.NewInt(PrivateSteps(t.Training, examples) * OrderUnit)
-	spent := []Micro{}
+	batch := min(rate.Batch, rate.Examples)
+	sample, rest := ratio(uint64(batch), uint64(rate.Examples)), ratio(uint64(rate.Examples-batch), uint64(rate.Examples))
+	sampled, left := powers(sample, highest), powers(rest, highest)
+	shifts := gaussianMoments(noise, highest)
+	integrals := integrals(sample, rest, noise, orders)
+	all := big.NewInt(steps * OrderUnit)
+	spent := Divergences{}
 	for i, order := range orders {
 		m := integrals[i]
 		if order%OrderUnit == 0 {
 			m = moment(order/OrderUnit, sampled, left, shifts)
 		}
 		log := m.logUp()
-		spent = append(spent, microUp(log.Mul(log, steps), int64(order-OrderUnit)))
+		spent = append(spent, microUp(log.Mul(log, all), int64(order-OrderUnit)))
 	}
 	return spent
 }
@@ -95,8 +96,8 @@ func powers(x upward, highest int) []upward {
 
 // gaussianMoments are e to the power of k(k-1)/(2σ²) for k from 0 to highest: each
 // is the one before times e^((k-1)/σ²).
-func gaussianMoments(noiseMultiplier Micro, highest int) []upward {
-	step := expUp(uint64(One*One), uint64(noiseMultiplier*noiseMultiplier))
+func gaussianMoments(noiseMultiplier int64, highest int) []upward {
+	step := expUp(uint64(one*one), uint64(noiseMultiplier*noiseMultiplier))
 	growth := powers(step, highest)
 	all := []upward{upwardOf(1)}
 	for k := 1; k <= highest; k++ {
@@ -117,12 +118,12 @@ func gaussianMoments(noiseMultiplier Micro, highest int) []upward {
 // 4·e^(-17.5·d·min(1, σ)). Left out is what lies left of -12σ, where x is below 1,
 // and right of a+20σ, where x^a·φ(z) is at most e^(a(a-1)/(2σ²))·φ(z-a) and the whole
 // at least rate^a times the integral of that: less than a share of 2^-100.
-func integrals(rate, rest upward, noise Micro, orders []int) []upward {
+func integrals(rate, rest upward, noise int64, orders []int) []upward {
 	d := int64(4)
-	if noise < One/2 {
+	if noise < one/2 {
 		d = 8
 	}
-	slack := ratio(1, 1<<50).times(ratio(1, 1<<50)).plus(upwardOf(4).times(expBelow(uint64(35*d*min(noise, One)), uint64(2*One))))
+	slack := ratio(1, 1<<50).times(ratio(1, 1<<50)).plus(upwardOf(4).times(expBelow(uint64(35*d*min(noise, one)), uint64(2*one))))
 	highest := 0
 	for _, order := range orders {
 		if order%OrderUnit != 0 {
@@ -130,9 +131,9 @@ func integrals(rate, rest upward, noise Micro, orders []int) []upward {
 		}
 	}
 	sums := make([]upward, len(orders))
-	last := 20*d + (d*int64(highest)*One)/(OrderUnit*noise) + 1
+	last := 20*d + (d*int64(highest)*one)/(OrderUnit*noise) + 1
 	for k := -12 * d; k <= last; k++ {
-		x := rest.plus(rate.times(expOf((2*k*noise-d*One)*One, uint64(2*d*noise*noise))))
+		x := rest.plus(rate.times(expOf((2*k*noise-d*one)*one, uint64(2*d*noise*noise))))
 		weight := normalDensity.times(ratio(1, uint64(d))).times(expBelow(uint64(k*k), uint64(2*d*d)))
 		roots := powers(x.root().root().root(), highest)
 		for i, order := range orders {
@@ -152,9 +153,9 @@ var normalDensity = upward{0xcc42299ea1b28469, -65}
 
 // microUp is a number from 0 in units of 2^-logUnit, divided, in millionths,
 // rounded up.
-func microUp(units *big.Int, divisor int64) Micro {
+func microUp(units *big.Int, divisor int64) int64 {
 	unit := new(big.Int).Lsh(big.NewInt(divisor), logUnit)
-	millionths, rest := new(big.Int).QuoRem(new(big.Int).Mul(units, big.NewInt(One)), unit, new(big.Int))
+	millionths, rest := new(big.Int).QuoRem(new(big.Int).Mul(units, big.NewInt(one)), unit, new(big.Int))
 	if rest.Sign() > 0 {
 		millionths.Add(millionths, big.NewInt(1))
 	}
@@ -164,12 +165,12 @@ func microUp(units *big.Int, divisor int64) Micro {
 	return millionths.Int64()
 }
 
-// AddDivergences adds what is spent at each order; nil is nothing.
-func AddDivergences(a, b []Micro) []Micro {
-	sum := []Micro{}
+// Plus adds what is spent at each order.
+func (d Divergences) Plus(more Divergences) Divergences {
+	sum := Divergences{}
 	for i := range Orders() {
-		var total Micro
-		for _, spent := range [][]Micro{a, b} {
+		var total int64
+		for _, spent := range []Divergences{d, more} {
 			if i < len(spent) {
 				total += spent[i]
 			}
@@ -179,27 +180,27 @@ func AddDivergences(a, b []Micro) []Micro {
 	return sum
 }
 
-// EpsilonOf turns divergences into the least ε, in millionths, at δ = 1/inverse:
+// Epsilon turns divergences into the least ε, in millionths, at δ = 1/inverseDelta:
 // the conversion of Canonne, Kamath and Steinke (arXiv 2004.00010, proposition
 // 12), ε = divergence + log(1 - 1/order) + log(1/(δ·order))/(order-1), rounded up,
 // and with its two logarithms together taken as 0 where they are below.
-func EpsilonOf(spent []Micro, inverse int64) Micro {
+func (d Divergences) Epsilon(inverseDelta int64) int64 {
 	least := maxSpent
-	for i, price := range Prices(inverse) {
-		if i < len(spent) {
-			least = min(least, spent[i]+price)
+	for i, price := range prices(inverseDelta) {
+		if i < len(d) {
+			least = min(least, d[i]+price)
 		}
 	}
 	return least
 }
 
-// Prices are what the conversion adds to the divergence at each of Orders: the
+// prices are what the conversion adds to the divergence at each of Orders: the
 // logarithm of (order-1)^(order-1)/(δ·order^order), over order-1.
-func Prices(inverse int64) []Micro {
-	prices := []Micro{}
+func prices(inverseDelta int64) []int64 {
+	prices := []int64{}
 	for _, order := range Orders() {
 		n, above := uint64(order), order-OrderUnit
-		price := ratio(uint64(inverse), n).times(upwardOf(OrderUnit)).power(OrderUnit)
+		price := ratio(uint64(inverseDelta), n).times(upwardOf(OrderUnit)).power(OrderUnit)
 		price = price.times(ratio(n-OrderUnit, n).power(above))
 		prices = append(prices, microUp(price.logUp(), int64(above)))
 	}

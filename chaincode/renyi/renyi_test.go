@@ -1,4 +1,4 @@
-package fl
+package renyi
 
 import (
 	"math"
@@ -110,19 +110,17 @@ func naiveDivergence(rate, sigma float64, order int) float64 {
 
 func TestDivergencesBoundThePapersSum(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var terms Terms
-		terms.Training.Epochs = rapid.IntRange(1, 20).Draw(t, "epochs")
-		terms.Training.BatchSize = rapid.IntRange(1, 512).Draw(t, "batch")
-		terms.Privacy.NoiseMultiplier = rapid.Int64Range(500_000, 20*One).Draw(t, "noise")
+		batch := rapid.Int64Range(1, 512).Draw(t, "batch")
+		noise := rapid.Int64Range(500_000, 20*one).Draw(t, "noise")
 		examples := rapid.Int64Range(1, 5000).Draw(t, "examples")
-		steps := float64(PrivateSteps(terms.Training, examples))
-		rate := min(1, float64(terms.Training.BatchSize)/float64(examples))
-		got := Divergences(terms, examples)
+		number := rapid.Int64Range(1, 100_000).Draw(t, "steps")
+		steps, rate := float64(number), min(1, float64(batch)/float64(examples))
+		got := SampledGaussian(Rate{batch, examples}, noise, number)
 		for i, order := range Orders()[:70] {
 			if order%OrderUnit != 0 {
 				continue // TestIntegralsBoundTheMoments
 			}
-			want := 1e6 * steps * naiveDivergence(rate, float64(terms.Privacy.NoiseMultiplier)/1e6, order/OrderUnit)
+			want := 1e6 * steps * naiveDivergence(rate, float64(noise)/1e6, order/OrderUnit)
 			if spent := float64(got[i]); spent < want*(1-1e-9)-steps*1e-7 || spent > want*(1+1e-9)+1+steps*1e-7 {
 				t.Fatalf("order %d: %v millionths, want %v", order, spent, want)
 			}
@@ -150,7 +148,7 @@ func simpson(rate, sigma, order float64) float64 {
 
 func TestIntegralsBoundTheMoments(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		noise := rapid.Int64Range(3*One/10, 1000*One).Draw(t, "noise")
+		noise := rapid.Int64Range(3*one/10, 1000*one).Draw(t, "noise")
 		examples := rapid.Uint64Range(1, 10_000).Draw(t, "examples")
 		batch := rapid.Uint64Range(1, examples).Draw(t, "batch")
 		moments := integrals(ratio(batch, examples), ratio(examples-batch, examples), noise, Orders())
@@ -176,18 +174,18 @@ func TestIntegralsBoundTheMoments(t *testing.T) {
 // TestIntegralsAreExactWhereTheyAreKnown takes the plain Gaussian mechanism, whose
 // moments are e^(a(a-1)/(2σ²)), down to the least noise that terms may have.
 func TestIntegralsAreExactWhereTheyAreKnown(t *testing.T) {
-	for _, noise := range []Micro{One / 10, One / 4, One / 2, One, 3 * One, 1000 * One} {
+	for _, noise := range []int64{one / 10, one / 4, one / 2, one, 3 * one, 1000 * one} {
 		moments := integrals(upwardOf(1), upward{}, noise, Orders())
 		for i, order := range Orders() {
 			if order%OrderUnit == 0 {
 				continue
 			}
-			sigma := big.NewRat(noise, One)
+			sigma := big.NewRat(noise, one)
 			exact := new(big.Rat).Quo(big.NewRat(int64(order*(order-OrderUnit)), 2*OrderUnit*OrderUnit), sigma.Mul(sigma, sigma))
 			log := new(big.Rat).SetFrac(moments[i].logUp(), new(big.Int).Lsh(big.NewInt(1), logUnit))
 			above, _ := new(big.Rat).Sub(log, exact).Float64()
 			most := 1e-12 + 4.1*math.Exp(-70*float64(noise)/1e6)
-			if noise < One/2 { // where the steps are half as long
+			if noise < one/2 { // where the steps are half as long
 				most = 1e-12 + 4.1*math.Exp(-140*float64(noise)/1e6)
 			}
 			if above < 0 || above > most {
@@ -220,11 +218,10 @@ func TestRootsInversesAndPowersAreTightBounds(t *testing.T) {
 }
 
 func TestFullBatchesAreThePlainGaussianMechanism(t *testing.T) {
-	terms := Terms{Training: Training{Epochs: 3, BatchSize: 500}, Privacy: Privacy{NoiseMultiplier: 2 * One}}
 	for _, examples := range []int64{1, 100, 500} {
-		spent := Divergences(terms, examples)
+		spent := SampledGaussian(Rate{500, examples}, 2*one, 3)
 		for i, order := range Orders() {
-			if got, want := spent[i], 3*One*int64(order)/OrderUnit/8; got < want || got > want+1 {
+			if got, want := spent[i], 3*one*int64(order)/OrderUnit/8; got < want || got > want+1 {
 				t.Errorf("order %d of %d examples: %d, want %d", order, examples, got, want)
 			}
 		}
@@ -236,7 +233,7 @@ func TestConversionIsTheImprovedOne(t *testing.T) {
 		for i, order := range Orders() {
 			n := float64(order) / OrderUnit
 			want := max(0, math.Log1p(-1/n)+(math.Log(float64(inverse))-math.Log(n))/(n-1))
-			if got := float64(Prices(inverse)[i]) / 1e6; got < want-1e-12 || got > want+1.1e-6 {
+			if got := float64(prices(inverse)[i]) / 1e6; got < want-1e-12 || got > want+1.1e-6 {
 				t.Errorf("order %d, δ = 1/%d: %v, want %v", order, inverse, got, want)
 			}
 		}
@@ -244,32 +241,29 @@ func TestConversionIsTheImprovedOne(t *testing.T) {
 }
 
 func TestWhatIsTooMuchStaysTooMuch(t *testing.T) {
-	terms := Terms{Training: Training{Epochs: 10_000, BatchSize: 1}, Privacy: Privacy{NoiseMultiplier: One / 10}}
-	spent := Divergences(terms, MaxExamples)
+	spent := SampledGaussian(Rate{1, 1_000_000_000}, one/10, 10_000_000_000_000)
 	for range 100 {
-		spent = AddDivergences(spent, spent)
+		spent = spent.Plus(spent)
 	}
 	for i, v := range spent {
 		if v != maxSpent {
 			t.Errorf("order %d: %d", Orders()[i], v)
 		}
 	}
-	if got := EpsilonOf(spent, 100_000); got != maxSpent {
+	if got := spent.Epsilon(100_000); got != maxSpent {
 		t.Errorf("ε is %d", got)
 	}
 }
 
 func BenchmarkDivergences(b *testing.B) {
-	terms := Terms{Training: Training{Epochs: 3, BatchSize: 128}, Privacy: Privacy{NoiseMultiplier: 1_100_000}}
 	for b.Loop() {
-		Divergences(terms, 523)
+		SampledGaussian(Rate{128, 523}, 1_100_000, 15)
 	}
 }
 
 func BenchmarkEpsilon(b *testing.B) {
-	terms := Terms{Training: Training{Epochs: 3, BatchSize: 128}, Privacy: Privacy{NoiseMultiplier: 1_100_000}}
-	spent := Divergences(terms, 523)
+	spent := SampledGaussian(Rate{128, 523}, 1_100_000, 15)
 	for b.Loop() {
-		EpsilonOf(spent, 100_000)
+		spent.Epsilon(100_000)
 	}
 }

@@ -1,4 +1,4 @@
-package fl
+package renyi
 
 import (
 	"math/big"
