@@ -3,15 +3,31 @@
 
 SHELL := /bin/bash
 BIN   := .run/bin
-DATA  ?= pneumoniamnist
 MODULES := chaincode/ledgertest/oracle trainer/nn/kernel/asm # of their own, which ./... leaves out
 GO_TOOL := go tool -modfile=.ci/tools/go.mod
+BUILD := mkdir -p $(BIN) && go build -o $(BIN)/build ./network/tools/build && $(BIN)/build -out $(BIN)
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: demo test bench reproduce lint up down status build tools clean
+.PHONY: help demo test bench reproduce lint up down status build tools clean
 
-demo: tools build ## train one model on a real network; KEEP=1 leaves it up, DATA=synthetic needs no data set
-	@$(BIN)/demo --data $(DATA) $(if $(KEEP),--keep)
+demo: ## train one model on a real network; KEEP=1 leaves it up, DATA=breastmnist takes another set
+	@mkdir -p $(BIN)
+	@echo "1 of 3 · data"
+	@go build -o $(BIN)/data ./test-network/demo/data && $(BIN)/data $(DATA)
+	@echo "2 of 3 · programs"
+	@$(BUILD)
+	@echo "3 of 3 · demo, about 3 min"
+	@$(BIN)/demo --offline $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep)
+
+help: ## what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { line = sprintf("%-10s", $$1); words = split($$2, word, " "); \
+		for (k = 1; k <= words; k++) { \
+			if (length(line) + length(word[k]) > 79) { print line; line = sprintf("%10s", "") } \
+			line = line " " word[k] } \
+		print line }' $(firstword $(MAKEFILE_LIST))
+
+.DEFAULT:
+	@echo "make: there is no target $@; make help lists what there is" >&2; exit 2
 
 test: $(if $(SHORT),,tools build) ## every test; the end-to-end ones bring networks up. SHORT=1 takes minutes and leaves those out, SKIPPED=1 runs what the last run skipped
 	@mkdir -p .run
@@ -45,13 +61,10 @@ status: build ## say what runs
 	@$(BIN)/medfed network status
 
 build: ## medfed, the chaincode and the demo
-	@mkdir -p $(BIN)
-	@go build -ldflags "-X main.commit=$$(git rev-parse HEAD 2>/dev/null)" -o $(BIN)/medfed ./client/cmd/medfed
-	@go build -o $(BIN)/chaincode ./chaincode
-	@go build -o $(BIN)/demo ./test-network/demo
+	@$(BUILD) medfed
 
 tools: ## the pinned Fabric, Fabric CA and IPFS servers, built when they are not current
-	@go run ./network/tools/build -out $(BIN)
+	@$(BUILD) servers
 
 clean: down ## stop the network and remove what was built
 	rm -rf .run

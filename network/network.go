@@ -16,7 +16,7 @@ import (
 )
 
 // FabricVersion is the release of Fabric that the network runs;
-// network/tools/fabric/go.mod pins its commit.
+// network/tools/servers/go.mod pins its commit.
 const FabricVersion = "3.1.1"
 
 // Network is a consortium with the folder its state lies in. Its methods may be

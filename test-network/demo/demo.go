@@ -15,12 +15,15 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/network"
 	"github.com/medfed/medfed/test-network/report"
 	"github.com/medfed/medfed/test-network/scenario"
 	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/dataset/source"
 )
 
 // poisoned is the node that sends poisoned weights, and from which round.
@@ -31,7 +34,8 @@ const (
 
 // options are the demo's flags.
 type options struct {
-	data                             string
+	data                             string // "" for pneumoniamnist or, where that can't be had, synthetic
+	offline                          bool
 	rounds                           int
 	seed                             int64
 	keep                             bool
@@ -41,7 +45,7 @@ type options struct {
 
 func defaults() *options {
 	return &options{
-		data: "pneumoniamnist", rounds: 8, seed: 1, keep: false,
+		rounds: 8, seed: 1,
 		consortium: "test-network/consortium.yaml", state: ".run/network", dir: ".run/demo", programs: ".run/bin",
 	}
 }
@@ -72,11 +76,14 @@ func run(ctx context.Context, o *options) (err error) {
 	if err := report.WriteHeading(out, r); err != nil {
 		return err
 	}
+	if data.Synthetic {
+		fmt.Fprintln(out, source.Notice())
+	}
 	s, err := scenario.Prepare(scenario.Config{
 		Network: n, Programs: o.programs, Dir: o.dir, Task: r.Run.Task, Seed: o.seed, Terms: o.terms(), Data: data, Folder: os.Getenv(dataset.FolderVariable),
 		Poisoned: poisoned, From: poisonedFrom,
 		OnPhase: func(_ *scenario.Scenario, e fl.Event) { out.event(e) },
-		OnRound: func(round report.Round) { _ = report.WriteRound(out, round, poisonedIn(round)) },
+		OnRound: func(round report.Round) { _ = report.WriteRound(out, round, data.Synthetic, poisonedIn(round)) },
 	})
 	if err != nil {
 		return err
@@ -100,6 +107,9 @@ func run(ctx context.Context, o *options) (err error) {
 // records plays the record scene and prints each step.
 func (o *options) records(ctx context.Context, out io.Writer, n *network.Network, data *dataset.Data) (report.Consent, error) {
 	title := "── a record and a consent "
+	if data.Synthetic {
+		title = "── a record and a consent · SYNTHETIC "
+	}
 	fmt.Fprintf(out, "\n%s%s\n", title, strings.Repeat("─", report.Width-utf8.RuneCountInString(title)))
 	return scenario.Records(ctx, scenario.RecordConfig{
 		Network: n, Programs: o.programs, Dir: filepath.Join(o.dir, "records"), Data: data,
@@ -107,14 +117,16 @@ func (o *options) records(ctx context.Context, out io.Writer, n *network.Network
 	})
 }
 
-// load finds the data before anything is started, and says plainly what to do
-// when there are none.
+// load finds the data before anything is started, and settles on a set when none is
+// named.
 func (o *options) load(ctx context.Context, out *display) (*dataset.Data, error) {
-	data, err := dataset.Load(ctx, o.data, dataset.Options{Folder: os.Getenv(dataset.FolderVariable), AllowDownload: true, Progress: out.download})
+	from := source.Options{Folder: os.Getenv(dataset.FolderVariable), AllowDownload: !o.offline, Progress: out.download}
+	chosen, _, err := source.Choose(ctx, o.data, from)
 	if err != nil {
-		return nil, fmt.Errorf("%w\n      To see it without a data set: make demo DATA=synthetic", err)
+		return nil, err
 	}
-	return data, nil
+	o.data = chosen
+	return dataset.Load(ctx, o.data, from)
 }
 
 func (o *options) open() (*network.Network, error) {
@@ -128,7 +140,7 @@ func (o *options) open() (*network.Network, error) {
 	return network.Open(c, o.state, o.programs)
 }
 
-// isUp tells whether the network runs already, so that it is not the demo's to
+// isUp reports whether the network runs already, so that it is not the demo's to
 // take down.
 func (o *options) isUp(ctx context.Context, n *network.Network) bool {
 	processes, err := n.Status(ctx)
@@ -152,7 +164,7 @@ func (o *options) medfed(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(o.programs, "medfed"), args...)
 	cmd.Stderr = os.Stderr // its progress; what it prints at the end is for medfed network status
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("medfed %s %s did not succeed (%w)", args[0], args[1], err)
+		return fmt.Errorf("medfed %s %s did not succeed (%w); its own message is above", args[0], args[1], err)
 	}
 	return nil
 }
@@ -221,15 +233,22 @@ func (o *options) finish(out io.Writer, r report.Report, n *network.Network) err
 	}
 	fmt.Fprintf(out, "report   %s\n         %s\n", htmlFile, jsonFile)
 	if o.keep {
-		fmt.Fprintf(out, `
+		fmt.Fprint(out, o.hints(n.Profile("researchcentre"), n.IdentityDir("researchcentre", "coordinator"), r.Run.Task))
+	}
+	return nil
+}
+
+// hints says what to try on a network that is left up, in words that a shell takes as
+// they stand, whatever the folders are called.
+func (o *options) hints(profile, identity, task string) string {
+	medfed := shellescape.Quote(filepath.Join(o.programs, "medfed"))
+	return fmt.Sprintf(`
   The network is still up. To look around:
     export MEDFED_PROFILE=%s
     export MEDFED_IDENTITY=%s
-    %[3]s/medfed task show %[4]s
-    %[3]s/medfed lineage %[4]s
-    %[3]s/medfed history %[4]s --round 1
+    %[3]s task show %[4]s
+    %[3]s lineage %[4]s
+    %[3]s history %[4]s --round 1
     make down
-`, n.Profile("researchcentre"), filepath.Join(n.StateDir(), "identities", "researchcentre", "coordinator"), o.programs, r.Run.Task)
-	}
-	return nil
+`, shellescape.Quote(profile), shellescape.Quote(identity), medfed, shellescape.Quote(task))
 }

@@ -186,6 +186,16 @@ func TestSyntheticDataAreMarkedEverywhere(t *testing.T) {
 	if !strings.HasPrefix(b.String(), "SYNTHETIC") {
 		t.Errorf("the heading begins %q", b.String())
 	}
+	for _, synthetic := range []bool{true, false} {
+		b.Reset()
+		if err := WriteRound(&b, r.Rounds[0], synthetic, ""); err != nil {
+			t.Fatal(err)
+		}
+		title, _, _ := strings.Cut(strings.TrimSpace(b.String()), "\n")
+		if strings.Contains(title, "SYNTHETIC") != synthetic || utf8.RuneCountInString(title) != Width {
+			t.Errorf("synthetic %v: a round's title is %q", synthetic, title)
+		}
+	}
 	b.Reset()
 	if err := WriteSummary(&b, r); err != nil {
 		t.Fatal(err)
@@ -226,7 +236,7 @@ func TestTerminalTablesKeepTo80Columns(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, round := range r.Rounds {
-		if err := WriteRound(&b, round, r.Poisoned.Node); err != nil {
+		if err := WriteRound(&b, round, r.Data.Synthetic, r.Poisoned.Node); err != nil {
 			t.Fatal(err)
 		}
 	}

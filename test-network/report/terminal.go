@@ -28,11 +28,15 @@ func WriteHeading(w io.Writer, r Report) error {
 	return err
 }
 
-// WriteRound prints one round as a table of at most Width columns. poisoned is
-// the node whose updates are marked in this round, "" for none.
-func WriteRound(w io.Writer, r Round, poisoned string) error {
+// WriteRound prints one round as a table of at most Width columns. A round on
+// synthetic data says so in its title. poisoned is the node whose updates are marked
+// in this round, "" for none.
+func WriteRound(w io.Writer, r Round, synthetic bool, poisoned string) error {
 	var b strings.Builder
 	title := fmt.Sprintf("── round %d · %s ", r.Round, r.Phase)
+	if synthetic {
+		title += "· SYNTHETIC "
+	}
 	b.WriteString("\n" + title + strings.Repeat("─", max(0, Width-utf8.RuneCountInString(title))) + "\n")
 	line(&b, "masters", "%s", strings.Join(r.Masters, ", "))
 	fmt.Fprintf(&b, "  %-34s %8s  %9s  %s\n", "trainer", "examples", "median", "")

@@ -1,8 +1,8 @@
-// Command build makes the servers of the network from their pinned modules: the
-// programs that the tool lines of network/tools/*/go.mod name, every version
-// fixed there and in go.sum. What is current is left alone.
+// Command build makes the programs that a network on this machine needs: the
+// servers, which the tool lines of network/tools/*/go.mod name and pin, and medfed's
+// own. Servers that are current are left alone.
 //
-//	go run ./network/tools/build -out .run/bin
+//	go run ./network/tools/build -out .run/bin [servers] [medfed]
 package main
 
 import (
@@ -11,41 +11,93 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
+// own are medfed's programs.
+var own = []string{"./client/cmd/medfed", "./chaincode", "./test-network/demo"}
+
+// failed is the status for every failure: that of medfed for MF-TOOLS.
+const failed = 11
+
 func main() {
 	out := flag.String("out", filepath.Join(".run", "bin"), "folder of the programs")
-	tools := flag.String("tools", filepath.Join("network", "tools"), "folder of the modules")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: build [-out folder] [servers] [medfed]")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := buildAll(ctx, *tools, *out, newDisplay(os.Stderr)); err != nil {
+	if err := run(ctx, *out, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		os.Exit(failed)
 	}
 }
 
-// buildAll builds every module below tools whose programs in out are not current.
-func buildAll(ctx context.Context, tools, out string, show display) error {
-	defer show.close()
-	files, err := filepath.Glob(filepath.Join(tools, "*", "go.mod"))
-	if err != nil || len(files) == 0 {
-		return codes.Errorf("MF-TOOLS-MODULES", "there is no module below %s; run this in the root of the repository", tools)
+// run builds the modules that are named, or all.
+func run(ctx context.Context, out string, names []string) error {
+	wanted := func(name string) bool { return len(names) == 0 || slices.Contains(names, name) }
+	var modules []*module
+	if wanted("servers") {
+		files, err := filepath.Glob(filepath.Join("network", "tools", "*", "go.mod"))
+		if err != nil || len(files) == 0 {
+			return codes.Errorf("MF-TOOLS-MODULES", "there is no module below network/tools; run this in the root of the repository")
+		}
+		for _, file := range files {
+			modules = append(modules, servers(filepath.Dir(file)))
+		}
 	}
+	if wanted("medfed") {
+		modules = append(modules, medfed(ctx))
+	}
+	return buildAll(ctx, modules, out, newDisplay(os.Stderr))
+}
+
+// servers are the programs of a module's tool lines. Nothing of them is ever
+// debugged here, so that their linker may leave that out.
+func servers(dir string) *module {
+	return &module{name: filepath.Base(dir), dir: dir, targets: []string{"tool"}, flags: []string{"-mod=readonly", "-ldflags=-w"}, pinned: true}
+}
+
+// medfed is the module in which this program lies.
+func medfed(ctx context.Context) *module {
+	commit, _ := exec.CommandContext(ctx, "git", "rev-parse", "HEAD").Output() // nothing outside a checkout
+	return &module{name: "medfed", dir: ".", targets: own,
+		flags: []string{"-ldflags=github.com/medfed/medfed/client/cmd/medfed=-X main.commit=" + strings.TrimSpace(string(commit))}}
+}
+
+// buildAll builds the modules one after another, for a build has work for every
+// core. What all of them have to compile is found first, so that it can be said how
+// far they are.
+func buildAll(ctx context.Context, modules []*module, out string, show display) (err error) {
+	defer func() { show.close(err == nil) }()
 	if out, err = filepath.Abs(out); err == nil {
 		err = os.MkdirAll(out, 0o755)
 	}
 	if err != nil {
 		return codes.Wrapf("MF-TOOLS-FOLDER", "%w; name a folder that can be written", err)
 	}
-	for _, file := range files {
-		m := module{dir: filepath.Dir(file), out: out, show: show}
-		if err := m.build(ctx); err != nil {
+	group, groupCtx := errgroup.WithContext(ctx)
+	for _, m := range modules {
+		m.out = out
+		group.Go(func() error { return m.prepare(groupCtx, show) })
+	}
+	if err := group.Wait(); err != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	show.begin(newWork(modules))
+	for _, m := range modules {
+		if err := m.build(ctx, show); err != nil {
 			return errors.Join(err, ctx.Err())
 		}
 	}

@@ -2,23 +2,34 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/mod/modfile"
 
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
-// A module of one program, without dependencies, in a folder of modules.
-func writeModule(t *testing.T, program string) (tools string) {
+// A module of one program, without dependencies.
+func writeModule(t *testing.T, program string) (dir string) {
 	t.Helper()
-	tools = t.TempDir()
-	write(t, filepath.Join(tools, "greeter", "go.mod"), "module example.test/greeter\n\ngo 1.26\n\ntool example.test/greeter/hello\n")
-	write(t, filepath.Join(tools, "greeter", "hello", "main.go"), program)
-	return tools
+	dir = filepath.Join(t.TempDir(), "a 'greeter'")
+	write(t, filepath.Join(dir, "go.mod"), "module example.test/greeter\n\ngo 1.26\n\ntool example.test/greeter/hello\n")
+	write(t, filepath.Join(dir, "hello", "main.go"), program)
+	return dir
+}
+
+// buildServers builds that module as the servers and returns what is said.
+func buildServers(t *testing.T, dir, out string) (said string, err error) {
+	t.Helper()
+	var b bytes.Buffer
+	err = buildAll(t.Context(), []*module{servers(dir)}, out, &plain{out: &b, began: time.Now()})
+	return b.String(), err
 }
 
 func write(t *testing.T, path, content string) {
@@ -34,42 +45,42 @@ func write(t *testing.T, path, content string) {
 const hello = "package main\n\nfunc main() { println(\"hello\") }\n"
 
 func TestBuildsWhatIsNotCurrent(t *testing.T) {
-	tools, out := writeModule(t, hello), filepath.Join(t.TempDir(), "bin")
+	dir, out := writeModule(t, hello), filepath.Join(t.TempDir(), "bin")
 	build := func(want string) {
 		t.Helper()
-		var said bytes.Buffer
-		if err := buildAll(t.Context(), tools, out, &plain{&said}); err != nil {
+		said, err := buildServers(t, dir, out)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(said.String(), want) {
-			t.Errorf("said %q, want %q", said.String(), want)
+		if !strings.Contains(said, want) {
+			t.Errorf("said %q, want %q", said, want)
 		}
 	}
-	build("greeter: built in")
+	build("a 'greeter': built after")
 	if said, err := exec.Command(filepath.Join(out, "hello")).CombinedOutput(); err != nil || string(said) != "hello\n" {
 		t.Fatalf("the program says %q, %v", said, err)
 	}
-	build("greeter: current")
+	build("a 'greeter': current")
 
 	// Each of these makes it build again.
-	write(t, filepath.Join(tools, "greeter", "go.mod"), "module example.test/greeter\n\ngo 1.26.1\n\ntool example.test/greeter/hello\n")
-	build("greeter: built in")
+	write(t, filepath.Join(dir, "go.mod"), "module example.test/greeter\n\ngo 1.26.1\n\ntool example.test/greeter/hello\n")
+	build("a 'greeter': built after")
 	write(t, filepath.Join(out, "hello"), "cut short")
-	build("greeter: built in")
+	build("a 'greeter': built after")
 	if err := os.Remove(filepath.Join(out, "hello")); err != nil {
 		t.Fatal(err)
 	}
-	build("greeter: built in")
-	write(t, filepath.Join(out, ".greeter.stamp"), "{")
-	build("greeter: built in")
-	build("greeter: current")
+	build("a 'greeter': built after")
+	write(t, filepath.Join(out, ".a 'greeter'.stamp"), "{")
+	build("a 'greeter': built after")
+	build("a 'greeter': current")
 }
 
 // What can't be compiled leaves the program that was there, and no stamp.
 func TestFailedBuildKeepsOldProgram(t *testing.T) {
-	tools, out := writeModule(t, "package main\n\nfunc main() { undefined() }\n"), t.TempDir()
+	dir, out := writeModule(t, "package main\n\nfunc main() { undefined() }\n"), t.TempDir()
 	write(t, filepath.Join(out, "hello"), "old")
-	err := buildAll(t.Context(), tools, out, &plain{&bytes.Buffer{}})
+	_, err := buildServers(t, dir, out)
 	if err == nil || codes.Of(err) != "MF-TOOLS-BUILD" || !strings.Contains(err.Error(), "undefined: undefined") {
 		t.Errorf("error %v", err)
 	}
@@ -82,16 +93,34 @@ func TestFailedBuildKeepsOldProgram(t *testing.T) {
 	}
 }
 
+// A module that isn't pinned is built whenever its sources changed.
+func TestBuildsWhatIsNotPinned(t *testing.T) {
+	dir, out := writeModule(t, hello), t.TempDir()
+	for _, word := range []string{"hello", "again"} {
+		write(t, filepath.Join(dir, "hello", "main.go"), strings.ReplaceAll(hello, "hello", word))
+		m := &module{name: "medfed", dir: dir, targets: []string{"./hello"}}
+		if err := buildAll(t.Context(), []*module{m}, out, &plain{out: &bytes.Buffer{}}); err != nil {
+			t.Fatal(err)
+		}
+		if said, err := exec.Command(filepath.Join(out, "hello")).CombinedOutput(); err != nil || string(said) != word+"\n" {
+			t.Errorf("the program says %q, %v", said, err)
+		}
+	}
+	if entries, _ := os.ReadDir(out); len(entries) != 1 {
+		t.Errorf("beside the program: %v", entries)
+	}
+}
+
 func TestRefusals(t *testing.T) {
-	tools, blocked := writeModule(t, hello), filepath.Join(t.TempDir(), "file")
+	dir, blocked := writeModule(t, hello), filepath.Join(t.TempDir(), "file")
 	write(t, blocked, "")
-	for name, c := range map[string]struct{ tools, out, code string }{
-		"no modules":      {t.TempDir(), t.TempDir(), "MF-TOOLS-MODULES"},
-		"not a folder":    {tools, blocked, "MF-TOOLS-FOLDER"},
-		"below no folder": {tools, filepath.Join(blocked, "bin"), "MF-TOOLS-FOLDER"},
+	for name, c := range map[string]struct{ dir, out, code string }{
+		"no module":       {t.TempDir(), t.TempDir(), "MF-TOOLS-MODULES"},
+		"not a folder":    {dir, blocked, "MF-TOOLS-FOLDER"},
+		"below no folder": {dir, filepath.Join(blocked, "bin"), "MF-TOOLS-FOLDER"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := buildAll(t.Context(), c.tools, c.out, &plain{&bytes.Buffer{}})
+			_, err := buildServers(t, c.dir, c.out)
 			if err == nil || string(codes.Of(err)) != c.code {
 				t.Errorf("error %v, want code %s", err, c.code)
 			}
@@ -101,51 +130,101 @@ func TestRefusals(t *testing.T) {
 
 func TestMissingCompiler(t *testing.T) {
 	t.Setenv("CC", "no-such-compiler")
-	err := buildAll(t.Context(), writeModule(t, hello), t.TempDir(), &plain{&bytes.Buffer{}})
+	_, err := buildServers(t, writeModule(t, hello), t.TempDir())
 	if err == nil || codes.Of(err) != "MF-TOOLS-COMPILER" || !strings.Contains(err.Error(), "no-such-compiler") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// In a pipe: a line at the start, one for each tenth, one at the end.
-func TestPlainProgress(t *testing.T) {
-	var said bytes.Buffer
-	p := (&plain{&said}).begin("fabric")
-	p.note("go: downloading example.test/a v1.0.0")
-	p.note("go: downloading example.test/b v1.0.0")
-	p.total(20)
-	for i := range 4 {
-		p.note(fmt.Sprintf("example.test/a/p%d", i))
+// Go tells what it would have to compile: everything with an empty cache, nothing
+// after a build, and then what changed.
+func TestStalePackagesAreThoseThatGoCompiles(t *testing.T) {
+	dir := writeModule(t, hello)
+	m := &module{name: "medfed", dir: dir, targets: []string{"./hello"}, out: t.TempDir()}
+	stale := func() map[string]int64 {
+		t.Helper()
+		m.links = 0
+		if err := m.prepare(t.Context(), &plain{out: &bytes.Buffer{}}); err != nil {
+			t.Fatal(err)
+		}
+		return m.stale
 	}
-	p.note("# example.test/a/p4")
-	p.note("p4.go:1:1: warning: not a package")
-	p.end(true)
-	want := "fabric: resolving\n" +
-		"fabric: building from 20 packages, 2 modules downloaded\n" +
-		"fabric: 2 of at most 20 packages compiled\n" +
-		"fabric: 4 of at most 20 packages compiled\n" +
-		"fabric: built in 0s\n"
-	if said.String() != want {
-		t.Errorf("said:\n%swant:\n%s", said.String(), want)
+	const main = "example.test/greeter/hello"
+	cache, _ := os.LookupEnv("GOCACHE")
+	t.Setenv("GOCACHE", t.TempDir())
+	if all := stale(); all["runtime"] < 100_000 || all[main] != int64(len(hello)) || m.links != 1 {
+		t.Errorf("with an empty cache: %v, %d programs", all, m.links)
+	}
+	t.Setenv("GOCACHE", cache)
+	if err := m.build(t.Context(), &plain{out: &bytes.Buffer{}, work: newWork(nil)}); err != nil {
+		t.Fatal(err)
+	}
+	if none := stale(); len(none) != 0 {
+		t.Errorf("after a build: %v", none)
+	}
+	write(t, filepath.Join(dir, "hello", "main.go"), hello+"// changed\n")
+	if one := stale(); len(one) != 1 || one[main] == 0 {
+		t.Errorf("after a change: %v", one)
 	}
 }
 
-// The modules of the repository name every server the network needs.
+// The modules name every server and tool that the network needs.
 func TestModulesNameTheServers(t *testing.T) {
 	want := map[string][]string{
-		"fabric":    {"configtxgen", "cryptogen", "orderer", "osnadmin", "peer"},
+		"servers":   {"configtxgen", "cryptogen", "orderer", "osnadmin", "peer", "ipfs"},
 		"fabric-ca": {"fabric-ca-client", "fabric-ca-server"},
-		"ipfs":      {"ipfs"},
 	}
 	for name, programs := range want {
-		raw, err := os.ReadFile(filepath.Join("..", name, "go.mod"))
-		if err != nil {
-			t.Fatal(err)
+		named := map[string]bool{}
+		for _, tool := range goMod(t, "..", name).Tool {
+			named[filepath.Base(tool.Path)] = true
 		}
 		for _, program := range programs {
-			if !strings.Contains(string(raw), "/cmd/"+program+"\n") {
+			if !named[program] {
 				t.Errorf("%s/go.mod has no tool line for %s", name, program)
 			}
 		}
 	}
+}
+
+// apart are modules whose versions differ on purpose: names of attributes have dots,
+// and the newer viper takes them apart before Fabric CA reads them, so that its
+// registrar may register nobody.
+var apart = []string{"github.com/spf13/viper", "github.com/spf13/cast", "github.com/fsnotify/fsnotify"}
+
+// A module that medfed and the servers need has one version, so that it is compiled
+// once.
+func TestSharedModulesHaveOneVersion(t *testing.T) {
+	seen := map[string]string{}
+	shared := 0
+	for _, folder := range [][]string{{"..", "..", ".."}, {"..", "servers"}, {"..", "fabric-ca"}} {
+		for _, r := range goMod(t, folder...).Require {
+			version, ok := seen[r.Mod.Path]
+			seen[r.Mod.Path] = r.Mod.Version
+			switch {
+			case slices.Contains(apart, r.Mod.Path):
+			case ok && version != r.Mod.Version:
+				t.Errorf("%s is %s, and %s in %s; take the newer", r.Mod.Path, version, r.Mod.Version, filepath.Join(folder...))
+			case ok:
+				shared++
+			}
+		}
+	}
+	if shared < 100 {
+		t.Errorf("only %d modules are shared", shared)
+	}
+}
+
+func goMod(t *testing.T, folder ...string) *modfile.File {
+	t.Helper()
+	path := filepath.Join(append(folder, "go.mod")...)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := modfile.Parse(path, raw, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

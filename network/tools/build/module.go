@@ -12,79 +12,96 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
-// module is one folder with a go.mod whose tool lines name programs.
+// module is a folder with a go.mod and the programs that are built there.
 type module struct {
-	dir  string
-	out  string // absolute
-	show display
+	name    string
+	dir     string
+	targets []string // as go build takes them
+	flags   []string // of go build
+	pinned  bool     // nothing but go.mod, go.sum, the flags and Go make other programs
+	out     string   // absolute
+
+	source  string           // digest of what a pinned module is built from
+	current bool             // a pinned module's programs were built from it and are whole
+	stale   map[string]int64 // package to be compiled -> size of its sources in bytes
+	links   int              // programs to be linked
 }
 
 // stamp says from what the programs beside it were built.
 type stamp struct {
-	Source   string           `json:"source"`   // digest of go.mod, go.sum and the Go that built them
+	Source   string           `json:"source"`   // digest of go.mod, go.sum, the flags and the Go that built them
 	Programs map[string]int64 `json:"programs"` // name -> size in bytes
 }
 
-func (m *module) name() string      { return filepath.Base(m.dir) }
-func (m *module) stampFile() string { return filepath.Join(m.out, "."+m.name()+".stamp") }
+func (m *module) stampFile() string { return filepath.Join(m.out, "."+m.name+".stamp") }
 
-// build builds the module's programs unless they are current.
-func (m *module) build(ctx context.Context) error {
-	source, err := m.source(ctx)
-	if err != nil {
-		return err
+// prepare finds out what there is to do, and downloads the modules that it needs.
+func (m *module) prepare(ctx context.Context, show display) (err error) {
+	if m.pinned {
+		if m.source, err = m.digest(ctx); err != nil {
+			return err
+		}
+		if m.current = m.isCurrent(); m.current {
+			show.says("%s: current", m.name)
+			return nil
+		}
+		if err := m.checkCompiler(ctx); err != nil {
+			return err
+		}
 	}
-	if m.current(source) {
-		m.show.current(m.name())
-		return nil
-	}
-	if err := m.checkCompiler(ctx); err != nil {
-		return err
-	}
-	programs, err := m.list(ctx, func(string) {}, "list", "tool")
-	if err != nil {
-		return err
-	}
-	progress := m.show.begin(m.name())
-	err = m.compile(ctx, programs, source, progress)
-	progress.end(err == nil)
-	return err
+	return m.findStale(ctx, show)
 }
 
-// compile builds into a folder beside the programs and moves them over when all
-// have been built. The stamp comes last.
-func (m *module) compile(ctx context.Context, programs []string, source string, progress progress) error {
-	packages, err := m.list(ctx, progress.note, "list", "-deps", "tool")
-	if err != nil {
+// build builds the module's programs unless they are current.
+func (m *module) build(ctx context.Context, show display) error {
+	if m.current {
+		return nil
+	}
+	into := m.out
+	if m.pinned {
+		made, err := os.MkdirTemp(m.out, ".build-*")
+		if err != nil {
+			return m.outError(err)
+		}
+		defer os.RemoveAll(made)
+		into = made
+	}
+	args := append(append([]string{"build", "-v", "-o", into + string(filepath.Separator)}, m.flags...), m.targets...)
+	note := func(line string) { show.note(m.name, line) }
+	if err := m.goCommand(ctx, io.Discard, note, args...); err != nil {
 		return err
 	}
-	progress.total(len(packages))
-	made, err := os.MkdirTemp(m.out, ".build-*")
+	show.built(m)
+	if !m.pinned {
+		return nil
+	}
+	return m.moveOver(into)
+}
+
+// moveOver puts what was built in the place of the old programs, all of them. The
+// stamp comes last.
+func (m *module) moveOver(made string) error {
+	programs, err := os.ReadDir(made)
 	if err != nil {
 		return m.outError(err)
 	}
-	defer os.RemoveAll(made)
-	if err := m.goCommand(ctx, io.Discard, progress.note, "build", "-v", "-o", made+string(filepath.Separator), "tool"); err != nil {
-		return err
-	}
-	s := stamp{Source: source, Programs: map[string]int64{}}
+	s := stamp{Source: m.source, Programs: map[string]int64{}}
 	for _, program := range programs {
-		name := path.Base(program)
-		info, err := os.Stat(filepath.Join(made, name))
+		info, err := program.Info()
 		if err == nil {
-			err = os.Rename(filepath.Join(made, name), filepath.Join(m.out, name))
+			err = os.Rename(filepath.Join(made, program.Name()), filepath.Join(m.out, program.Name()))
 		}
 		if err != nil {
 			return m.outError(err)
 		}
-		s.Programs[name] = info.Size()
+		s.Programs[program.Name()] = info.Size()
 	}
 	return m.writeStamp(s)
 }
@@ -104,14 +121,14 @@ func (m *module) writeStamp(s stamp) error {
 	return nil
 }
 
-// current says whether the programs were built from this source and are whole.
-func (m *module) current(source string) bool {
+// isCurrent reports whether the programs were built from this source and are whole.
+func (m *module) isCurrent() bool {
 	raw, err := os.ReadFile(m.stampFile())
 	if err != nil {
 		return false
 	}
 	var s stamp
-	if json.Unmarshal(raw, &s) != nil || s.Source != source || len(s.Programs) == 0 {
+	if json.Unmarshal(raw, &s) != nil || s.Source != m.source || len(s.Programs) == 0 {
 		return false
 	}
 	for name, size := range s.Programs {
@@ -122,20 +139,21 @@ func (m *module) current(source string) bool {
 	return true
 }
 
-// source is the digest of everything a build depends on.
-func (m *module) source(ctx context.Context) (string, error) {
+// digest is that of everything a pinned module's build depends on.
+func (m *module) digest(ctx context.Context) (string, error) {
 	var environment bytes.Buffer
-	if err := m.goCommand(ctx, &environment, func(string) {}, "env", "GOVERSION", "GOOS", "GOARCH", "CGO_ENABLED"); err != nil {
+	if err := m.goCommand(ctx, &environment, ignore, "env", "GOVERSION", "GOOS", "GOARCH", "CGO_ENABLED"); err != nil {
 		return "", err
 	}
 	hash := sha256.New()
 	for _, file := range []string{"go.mod", "go.sum"} {
 		raw, err := os.ReadFile(filepath.Join(m.dir, file))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return "", codes.Wrapf("MF-TOOLS-MODULES", "%w; restore the file", err)
+		if err != nil && !(errors.Is(err, os.ErrNotExist) && file == "go.sum") {
+			return "", codes.Wrapf("MF-TOOLS-MODULES", "%w; run this in the root of the repository, and restore the file", err)
 		}
 		fmt.Fprintf(hash, "%s %d\n%s", file, len(raw), raw)
 	}
+	fmt.Fprintf(hash, "%q\n", m.flags)
 	hash.Write(environment.Bytes())
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
@@ -143,7 +161,7 @@ func (m *module) source(ctx context.Context) (string, error) {
 // checkCompiler makes sure of a C compiler, which the Fabric CA's database needs.
 func (m *module) checkCompiler(ctx context.Context) error {
 	var out bytes.Buffer
-	if err := m.goCommand(ctx, &out, func(string) {}, "env", "CC"); err != nil {
+	if err := m.goCommand(ctx, &out, ignore, "env", "CC"); err != nil {
 		return err
 	}
 	compiler, _, _ := strings.Cut(strings.TrimSpace(out.String()), " ")
@@ -153,14 +171,54 @@ func (m *module) checkCompiler(ctx context.Context) error {
 	return nil
 }
 
-// list runs go list and returns its lines.
-func (m *module) list(ctx context.Context, note func(string), args ...string) ([]string, error) {
-	var out bytes.Buffer
-	if err := m.goCommand(ctx, &out, note, args...); err != nil {
-		return nil, err
-	}
-	return strings.Fields(out.String()), nil
+// inCache is Go's reason for calling a program stale that it need not compile.
+const inCache = "not installed but available in build cache"
+
+// listed is what go list says of a package.
+type listed struct {
+	ImportPath, Dir, Name             string
+	GoFiles, CgoFiles, CFiles, SFiles []string
+	Stale                             bool
+	StaleReason                       string
+	DepOnly                           bool
 }
+
+// findStale asks Go which packages it has to compile and how large they are.
+func (m *module) findStale(ctx context.Context, show display) error {
+	var out bytes.Buffer
+	args := append([]string{"list", "-deps", "-json=ImportPath,Dir,Name,GoFiles,CgoFiles,CFiles,SFiles,Stale,StaleReason,DepOnly"}, m.flags...)
+	note := func(line string) { show.note(m.name, line) }
+	if err := m.goCommand(ctx, &out, note, append(args, m.targets...)...); err != nil {
+		return err
+	}
+	m.stale = map[string]int64{}
+	for decoder := json.NewDecoder(&out); ; {
+		var p listed
+		if err := decoder.Decode(&p); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return codes.Wrapf("MF-TOOLS-GO", "go list said what can't be read: %w; install a Go that go.mod names", err)
+		}
+		if p.Stale && p.StaleReason != inCache {
+			m.stale[p.ImportPath] = p.size()
+		}
+		if p.Stale && p.Name == "main" && !p.DepOnly {
+			m.links++
+		}
+	}
+}
+
+// size is that of the package's sources.
+func (p listed) size() (bytes int64) {
+	for _, name := range slices.Concat(p.GoFiles, p.CgoFiles, p.CFiles, p.SFiles) {
+		if info, err := os.Stat(filepath.Join(p.Dir, name)); err == nil {
+			bytes += info.Size()
+		}
+	}
+	return bytes
+}
+
+func ignore(string) {}
 
 // errorLines is how many lines of Go's messages an error shows.
 const errorLines = 15
@@ -170,7 +228,7 @@ const errorLines = 15
 func (m *module) goCommand(ctx context.Context, out io.Writer, note func(string), args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Stdout = m.dir, out
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly -buildvcs=false", "CGO_ENABLED=1")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false", "CGO_ENABLED=1")
 	messages, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -5,8 +5,9 @@
 package source
 
 import (
-	"github.com/medfed/medfed/chaincode/codes"
 	"strings"
+
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // FolderVariable is the environment variable that names a folder of data sets,

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/medfed/medfed/chaincode/codes"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // Bounds of a download.

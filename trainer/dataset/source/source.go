@@ -7,10 +7,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"github.com/medfed/medfed/chaincode/codes"
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // Options say where a set may come from.
@@ -180,12 +181,16 @@ func (o Options) cache() (string, error) {
 	return filepath.Join(folder, "medfed", "data"), nil
 }
 
-// waysOut says what a user without network or data can do.
-func waysOut(info Info) string {
-	return fmt.Sprintf("%s, or use --data %s", Remedy(info), Synthetic)
+// Notice says in one line that images are synthetic, and how real ones are had.
+func Notice() string {
+	info, err := Lookup(Preferred)
+	if err != nil {
+		panic(err) // the preferred set is one of the table
+	}
+	return fmt.Sprintf("The X-rays are SYNTHETIC, made by a program. For real ones put %s.npz from %s into a folder and name it: make demo %s=FOLDER", info.Name, info.URL, FolderVariable)
 }
 
-// Remedy says how the set's official file is had without a download by medfed.
-func Remedy(info Info) string {
-	return fmt.Sprintf("put %s.npz from %s into a folder and name it in %s", info.Name, info.URL, FolderVariable)
+// waysOut says what a user without network or data can do.
+func waysOut(info Info) string {
+	return fmt.Sprintf("put %s.npz from %s into a folder and name it in %s, or use --data %s", info.Name, info.URL, FolderVariable, Synthetic)
 }
