@@ -114,8 +114,8 @@ func (n *Node) scoreUpdate(ctx context.Context, v View, update fl.Update, w, pre
 		return 0, nil
 	}
 	err := weights.Compatible(fed.Model(previous), w)
-	if err == nil {
-		err = finite(w)
+	if tensor, ok := w.Finite(); err == nil && !ok {
+		err = fmt.Errorf("tensor %q is not finite", tensor)
 	}
 	var score fl.Micro
 	if err == nil {
@@ -129,18 +129,6 @@ func (n *Node) scoreUpdate(ctx context.Context, v View, update fl.Update, w, pre
 		return 0, nil
 	}
 	return score, nil
-}
-
-// finite reports the first tensor with NaN or an infinity.
-func finite(w *weights.Weights) error {
-	for _, t := range w.Tensors {
-		for _, v := range t.Data {
-			if v-v != 0 { // NaN for both
-				return fmt.Errorf("tensor %q is not finite", t.Name)
-			}
-		}
-	}
-	return nil
 }
 
 // scoreOf evaluates a model on this node's data, once, and gives the task's

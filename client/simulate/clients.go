@@ -116,21 +116,20 @@ func (p Poison) spoil(start, trained *weights.Weights) {
 type candidate struct {
 	node    string
 	weights *weights.Weights
-	finite  bool
 }
 
 // candidates are all that every master of a round scores.
 func candidates(previous *weights.Weights, updates []fed.Update) []candidate {
-	all := []candidate{{fl.PreviousGlobal, previous, finite(previous)}}
+	all := []candidate{{fl.PreviousGlobal, previous}}
 	for _, update := range updates {
-		all = append(all, candidate{update.ID, update.Weights, finite(update.Weights)})
+		all = append(all, candidate{update.ID, update.Weights})
 	}
 	return all
 }
 
 // score is what a master measures a model to be on its own examples.
 func (s *Simulation) score(ctx context.Context, master *client, c candidate) (fl.Micro, error) {
-	if !c.finite {
+	if _, finite := c.weights.Finite(); !finite {
 		return 0, nil
 	}
 	result, err := model.Evaluate(ctx, s.spec, c.weights, master.data)

@@ -320,7 +320,8 @@ func (s *Simulation) trainAll(ctx context.Context, state *fl.RoundState, trained
 func (s *Simulation) scoreAll(ctx context.Context, state *fl.RoundState, updates []fed.Update) error {
 	if s.settings.Masters == 0 {
 		for _, update := range updates {
-			state.Round.Results = append(state.Round.Results, fl.Result{Node: update.ID, Median: fl.Unscored, Accepted: finite(update.Weights)})
+			_, finite := update.Weights.Finite()
+			state.Round.Results = append(state.Round.Results, fl.Result{Node: update.ID, Median: fl.Unscored, Accepted: finite})
 		}
 		return nil
 	}
@@ -378,15 +379,4 @@ func accepted(results []fl.Result, updates []fed.Update) []fed.Update {
 // refer names weights that lie nowhere: they have no CID.
 func refer(w *weights.Weights) fl.ModelRef {
 	return fl.ModelRef{Digest: w.Digest(), Size: w.Size()}
-}
-
-func finite(w *weights.Weights) bool {
-	for _, t := range w.Tensors {
-		for _, v := range t.Data {
-			if v-v != 0 { // NaN for infinities and NaN
-				return false
-			}
-		}
-	}
-	return true
 }

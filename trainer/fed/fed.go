@@ -21,7 +21,6 @@ package fed
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
@@ -76,23 +75,10 @@ func checkWeights(reference, w *weights.Weights) error {
 	if err := weights.Compatible(reference, w); err != nil {
 		return err
 	}
-	if name, ok := notFinite(w); ok {
+	if name, ok := w.Finite(); !ok {
 		return codes.Errorf("MF-FED-NOTFINITE", "tensor %q holds NaN or an infinity; reject the update", name)
 	}
 	return nil
-}
-
-// notFinite names the first tensor that holds NaN or an infinity.
-func notFinite(w *weights.Weights) (name string, found bool) {
-	for _, t := range w.Tensors {
-		for _, v := range t.Data {
-			// The exponent of NaN and of the infinities is all ones.
-			if math.Float32bits(v)&0x7f800000 == 0x7f800000 {
-				return t.Name, true
-			}
-		}
-	}
-	return "", false
 }
 
 // combine makes weights of which every value is made of the updates' values at

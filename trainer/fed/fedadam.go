@@ -108,8 +108,8 @@ func readState(global *weights.Weights) (round int, m, v map[string]weights.Tens
 }
 
 func readRound(global *weights.Weights) (int, error) {
-	if bad, found := notFinite(global); found {
-		return 0, damaged(bad)
+	if name, ok := global.Finite(); !ok {
+		return 0, damaged(name)
 	}
 	t := global.Find(stateRound)
 	if t == nil || len(t.Data) != 1 || !(t.Data[0] >= 1 && t.Data[0] < maxRound) || t.Data[0] != float32(int(t.Data[0])) {

@@ -10,7 +10,7 @@ const stateMomentum = "fedavgm.momentum/"
 // momentum, and steps along that. Every product is rounded before it is added to
 // anything.
 func fedAvgM(s Strategy, previous *weights.Weights, updates []Update) (*weights.Weights, error) {
-	if name, bad := notFinite(previous); bad {
+	if name, ok := previous.Finite(); !ok {
 		return nil, damaged(name)
 	}
 	rate, momentum := s.value("server_learning_rate"), s.value("server_momentum")

@@ -59,7 +59,7 @@ func zeros(prefix string, t weights.Tensor) weights.Tensor {
 // finite refuses an aggregate that holds what is not finite; rate is the parameter to
 // lower then.
 func finite(w *weights.Weights, rate string) (*weights.Weights, error) {
-	if name, bad := notFinite(w); bad {
+	if name, ok := w.Finite(); !ok {
 		return nil, codes.Errorf("MF-FED-NOTFINITE", "tensor %q of the aggregate would hold NaN or an infinity; lower %s or clip the updates", name, rate)
 	}
 	return w, nil

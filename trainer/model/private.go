@@ -89,7 +89,7 @@ func TrainPrivately(ctx context.Context, spec Spec, start *weights.Weights, data
 		return nil, err
 	}
 	w := n.store()
-	if name, ok := firstInfinite(w); ok {
+	if name, ok := w.Finite(); !ok {
 		return nil, codes.Errorf("MF-MODEL-DIVERGED", "after the last step %s is not finite; lower the learning rate", name)
 	}
 	return w, nil

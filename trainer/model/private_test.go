@@ -332,7 +332,7 @@ func TestAGradientThatIsNotFiniteCountsForNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if name, bad := firstInfinite(w); bad {
+	if name, ok := w.Finite(); !ok {
 		t.Errorf("%s is not finite", name)
 	}
 }

@@ -137,7 +137,7 @@ func (s Spec) train(ctx context.Context, start *weights.Weights, data dataset.Sp
 		return nil, err
 	}
 	w := n.store()
-	if name, ok := firstInfinite(w); ok {
+	if name, ok := w.Finite(); !ok {
 		return nil, codes.Errorf("MF-MODEL-DIVERGED", "after the last step %s is not finite; lower the learning rate", name)
 	}
 	return w, nil
@@ -151,18 +151,6 @@ func (o TrainOptions) capacity(examples int) int {
 		return o.BatchSize
 	}
 	return min(o.BatchSize, 1<<bits.Len(uint(examples-1)))
-}
-
-// firstInfinite names the first tensor that holds NaN or an infinity.
-func firstInfinite(w *weights.Weights) (name string, ok bool) {
-	for _, t := range w.Tensors {
-		for _, v := range t.Data {
-			if v-v != 0 {
-				return t.Name, true
-			}
-		}
-	}
-	return "", false
 }
 
 // train runs all steps. Only what comes before the first allocates.

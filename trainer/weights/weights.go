@@ -153,6 +153,19 @@ func (w *Weights) Find(name string) *Tensor {
 	return nil
 }
 
+// Finite reports whether no value of w is NaN or an infinity; where one is, it names
+// the first tensor that holds one.
+func (w *Weights) Finite() (tensor string, ok bool) {
+	for _, t := range w.Tensors {
+		for _, v := range t.Data {
+			if v-v != 0 { // NaN for infinities and NaN
+				return t.Name, false
+			}
+		}
+	}
+	return "", true
+}
+
 // Compatible reports whether a and b hold the same tensor names and shapes in
 // the same order, so that one can stand in the other's place or be averaged with
 // it. The error MF-WEIGHTS-INCOMPATIBLE names the first difference.

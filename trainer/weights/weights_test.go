@@ -410,3 +410,22 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestFinite: the first tensor that holds NaN or an infinity is named, the largest
+// and smallest numbers are finite.
+func TestFinite(t *testing.T) {
+	w := &Weights{Tensors: []Tensor{
+		{Name: "a", Shape: []int{4}, Data: []float32{0, math.MaxFloat32, -math.MaxFloat32, math.SmallestNonzeroFloat32}},
+		{Name: "b", Shape: []int{1}, Data: []float32{1}},
+		{Name: "c", Shape: []int{1}, Data: []float32{1}},
+	}}
+	if name, ok := w.Finite(); !ok || name != "" {
+		t.Errorf("%q is not finite", name)
+	}
+	for _, v := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		w.Tensors[1].Data[0], w.Tensors[2].Data[0] = float32(v), float32(v)
+		if name, ok := w.Finite(); ok || name != "b" {
+			t.Errorf("%v is taken for finite, or found in %q", v, name)
+		}
+	}
+}
