@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/envelope"
@@ -129,7 +131,14 @@ func badModel(err error) bool {
 // fetchAll gives the models of all updates, or the failures.
 func (m *models) fetchAll(ctx context.Context, updates []fl.Update, round int) ([]*weights.Weights, error) {
 	all, failures := make([]*weights.Weights, len(updates)), make([]error, len(updates))
-	inParallel(len(updates), func(i int) { all[i], failures[i] = m.fetch(ctx, updates[i].Model, round) })
+	group := fewAtOnce()
+	for i, update := range updates {
+		group.Go(func() error {
+			all[i], failures[i] = m.fetch(ctx, update.Model, round)
+			return nil
+		})
+	}
+	group.Wait()
 	return all, errors.Join(failures...)
 }
 
@@ -139,32 +148,29 @@ func (m *models) fetchEach(ctx context.Context, updates []fl.Update, round int, 
 	ctx, cancel := context.WithTimeout(ctx, until)
 	defer cancel()
 	all := make([]*weights.Weights, len(updates))
-	inParallel(len(updates), func(i int) {
-		for backoff := firstBackoff; ; backoff = min(lastBackoff, 2*backoff) {
-			w, err := m.fetch(ctx, updates[i].Model, round)
-			if err == nil {
-				all[i] = w
+	group := fewAtOnce()
+	for i, update := range updates {
+		group.Go(func() error {
+			for backoff := firstBackoff; ; backoff = min(lastBackoff, 2*backoff) {
+				w, err := m.fetch(ctx, update.Model, round)
+				if err == nil {
+					all[i] = w
+				}
+				if err == nil || badModel(err) || !sleep(ctx, backoff, nil) {
+					return nil
+				}
 			}
-			if err == nil || badModel(err) || !sleep(ctx, backoff, nil) {
-				return
-			}
-		}
-	})
-	return all
-}
-
-// inParallel does n things, a few at once.
-func inParallel(n int, do func(i int)) {
-	slots := make(chan struct{}, parallelFetches)
-	var group sync.WaitGroup
-	for i := range n {
-		group.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			do(i)
 		})
 	}
 	group.Wait()
+	return all
+}
+
+// fewAtOnce is a group that fetches a few models at a time.
+func fewAtOnce() *errgroup.Group {
+	group := new(errgroup.Group)
+	group.SetLimit(parallelFetches)
+	return group
 }
 
 func (m *models) find(digest string) *weights.Weights {
