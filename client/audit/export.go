@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
@@ -35,12 +37,11 @@ func Export(ctx context.Context, source Source, by, file string, progress Progre
 	if _, err := os.Lstat(file); err == nil {
 		return Exported{}, codes.Errorf("MF-WRITE-EXISTS", "%s is there already; name another file", file)
 	}
-	draft, err := os.CreateTemp(filepath.Dir(file), ".audit-*")
+	draft, err := renameio.TempFile(filepath.Dir(file), file)
 	if err != nil {
 		return Exported{}, cannotWrite(err)
 	}
-	defer os.Remove(draft.Name())
-	defer draft.Close()
+	defer draft.Cleanup()
 	done, err := export(ctx, source, by, draft, progress)
 	if err != nil {
 		return Exported{}, err
@@ -94,7 +95,7 @@ func export(ctx context.Context, source Source, by string, w io.Writer, progress
 }
 
 // finish puts the draft on the disk for good, under its name.
-func finish(draft *os.File, file string) (int64, error) {
+func finish(draft *renameio.PendingFile, file string) (int64, error) {
 	if err := draft.Sync(); err != nil {
 		return 0, cannotWrite(err)
 	}
@@ -103,9 +104,6 @@ func finish(draft *os.File, file string) (int64, error) {
 		return 0, cannotWrite(err)
 	}
 	if err := draft.Chmod(0o644); err != nil {
-		return 0, cannotWrite(err)
-	}
-	if err := draft.Close(); err != nil {
 		return 0, cannotWrite(err)
 	}
 	if err := os.Link(draft.Name(), file); err != nil { // unlike a rename this never replaces a file

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"filippo.io/age"
+	"github.com/google/renameio/v2"
+
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
@@ -98,19 +100,15 @@ func LoadOrCreateIdentity(path string) (*Identity, error) {
 // createExclusive writes a synced file of mode 0600 beside path and links it into
 // place, which fails with fs.ErrExist rather than replace anything.
 func createExclusive(path string, content []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".identity-*") // mode 0600
+	temporary, err := renameio.TempFile(filepath.Dir(path), path) // mode 0600 whatever the umask
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temporary.Name())
-	_, err = temporary.Write(content)
-	if err == nil {
-		err = temporary.Sync()
+	defer temporary.Cleanup()
+	if _, err := temporary.Write(content); err != nil {
+		return err
 	}
-	if closeErr := temporary.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
+	if err := temporary.Sync(); err != nil {
 		return err
 	}
 	return os.Link(temporary.Name(), path)

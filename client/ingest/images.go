@@ -4,11 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/google/renameio/v2"
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/client/envelope"
@@ -59,7 +60,7 @@ func Labels(entries []Entry) []string {
 	return slices.Compact(labels)
 }
 
-func writeImage(ctx context.Context, store Store, open Opener, e Entry, path string) (err error) {
+func writeImage(ctx context.Context, store Store, open Opener, e Entry, path string) error {
 	own, err := open(e.Wrap)
 	if err != nil {
 		return err
@@ -73,36 +74,28 @@ func writeImage(ctx context.Context, store Store, open Opener, e Entry, path str
 	if err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".image-*")
+	file, err := renameio.TempFile(filepath.Dir(path), path) // for its owner only
 	if err != nil {
 		return unwritable(err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
-		}
-	}()
+	defer file.Cleanup()
 	hash := sha256.New()
-	_, err = io.Copy(&output{file}, io.TeeReader(plain, hash))
-	if closed := file.Close(); closed != nil {
-		err = errors.Join(err, unwritable(closed))
-	}
-	if err != nil {
+	if _, err = io.Copy(output{file}, io.TeeReader(plain, hash)); err != nil {
 		return err
 	}
 	if hex.EncodeToString(hash.Sum(nil)) != e.Digest {
 		return codes.Errorf("MF-INGEST-DIGEST", "an image is not the one that was ingested; ingest it again")
 	}
-	if err := os.Rename(file.Name(), path); err != nil {
+	if err := file.CloseAtomicallyReplace(); err != nil {
 		return unwritable(err)
 	}
 	return nil
 }
 
 // output gives errors of writing their code.
-type output struct{ file *os.File }
+type output struct{ file io.Writer }
 
-func (o *output) Write(p []byte) (int, error) {
+func (o output) Write(p []byte) (int, error) {
 	n, err := o.file.Write(p)
 	if err != nil {
 		err = unwritable(err)

@@ -5,8 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
-	"os"
 	"path/filepath"
+
+	"github.com/google/renameio/v2"
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
@@ -79,26 +80,20 @@ func (c *Client) fetch(ctx context.Context, store Store, sealed sealedFile, key 
 
 // writeChecked writes what a reader gives to path if its SHA-256 is the digest.
 func writeChecked(path string, plain io.Reader, digest string) (int64, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // for its owner only
+	f, err := renameio.TempFile(filepath.Dir(path), path) // for its owner only
 	if err != nil {
 		return 0, writeError(err)
 	}
-	defer os.Remove(f.Name()) // gone already after the rename
+	defer f.Cleanup()
 	sum := sha256.New()
 	size, err := pour(io.MultiWriter(f, sum), plain)
-	if err == nil {
-		err = writeError(f.Sync())
-	}
-	if closed := writeError(f.Close()); err == nil {
-		err = closed
-	}
 	switch {
 	case err != nil:
 		return 0, err
 	case hex.EncodeToString(sum.Sum(nil)) != digest:
 		return 0, codes.Errorf("MF-RECORD-MISMATCH", "the decrypted file is not the one that the ledger's digest is of; it was not written, ask the custodian")
 	}
-	return size, writeError(os.Rename(f.Name(), path))
+	return size, writeError(f.CloseAtomicallyReplace())
 }
 
 // pour writes what a reader gives, while it reads on, and returns how much it was:

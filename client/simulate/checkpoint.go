@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/trainer/dataset"
@@ -113,30 +115,9 @@ func WriteCheckpoint(path string, c Checkpoint) error {
 // WriteFile replaces a file in one step: whoever reads it finds the old content
 // or the new. The error is MF-SIMULATE-WRITE.
 func WriteFile(path string, content []byte) error {
-	if err := replace(path, content); err != nil {
+	err := renameio.WriteFile(path, content, 0o644, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o644))
+	if err != nil {
 		return codes.Wrapf("MF-SIMULATE-WRITE", "%s can't be written: %w; check the folder and the disk", path, err)
 	}
 	return nil
-}
-
-func replace(path string, content []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".medfed-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name()) // fails once it is renamed
-	_, err = temporary.Write(content)
-	if err == nil {
-		err = temporary.Sync()
-	}
-	if closed := temporary.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Chmod(temporary.Name(), 0o644)
-	}
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	return err
 }

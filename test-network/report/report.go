@@ -7,11 +7,14 @@ package report
 import (
 	"bytes"
 	"encoding/json"
-	"github.com/medfed/medfed/chaincode/codes"
 	"math"
 	"os"
 	"path/filepath"
 	"sort"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // Phases of a round that a report knows, in the ledger's words.
@@ -239,39 +242,15 @@ func withoutNulls(r Report) Report {
 	return r
 }
 
-// writeWhole puts text at path by way of a temporary file in the same folder, so
-// that a reader sees the old file or the new one and nothing between.
-func writeWhole(path string, text []byte) (err error) {
-	fail := func(err error) error {
+// writeWhole puts text at path in one step, so that a reader sees the old file or the
+// new one and nothing between.
+func writeWhole(path string, text []byte) error {
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = renameio.WriteFile(path, text, 0o644, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o644))
+	}
+	if err != nil {
 		return codes.Wrapf("MF-REPORT-WRITE", "%w; choose a folder that can be written", err)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fail(err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fail(err)
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fail(err)
 	}
 	return nil
 }

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/dataset"
 )
@@ -173,24 +175,12 @@ func (c *Cache) write(key string, features []float32) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix+"*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name()) // fails once it is renamed
-	_, err = temporary.Write(encode(key, features))
-	if closed := temporary.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(temporary.Name(), path)
+	return renameio.WriteFile(path, encode(key, features), 0o600, renameio.WithTempDir(filepath.Dir(path)))
 }
 
 // temporaryPrefix begins the names of entries being written; one that is an hour
 // old is left from a process that ended.
-const temporaryPrefix = ".writing-"
+const temporaryPrefix = "."
 
 // trim removes what was used longest ago until the cache keeps its limit, and what
 // ended processes have left.

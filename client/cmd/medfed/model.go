@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/medfed/medfed/chaincode/codes"
@@ -144,24 +145,14 @@ func checkOutput(path string, force bool) error {
 }
 
 // writeWeights writes a safetensors file, whole or not at all.
-func writeWeights(path string, w *weights.Weights) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+func writeWeights(path string, w *weights.Weights) error {
+	f, err := renameio.TempFile(filepath.Dir(path), path)
 	if err == nil {
-		defer func() {
-			if err != nil {
-				os.Remove(f.Name())
-			}
-		}()
+		defer f.Cleanup()
 		_, err = w.WriteTo(f)
-		if err == nil {
-			err = f.Sync()
-		}
-		if closeErr := f.Close(); err == nil {
-			err = closeErr
-		}
-		if err == nil {
-			err = os.Rename(f.Name(), path)
-		}
+	}
+	if err == nil {
+		err = f.CloseAtomicallyReplace()
 	}
 	if err != nil {
 		return codes.Wrapf("MF-WRITE-MODEL", "the model can't be written: %w; choose a folder that can be written and has room", err)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
@@ -85,12 +87,11 @@ func (d downloader) fetch(ctx context.Context, path string) error {
 // try makes one attempt: into a file beside path, verified, then renamed. It
 // says whether a failure may pass by itself.
 func (d downloader) try(ctx context.Context, path string) (again bool, err error) {
-	part, err := os.CreateTemp(filepath.Dir(path), d.info.Name+".*.part")
+	part, err := renameio.TempFile(filepath.Dir(path), path)
 	if err != nil {
 		return false, unwritable(err)
 	}
-	defer os.Remove(part.Name())
-	defer part.Close()
+	defer part.Cleanup()
 	if again, err := d.get(ctx, part); err != nil {
 		return again, err
 	}
@@ -104,7 +105,7 @@ func (d downloader) try(ctx context.Context, path string) (again bool, err error
 	if sums.md5 != d.info.MD5 {
 		return true, checksumError(d.url, sums.md5, d.info)
 	}
-	if err := errors.Join(part.Chmod(0o644), part.Sync(), os.Rename(part.Name(), path)); err != nil {
+	if err := errors.Join(part.Chmod(0o644), part.CloseAtomicallyReplace()); err != nil {
 		return false, unwritable(err)
 	}
 	return false, nil
@@ -112,7 +113,7 @@ func (d downloader) try(ctx context.Context, path string) (again bool, err error
 
 // get writes what the server sends to out. The request ends when no byte came
 // for the idle limit.
-func (d downloader) get(ctx context.Context, out *os.File) (again bool, err error) {
+func (d downloader) get(ctx context.Context, out io.Writer) (again bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	idle := time.AfterFunc(d.idle, func() { cancel(fmt.Errorf("%s sent nothing for %v", d.url, d.idle)) })
