@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -117,15 +118,17 @@ func Fetch(ctx context.Context, store Store, ref fl.ModelRef, identity *envelope
 	return w, nil
 }
 
-// badModel tells whether a failure is the model's own fault, not the network's:
-// what was stored is not what the ledger names, can't be opened, or is no model.
+// spoilt are the codes of failures that are the model's own fault, not the
+// network's: what was stored is not what the ledger names, or can't be opened.
+var spoilt = []codes.Code{
+	"MF-ENVELOPE-CORRUPT", "MF-ENVELOPE-NOT-RECIPIENT", "MF-MODEL-MISMATCH", "MF-MODEL-SIZE", "MF-IPFS-DAG", "MF-IPFS-CID",
+}
+
+// badModel reports whether a failure is the model's own fault; every code of
+// package weights says so too.
 func badModel(err error) bool {
-	switch code := codes.Of(err); code {
-	case "MF-ENVELOPE-CORRUPT", "MF-ENVELOPE-NOT-RECIPIENT", "MF-MODEL-MISMATCH", "MF-MODEL-SIZE", "MF-IPFS-DAG", "MF-IPFS-CID":
-		return true
-	default:
-		return len(code) > 11 && code[:11] == "MF-WEIGHTS-"
-	}
+	code := codes.Of(err)
+	return slices.Contains(spoilt, code) || strings.HasPrefix(string(code), "MF-WEIGHTS-")
 }
 
 // fetchAll gives the models of all updates, or the failures.

@@ -3,7 +3,7 @@ package node
 import (
 	"context"
 	"errors"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -241,29 +241,23 @@ func (r *running) overtake(round int, phase fl.RoundPhase) {
 	}
 }
 
-// overtaken tells whether a failure only says that the ledger has moved on, or
+// passing are the codes of refusals that only say that the ledger has moved on, or
 // is not there yet, since it was read.
-func overtaken(err error) bool {
-	if errors.Is(err, errOvertaken) {
-		return true
-	}
-	switch codes.Of(err) {
-	case "MF-ROUND-PHASE", "MF-ROUND-EARLY", "MF-ROUND-NUMBER", "MF-ROUND-OPEN", "MF-TASK-PHASE", "MF-TASK-JOINED", "MF-PROPOSAL-EARLY":
-		return true
-	}
-	return false
+var passing = []codes.Code{
+	"MF-ROUND-PHASE", "MF-ROUND-EARLY", "MF-ROUND-NUMBER", "MF-ROUND-OPEN", "MF-TASK-PHASE", "MF-TASK-JOINED", "MF-PROPOSAL-EARLY",
 }
 
-// final tells whether a failure can't be mended by trying again.
-func final(err error) bool {
-	code := string(codes.Of(err))
-	for _, prefix := range []string{
-		"MF-ROLE-", "MF-IDENTITY-", "MF-NODE-EXISTS", "MF-PRIVACY-DATASET", "MF-SALT-MISMATCH", "MF-RECIPIENT-INVALID",
-		"MF-MODEL-OPTIONS", "MF-MODEL-DATA", "MF-MODEL-NAME", "MF-MODEL-SHAPE", "MF-IPFS-TOKEN", "MF-GATEWAY-IDENTITY",
-	} {
-		if strings.HasPrefix(code, prefix) {
-			return true
-		}
-	}
-	return false
+// lasting are the codes of failures that can't be mended by trying again.
+var lasting = []codes.Code{
+	"MF-ROLE-DENIED", "MF-ROLE-MISSING", "MF-IDENTITY-UNREADABLE", "MF-NODE-EXISTS", "MF-PRIVACY-DATASET", "MF-SALT-MISMATCH", "MF-RECIPIENT-INVALID",
+	"MF-MODEL-OPTIONS", "MF-MODEL-DATA", "MF-MODEL-NAME", "MF-MODEL-SHAPE", "MF-IPFS-TOKEN", "MF-GATEWAY-IDENTITY",
 }
+
+// overtaken reports whether a failure only says that the round has gone on
+// without it.
+func overtaken(err error) bool {
+	return errors.Is(err, errOvertaken) || slices.Contains(passing, codes.Of(err))
+}
+
+// final reports whether a failure can't be mended by trying again.
+func final(err error) bool { return slices.Contains(lasting, codes.Of(err)) }
