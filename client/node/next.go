@@ -92,7 +92,7 @@ func joining(v View, me Me) Action {
 	switch {
 	case !me.Coordinator && !v.joined(me):
 		return Action{Kind: Join}
-	case me.Coordinator && me.ExpectNodes > 0 && len(v.Task.Nodes) >= me.ExpectNodes:
+	case me.Coordinator && me.ExpectNodes > 0 && len(v.Task.Nodes) >= me.ExpectNodes && fl.CheckNodes(v.Task.Task.Terms, v.Task.Nodes) == nil:
 		return Action{Kind: Start}
 	}
 	return Action{Kind: Wait}

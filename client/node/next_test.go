@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,11 +28,12 @@ var (
 func at(phase fl.RoundPhase, seconds int64, change ...func(*View)) View {
 	v := View{Now: time.Unix(start+seconds, 0), Round: &fl.RoundState{}}
 	v.Task.Task = fl.Task{Phase: fl.TaskRunning, Creator: boss, Terms: fl.Terms{
-		Task: "t", Strategy: fl.StrategyFedAvg, F: 1, Masters: 4, MinUpdates: 3, Rounds: 9,
+		Task: "t", Strategy: fl.StrategyFedAvg, F: 1, Masters: 4, Participation: fl.One, MinUpdates: 3, Rounds: 9,
 		Deadlines: fl.Deadlines{Starting: limit, Training: limit, Committing: limit, Revealing: limit, Aggregating: limit},
 	}}
 	for _, id := range slices.Sorted(slices.Values(slices.Concat(masters, trainers))) {
-		v.Task.Nodes = append(v.Task.Nodes, fl.Node{ID: id})
+		org, _, _ := strings.Cut(id, "/")
+		v.Task.Nodes = append(v.Task.Nodes, fl.Node{ID: id, Org: org})
 	}
 	v.Task.LastRound = 3
 	v.Round.Round = fl.Round{Number: 3, Phase: phase, Deadline: start + limit, Masters: masters, Trainers: trainers}
@@ -107,6 +109,7 @@ func salts(n int) func(*View) {
 func TestNext(t *testing.T) {
 	none := func(*View) {}
 	nobody := func(v *View) { v.Task.Nodes = nil }
+	demanding := func(v *View) { v.Task.Task.MinUpdates = 6 } // of five that are left to train
 	for _, c := range []struct {
 		what string
 		view View
@@ -117,6 +120,7 @@ func TestNext(t *testing.T) {
 		{"joining, joined", at("", 0, task(fl.TaskJoining)), "H1/a", Action{Kind: Wait}},
 		{"joining, enough for the coordinator", at("", 0, task(fl.TaskJoining)), boss, Action{Kind: Start}},
 		{"joining, too few for the coordinator", at("", 0, task(fl.TaskJoining), nobody), boss, Action{Kind: Wait}},
+		{"joining, as many as are expected, too few for the terms", at("", 0, task(fl.TaskJoining), demanding), boss, Action{Kind: Wait}},
 
 		{"starting, not revealed", at("", 0, task(fl.TaskStarting)), "H1/a", Action{Kind: RevealSalt}},
 		{"starting, not revealed and late", at("", limit, task(fl.TaskStarting)), "H1/a", Action{Kind: RevealSalt}},

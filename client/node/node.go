@@ -65,7 +65,8 @@ type Config struct {
 	ID          string             // "MSP/name" of the enrolled identity
 	Task        string             // the task to take part in
 	Coordinator bool               // the identity's role is coordinator
-	ExpectNodes int                // coordinator: start the task once so many nodes have joined; 0 leaves that to task start
+	ExpectNodes int                // coordinator: start the task once so many nodes have joined and they are enough for its terms; 0 leaves that to task start
+	Members     []string           // coordinator: organisations whose nodes may join, to say of which none has; nil when not known
 	Identity    *envelope.Identity // opens the weights encrypted to this node, and seeds its salts
 	Ledger      Ledger
 	Store       Store
@@ -91,6 +92,7 @@ type Node struct {
 	Config
 	journal    *journal
 	models     *models
+	missing    missing // what this coordinator has said last that it waits for
 	running    running // the step that an event may make pointless
 	local      dataset.Split
 	made       made

@@ -84,6 +84,7 @@ func (n *Node) loop(ctx context.Context, wake <-chan struct{}) error {
 			if pause > 0 {
 				step = Action{Kind: Wait, Round: action.Round, Until: action.Until}
 			}
+			n.sayWhatIsMissing(view)
 			n.Log.Debug("step", "kind", step.Kind, "round", step.Round)
 			err = n.perform(ctx, view, step)
 		}

@@ -80,9 +80,14 @@ func runNode(ctx context.Context, a *app, f *nodeFlags, task string) error {
 	if config.Identity, err = a.ageIdentity(); err != nil {
 		return err
 	}
-	if config.Store, err = a.privateIPFS(); err != nil {
+	stores, err := a.openStores(a.profile)
+	if err != nil {
 		return err
 	}
+	if config.Store, err = stores.NeedPrivate(); err != nil {
+		return err
+	}
+	config.Members = stores.Members
 	if !config.Coordinator || f.data.name != "" || f.data.images != "" {
 		if err := f.load(ctx, a, &config); err != nil {
 			return err
