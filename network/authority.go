@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -143,6 +144,37 @@ func (n *Network) token(path string) (string, error) {
 
 // IdentityDir is the MSP folder of an identity, whether it is enrolled or not.
 func (n *Network) IdentityDir(org, name string) string { return n.path("identities", org, name) }
+
+// Enrolled is an identity that an organisation's Fabric CA has issued.
+type Enrolled struct{ Organisation, Name string }
+
+// Enrolled lists the identities that were enrolled in this network, those of the
+// organisations named or of all, in the consortium's order and then by name.
+//
+// Codes: MF-NETWORK-UNKNOWN (no such organisation), MF-NETWORK-STATE.
+func (n *Network) Enrolled(organisations ...string) ([]Enrolled, error) {
+	if len(organisations) == 0 {
+		for _, o := range n.consortium.Organisations {
+			organisations = append(organisations, o.Name)
+		}
+	}
+	var all []Enrolled
+	for _, org := range organisations {
+		if _, err := n.authority(org); err != nil {
+			return nil, err
+		}
+		folders, err := os.ReadDir(n.path("identities", org))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, n.stateError(err)
+		}
+		for _, folder := range folders {
+			if _, err := os.Stat(filepath.Join(n.IdentityDir(org, folder.Name()), "signcerts", "cert.pem")); err == nil {
+				all = append(all, Enrolled{org, folder.Name()})
+			}
+		}
+	}
+	return all, nil
+}
 
 // Enrol has an organisation's Fabric CA issue a certificate with the attribute
 // medfed.role for a new private key, and returns the identity's MSP folder. An

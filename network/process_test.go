@@ -10,6 +10,7 @@ import (
 	"encoding/asn1"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
@@ -373,6 +374,34 @@ func TestUnknownNames(t *testing.T) {
 	hasCode(t, n.Revoke(t.Context(), "hospital1", "../ann"), "MF-NETWORK-IDENTITY")
 	hasCode(t, n.Revoke(t.Context(), "hospital1", "registrar"), "MF-NETWORK-IDENTITY")
 	hasCode(t, n.Revoke(t.Context(), "hospital1", "ann"), "MF-NETWORK-DOWN")
+}
+
+func TestEnrolledIdentitiesAreListed(t *testing.T) {
+	n := scripted(t, nil)
+	for _, file := range []string{"hospital2/ann/signcerts/cert.pem", "hospital1/bob/signcerts/cert.pem", "hospital1/ann/signcerts/cert.pem", "hospital1/half/keystore/key"} {
+		file = n.path("identities", file)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		organisations []string
+		want          string
+	}{
+		{nil, "[{hospital1 ann} {hospital1 bob} {hospital2 ann}]"},
+		{[]string{"hospital2"}, "[{hospital2 ann}]"},
+		{[]string{"insurer"}, "[]"},
+	} {
+		got, err := n.Enrolled(c.organisations...)
+		if err != nil || fmt.Sprint(got) != c.want {
+			t.Errorf("of %v: %v, %v; want %s", c.organisations, got, err, c.want)
+		}
+	}
+	_, err := n.Enrolled("clinic")
+	hasCode(t, err, "MF-NETWORK-UNKNOWN")
 }
 
 // Settings of the servers in the caller's environment do not reach them.

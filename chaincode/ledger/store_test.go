@@ -311,7 +311,7 @@ func TestOneEventPerTransactionUnderItsName(t *testing.T) {
 		t.Errorf("events %+v", events)
 	}
 	b.next = func(ctx *ledger.Context) error { return ctx.Emit(note{}) }
-	if _, err := b.ledger.Submit(b.caller, ""); err == nil || codes.Of(err) != "MF-LEDGER-WRITE" {
+	if _, err := b.ledger.Submit(b.caller, ""); err == nil || codes.Parse(err.Error()).Code != "MF-LEDGER-WRITE" {
 		t.Errorf("an event of a transaction without a name: %v", err)
 	}
 }

@@ -91,9 +91,12 @@ func newAccessList(a *app) *cobra.Command {
 	f := &listFlags{by: choice{"", []string{"patient", "record", "grantee", "all"}}}
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List accesses, permitted and denied, newest first; an auditor sees all, others their own",
+		Short: "List accesses, permitted and denied, newest first; an auditor sees all, others their own, an officer those to the hospital's records",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkList(f.by.value, f.value, "all"); err != nil {
+				return err
+			}
 			request := consent.AccessListRequest{By: f.by.value, Value: f.value, Bookmark: f.bookmark, PageSize: f.page}
 			var err error
 			if request.From, err = unixOf("--from", f.from); err != nil {
@@ -106,7 +109,11 @@ func newAccessList(a *app) *cobra.Command {
 				if request.By == "" {
 					request.By, request.Value = ownList(who)
 				}
-				if request.By == "" && who.Role == ledger.RoleAuditor {
+				switch {
+				case request.By == ownedByCustodian:
+					all, err := r.AccessesOfCustodian(cmd.Context(), request.Value, request.From, request.Until)
+					return consent.AccessPage{Accesses: all}, err
+				case request.By == "" && who.Role == ledger.RoleAuditor:
 					request.By = string(ledger.AllAccesses)
 				}
 				return r.Audit.ListAccesses(cmd.Context(), request)
@@ -118,8 +125,8 @@ func newAccessList(a *app) *cobra.Command {
 		},
 	}
 	flags := c.Flags()
-	flags.Var(&f.by, "by", "which list (default your own, or all for an auditor)")
-	flags.StringVar(&f.value, "value", "", `whose, "MSP/name", or a record`)
+	flags.Var(&f.by, "by", "which list; default your own, or all for an auditor")
+	flags.StringVar(&f.value, "value", "", "with --by: "+listValues)
 	flags.StringVar(&f.from, "from", "", "earliest time, RFC 3339")
 	flags.StringVar(&f.until, "until", "", "latest time, RFC 3339")
 	flags.IntVar(&f.page, "page-size", 100, "accesses on a page, 1 to 1000")

@@ -18,7 +18,7 @@ import (
 func newConsent(a *app) *cobra.Command {
 	return group("consent", "Negotiate what a patient permits a third party, and end it",
 		newConsentRequest(a), newConsentCounter(a), newConsentRenew(a), newConsentAccept(a), newConsentReject(a), newConsentWithdraw(a),
-		newConsentRevoke(a), newConsentMarkEnteredInError(a), newConsentGrant(a), newConsentTerms(a), newConsentList(a), newConsentShow(a), newConsentExport(a), newConsentImport(a))
+		newConsentRevoke(a), newConsentMarkEnteredInError(a), newConsentGrant(a), newConsentTerms(a), newConsentList(a), newConsentShow(a), newConsentPurposes(a), newConsentExport(a), newConsentImport(a))
 }
 
 func newConsentRequest(a *app) *cobra.Command {
@@ -364,20 +364,23 @@ func getConsent(ctx context.Context, a *app, id string) (consent.State, error) {
 }
 
 func newConsentList(a *app) *cobra.Command {
-	var by, value string
+	by, value := choice{"", []string{"patient", "grantee", "record"}}, ""
 	c := &cobra.Command{
 		Use:   "list",
-		Short: "List consents, by default those you are a side of",
+		Short: "List consents, by default those you are a side of, or as an officer those on the hospital's records",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if (by == "") != (value == "") {
-				return usage("--by and --value belong together; name both, or none for your own")
+			if err := checkList(by.value, value, ""); err != nil {
+				return err
 			}
 			found, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) ([]consent.Consent, error) {
-				if by == "" {
-					by, value = ownList(who)
+				if by.value == "" {
+					by.value, value = ownList(who)
 				}
-				return gateway.Collect(r.Consents.List(cmd.Context(), by, value))
+				if by.value == ownedByCustodian {
+					return gateway.Collect(r.ConsentsOfCustodian(cmd.Context(), value))
+				}
+				return gateway.Collect(r.Consents.List(cmd.Context(), by.value, value))
 			})
 			if err != nil {
 				return err
@@ -390,8 +393,8 @@ func newConsentList(a *app) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().StringVar(&by, "by", "", "patient, grantee or record")
-	c.Flags().StringVar(&value, "value", "", `whose, "MSP/name", or a record`)
+	c.Flags().Var(&by, "by", "which list; default your own")
+	c.Flags().StringVar(&value, "value", "", "with --by: "+listValues)
 	return c
 }
 
@@ -430,5 +433,18 @@ func printConsent(w io.Writer, s consent.State) {
 	}
 	for _, agreement := range s.Agreements {
 		fmt.Fprintf(w, "\nagreed\tversion %d on offer %d, %s by %s\n", agreement.Version, agreement.Offer, moment(agreement.AcceptedAt), agreement.AcceptedBy)
+	}
+}
+
+func newConsentPurposes(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "purposes",
+		Short: "List the codes of HL7's PurposeOfUse that a consent may name",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return a.print(consent.Purposes(), func(w io.Writer) {
+				fmt.Fprintln(w, hang("", strings.Join(consent.Purposes(), " ")))
+			})
+		},
 	}
 }

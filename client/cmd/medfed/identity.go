@@ -28,7 +28,7 @@ type identity struct {
 	Role      ledger.Role `json:"role"` // "" when the certificate has none
 	Issuer    string      `json:"issuer"`
 	NotAfter  time.Time   `json:"not_after"`
-	Recipient string      `json:"recipient"` // age X25519
+	Recipient string      `json:"recipient,omitempty"` // age X25519; "identity list" reads no keys
 
 	// Entry is what the directory has, where a profile is named and it can be asked.
 	Entry *consent.Recipient `json:"entry,omitempty"`
@@ -36,7 +36,7 @@ type identity struct {
 
 func newIdentity(a *app) *cobra.Command {
 	return group("identity", "Enrol and revoke identities of the local network, show one, and keep its entry in the directory",
-		newIdentityEnroll(a), newIdentityRevoke(a), newIdentityShow(a), newIdentityPublish(a), newIdentityRetire(a))
+		newIdentityEnroll(a), newIdentityRevoke(a), newIdentityList(a), newIdentityShow(a), newIdentityPublish(a), newIdentityRetire(a))
 }
 
 func newIdentityEnroll(a *app) *cobra.Command {
@@ -91,6 +91,47 @@ func newIdentityRevoke(a *app) *cobra.Command {
 			}
 			result := map[string]any{"organisation": args[0], "name": args[1], "state": "revoked"}
 			return a.print(result, func(w io.Writer) { fmt.Fprintf(w, "%s of %s is revoked\n", args[1], args[0]) })
+		},
+	}
+	l.bind(c)
+	return c
+}
+
+// listed is one line of what "identity list" prints.
+type listed struct {
+	Organisation string `json:"organisation"`
+	identity
+}
+
+func newIdentityList(a *app) *cobra.Command {
+	l := &localNetwork{}
+	c := &cobra.Command{
+		Use:   "list [ORGANISATION]",
+		Short: "List the identities that were enrolled in the local network",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			n, err := l.open()
+			if err != nil {
+				return err
+			}
+			enrolled, err := n.Enrolled(args...)
+			if err != nil {
+				return err
+			}
+			all := []listed{}
+			for _, e := range enrolled {
+				who, err := readIdentity(n.IdentityDir(e.Organisation, e.Name))
+				if err != nil {
+					return err
+				}
+				all = append(all, listed{e.Organisation, who})
+			}
+			return a.print(all, func(w io.Writer) {
+				fmt.Fprintln(w, "ORGANISATION\tNAME\tROLE\tVALID UNTIL\tFOLDER")
+				for _, i := range all {
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", i.Organisation, i.Name, orDash(string(i.Role)), i.NotAfter.UTC().Format(time.DateTime), i.Folder)
+				}
+			})
 		},
 	}
 	l.bind(c)

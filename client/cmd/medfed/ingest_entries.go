@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -37,12 +39,12 @@ func newIngestList(a *app, f *ingestFlags) *cobra.Command {
 					return err
 				}
 			}
+			listed := []ingestedEntry{} // of an officer who has ingested nothing yet
 			j, err := ingest.OpenJournal(f.stateFolder(a))
-			if err != nil {
-				return err
+			if err == nil {
+				listed, err = listEntries(j)
 			}
-			listed, err := listEntries(j)
-			if err != nil {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 			return a.print(listed, func(w io.Writer) {

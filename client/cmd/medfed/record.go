@@ -22,7 +22,7 @@ import (
 
 func newRecord(a *app) *cobra.Command {
 	return group("record", "Register a patient's records and their versions, fetch them, erase them",
-		newRecordAdd(a), newRecordList(a), newRecordVersions(a), newRecordGet(a), newRecordDeprecate(a), newRecordErase(a), newRecordAttest(a), newRecordRewrap(a))
+		newRecordAdd(a), newRecordList(a), newRecordShow(a), newRecordVersions(a), newRecordGet(a), newRecordDeprecate(a), newRecordErase(a), newRecordAttest(a), newRecordRewrap(a))
 }
 
 // addFlags are those of "record add".
@@ -156,20 +156,20 @@ func guessType(path string, file io.Reader) (string, io.Reader, error) {
 }
 
 func newRecordList(a *app) *cobra.Command {
-	var by, value string
+	by, value := choice{"", []string{"patient", ownedByCustodian}}, ""
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the records of a patient or a custodian, by default your own",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if (by == "") != (value == "") {
-				return usage("--by and --value belong together; name both, or none for your own")
+			if err := checkList(by.value, value, ""); err != nil {
+				return err
 			}
 			found, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) ([]consent.Record, error) {
-				if by == "" {
-					by, value = ownList(who)
+				if by.value == "" {
+					by.value, value = ownList(who)
 				}
-				return gateway.Collect(r.Records.List(cmd.Context(), by, value))
+				return gateway.Collect(r.Records.List(cmd.Context(), by.value, value))
 			})
 			if err != nil {
 				return err
@@ -182,9 +182,32 @@ func newRecordList(a *app) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().StringVar(&by, "by", "", "patient or custodian")
-	c.Flags().StringVar(&value, "value", "", `whose, "MSP/name" or an MSP identifier`)
+	c.Flags().Var(&by, "by", "which list; default your own")
+	c.Flags().StringVar(&value, "value", "", "with --by: "+listValues)
 	return c
+}
+
+func newRecordShow(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show RECORD",
+		Short: "Show what is public of a record",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := consent.CheckRecordID(args[0]); err != nil {
+				return err
+			}
+			found, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (consent.Record, error) {
+				return r.Records.Get(cmd.Context(), consent.RecordRequest{Record: args[0]})
+			})
+			if err != nil {
+				return err
+			}
+			return a.print(found, func(w io.Writer) {
+				fmt.Fprintf(w, "record\t%s\nkind\t%s\nstatus\t%s\nversions\t%d\ncustodian\t%s\npatient\t%s\nregistered\t%s\n",
+					found.Record, found.Kind, found.Status, found.Versions, found.Custodian, found.Patient, moment(found.RegisteredAt))
+			})
+		},
+	}
 }
 
 func newRecordVersions(a *app) *cobra.Command {

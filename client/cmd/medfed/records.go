@@ -47,6 +47,23 @@ func (a *app) records(replicas []string, command func(*record.Client) error) (er
 	return err
 }
 
+// ownedByCustodian is the list of what lies with a hospital.
+const ownedByCustodian = "custodian"
+
+// listValues says what --value is, by --by.
+const listValues = "the patient as MSP/pseudonym, the grantee as MSP/name, the record as r-…, the custodian as its MSP"
+
+// checkList refuses half of a list's name. Alone is the list that needs no value.
+func checkList(by, value, alone string) error {
+	switch {
+	case by == "" && value != "":
+		return usage("--value is %q and no --by says of what; name both, or none for your own", value)
+	case by != "" && by != alone && value == "":
+		return usage("--by %s needs --value: %s", by, listValues)
+	}
+	return nil
+}
+
 // ownList is the list that a role looks at when none is named: its own.
 func ownList(who *gateway.Identity) (by, value string) {
 	switch who.Role {
@@ -55,7 +72,7 @@ func ownList(who *gateway.Identity) (by, value string) {
 	case ledger.RoleRequester:
 		return "grantee", who.ID()
 	case ledger.RoleCustodian:
-		return "custodian", who.MSP
+		return ownedByCustodian, who.MSP
 	default:
 		return "", ""
 	}
