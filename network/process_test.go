@@ -47,8 +47,8 @@ func certificateWith(t *testing.T, days int, attributes string) []byte {
 	return der
 }
 
-// scripted is a network whose programs are shell scripts. They begin at once on a
-// machine that has time for them, and are stopped by force soon.
+// scripted is a network whose programs are shell scripts, which begin and end at
+// once on a machine that has time for them.
 func scripted(t *testing.T, scripts map[string]string) *Network {
 	t.Helper()
 	bin := t.TempDir()
@@ -58,7 +58,7 @@ func scripted(t *testing.T, scripts map[string]string) *Network {
 		}
 	}
 	c := loadDefault(t)
-	c.Timeouts = Timeouts{Start: time.Minute, Ready: time.Minute, Stop: 500 * time.Millisecond}
+	c.Timeouts = Timeouts{Start: time.Minute, Ready: time.Minute, Stop: time.Minute}
 	n, err := Open(c, filepath.Join(t.TempDir(), "state"), bin)
 	if err != nil {
 		t.Fatal(err)
@@ -98,8 +98,13 @@ func TestLaunchAndStop(t *testing.T) {
 	if group, err := syscall.Getpgid(pid); err != nil || group != pid {
 		t.Errorf("it is in process group %d, %v: a Ctrl-C in the terminal would end it", group, err)
 	}
-	if memory, _ := usage(pid); memory <= 0 {
-		t.Errorf("it uses %d bytes", memory)
+	limited, cancel := context.WithTimeout(t.Context(), n.consortium.Timeouts.Start)
+	defer cancel()
+	if err := poll(limited, func() (bool, error) { // while one program takes the place of another it has none
+		memory, _ := usage(pid)
+		return memory > 0, nil
+	}); err != nil {
+		t.Errorf("it uses no memory: %v", err)
 	}
 	if log := tail(n.logFile("server1")); log != "serving" {
 		t.Errorf("log %q", log)
@@ -127,8 +132,12 @@ func TestStopInsists(t *testing.T) {
 		"deaf":   `trap "" TERM; touch "$READY"; while :; do sleep 600; done`,
 		"polite": `trap "touch $BYE; exit 0" TERM; touch "$READY"; while :; do sleep 0.01; done`,
 	})
+	patience := n.consortium.Timeouts.Stop
 	for name, suspend := range map[string]bool{"deaf": false, "polite": true} {
 		t.Run(name, func(t *testing.T) {
+			if n.consortium.Timeouts.Stop = patience; !suspend {
+				n.consortium.Timeouts.Stop = 500 * time.Millisecond // in vain
+			}
 			ready, bye := filepath.Join(t.TempDir(), "ready"), filepath.Join(t.TempDir(), "bye")
 			p := &process{name: name, program: name, env: []string{"READY=" + ready, "BYE=" + bye}, dir: n.state, healthy: healthyWhen(ready)}
 			if err := n.start(t.Context(), []*process{p}, func() {}); err != nil {
@@ -199,7 +208,6 @@ func TestFailureShowsLog(t *testing.T) {
 		"broken":  `for i in $(seq 100); do echo "line $i"; done; echo "panic: no such port" >&2; printf '\n\ngoroutine 1 [running]:\nmain.main()\n' >&2; exit 1`,
 		"unready": `echo "waiting for nobody"; ` + forever,
 	})
-	n.consortium.Timeouts.Start = 200 * time.Millisecond
 	never := func(context.Context) error { return errors.New("connection refused") }
 	p := &process{name: "orderer2", program: "broken", dir: n.state, healthy: never}
 	err := n.start(t.Context(), []*process{p}, func() {})
@@ -207,7 +215,13 @@ func TestFailureShowsLog(t *testing.T) {
 	if strings.Contains(err.Error(), "line 50\n") || strings.Contains(err.Error(), "main.main") {
 		t.Errorf("the error shows more than the end of the log: %v", err)
 	}
-	p = &process{name: "orderer3", program: "unready", dir: n.state, healthy: never}
+	n.consortium.Timeouts.Start = 200 * time.Millisecond
+	p = &process{name: "orderer3", program: "unready", dir: n.state, healthy: func(ctx context.Context) error {
+		for tail(n.logFile("orderer3")) == "" { // it is only asked once it has said something
+			time.Sleep(pollInterval)
+		}
+		return never(ctx)
+	}}
 	err = n.start(t.Context(), []*process{p}, func() {})
 	hasCode(t, err, "MF-NETWORK-PROCESS", "orderer3", "does not serve", "connection refused", "waiting for nobody")
 	if err := n.stop(t.Context(), "orderer3"); err != nil {
