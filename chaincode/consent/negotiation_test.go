@@ -278,7 +278,7 @@ func TestCase08NegotiationKeepsToTheTable(t *testing.T) {
 	})
 	t.Logf("statuses reached: %v", reached)
 	for _, status := range []consent.Status{"proposed", "active", "rejected", "inactive", "entered-in-error"} {
-		if reached[status] == 0 {
+		if reached[status] == 0 && !testing.Short() {
 			t.Errorf("no program came to %s", status)
 		}
 	}
