@@ -15,7 +15,7 @@ const (
 	MaxVersions  = 1_000_000
 	MaxWrap      = 4096 // characters of a wrapped key in base64
 	MaxText      = 1024 // bytes of a free text in the private part of terms
-	maxShortText = 256  // bytes of an identifier or media type
+	MaxShortText = 256  // bytes of an identifier or media type
 )
 
 // The opaque identifiers: a letter, a hyphen and random bytes in hexadecimal.
@@ -78,7 +78,7 @@ func CheckVersion(v Version, custodian string) error {
 func CheckMembers(members []string) error {
 	valid := len(members) <= MaxHolders && slices.Equal(members, form.SortedOnce(members))
 	for _, member := range members {
-		valid = valid && form.IsText(member, 1, maxShortText) && !strings.Contains(member, "/")
+		valid = valid && form.IsText(member, 1, MaxShortText) && !strings.Contains(member, "/")
 	}
 	if !valid {
 		return codes.Errorf("MF-ERASURE-MEMBERS", "the members are not up to %d different MSP identifiers in sorted order; name those that have a node of the private IPFS", MaxHolders)
@@ -99,8 +99,8 @@ func CheckPrivateVersion(v PrivateVersion) error {
 		return codes.Errorf("MF-PRIVATE-INVALID", "salt or plain_digest is not 64 lower-case hexadecimal digits; send 32 random bytes and the SHA-256 of the plain file")
 	case form.CheckCID(v.CID) != nil:
 		return codes.Errorf("MF-PRIVATE-INVALID", "the CID is not a canonical CIDv1 of a file; send it in lower-case base32, as ipfs cid base32 gives it")
-	case !form.IsText(v.ContentType, 1, maxShortText) || !form.IsText(v.PatientIdentifier, 1, maxShortText):
-		return codes.Errorf("MF-PRIVATE-INVALID", "content_type or patient_identifier is not a text of 1 to %d bytes; send both", maxShortText)
+	case !form.IsText(v.ContentType, 1, MaxShortText) || !form.IsText(v.PatientIdentifier, 1, MaxShortText):
+		return codes.Errorf("MF-PRIVATE-INVALID", "content_type or patient_identifier is not a text of 1 to %d bytes; send both", MaxShortText)
 	case !isWrap(v.CustodianWrap) || !isWrap(v.PatientWrap):
 		return codes.Errorf("MF-PRIVATE-INVALID", "a wrapped key is not base64 of at most %d characters; wrap the key for the custodian and for the patient", MaxWrap)
 	}

@@ -23,6 +23,9 @@ type Privacy struct {
 	Epsilon         Micro `json:"epsilon"`          // budget: the most ε, at δ, that the task may spend of a node's data set
 }
 
+// MaxEpsilon is the largest budget of ε: beyond it no ε is worth the name.
+const MaxEpsilon = 1000 * One
+
 // On tells whether a task trains privately.
 func (p Privacy) On() bool { return p != Privacy{} }
 
@@ -43,12 +46,16 @@ func checkPrivacy(t Terms) error {
 	if !t.Privacy.On() {
 		return nil
 	}
-	return within(
-		bounds{"privacy.noise_multiplier", t.Privacy.NoiseMultiplier, One / 10, 1000 * One},
-		bounds{"privacy.clipping_norm", t.Privacy.ClippingNorm, 1, 1_000_000 * One},
-		bounds{"privacy.inverse_delta", t.Privacy.InverseDelta, 1000, 1_000_000_000_000_000},
-		bounds{"privacy.epsilon", t.Privacy.Epsilon, 1, 1000 * One},
-	)
+	return within(privacyBounds(t))
+}
+
+func privacyBounds(t Terms) []Bound {
+	return []Bound{
+		{"privacy.noise_multiplier", t.Privacy.NoiseMultiplier, One / 10, 1000 * One},
+		{"privacy.clipping_norm", t.Privacy.ClippingNorm, 1, 1_000_000 * One},
+		{"privacy.inverse_delta", t.Privacy.InverseDelta, 1000, 1_000_000_000_000_000},
+		{"privacy.epsilon", t.Privacy.Epsilon, 1, MaxEpsilon},
+	}
 }
 
 // CheckDataset refuses a node that joins a private task without naming its data
@@ -65,8 +72,8 @@ func CheckDataset(t Terms, request JoinRequest) error {
 		return codes.Errorf("MF-PRIVACY-DATASET", "the task keeps account of each data set, and the one sent is not 64 lower-case hexadecimal digits; send a salted digest of its name")
 	case request.Examples < 1 || request.Examples > t.MaxExamples:
 		return codes.Errorf("MF-PRIVACY-DATASET", "the data set has %d examples and a private task counts all of them, at most %d; join with 1 to that many", request.Examples, t.MaxExamples)
-	case request.Budget < 0 || request.Budget > 1000*One:
-		return codes.Errorf("MF-PRIVACY-DATASET", "the budget of the data set is %d; set it from 0, for none, to %d", request.Budget, 1000*One)
+	case request.Budget < 0 || request.Budget > MaxEpsilon:
+		return codes.Errorf("MF-PRIVACY-DATASET", "the budget of the data set is %d; set it from 0, for none, to %d", request.Budget, MaxEpsilon)
 	}
 	return nil
 }

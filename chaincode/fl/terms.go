@@ -1,6 +1,8 @@
 package fl
 
 import (
+	"slices"
+
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/form"
 )
@@ -75,29 +77,37 @@ func CheckTaskName(task string) error {
 }
 
 func checkShape(t Terms) error {
-	return within(
-		bounds{"channels", int64(t.Channels), 1, 16},
-		bounds{"image_size", int64(t.ImageSize), 1, 4096},
-		bounds{"classes", int64(t.Classes), 2, 10_000},
-	)
+	return within(shapeBounds(t))
+}
+
+func shapeBounds(t Terms) []Bound {
+	return []Bound{
+		{"channels", int64(t.Channels), 1, 16},
+		{"image_size", int64(t.ImageSize), 1, 4096},
+		{"classes", int64(t.Classes), 2, 10_000},
+	}
 }
 
 func checkTraining(t Terms) error {
-	augmentation := t.Training.Augmentation
-	if t.Privacy.On() && (t.Training.BalanceClasses || augmentation != (Augmentation{})) {
+	if t.Privacy.On() && (t.Training.BalanceClasses || t.Training.Augmentation != (Augmentation{})) {
 		return codes.Errorf("MF-TERMS-INVALID", "a private task neither balances classes, whose counts that would tell, nor augments images; leave both out")
 	}
-	return within(
-		bounds{"training.epochs", int64(t.Training.Epochs), 1, 10_000},
-		bounds{"training.batch_size", int64(t.Training.BatchSize), 1, 1 << 20},
-		bounds{"training.learning_rate", t.Training.LearningRate, 1, 100 * One},
-		bounds{"training.momentum", t.Training.Momentum, 0, One - 1},
-		bounds{"training.learning_rate_decay", t.Training.Decay, 0, One},
-		bounds{"training.augmentation.shift", int64(augmentation.Shift), 0, 4096},
-		bounds{"training.augmentation.rotate", augmentation.Rotate, 0, 180 * One},
-		bounds{"training.augmentation.contrast", augmentation.Contrast, 0, One},
-		bounds{"max_examples", t.MaxExamples, 1, MaxExamples},
-	)
+	return within(trainingBounds(t))
+}
+
+func trainingBounds(t Terms) []Bound {
+	augmentation := t.Training.Augmentation
+	return []Bound{
+		{"training.epochs", int64(t.Training.Epochs), 1, 10_000},
+		{"training.batch_size", int64(t.Training.BatchSize), 1, 1 << 20},
+		{"training.learning_rate", t.Training.LearningRate, 1, 100 * One},
+		{"training.momentum", t.Training.Momentum, 0, One - 1},
+		{"training.learning_rate_decay", t.Training.Decay, 0, One},
+		{"training.augmentation.shift", int64(augmentation.Shift), 0, 4096},
+		{"training.augmentation.rotate", augmentation.Rotate, 0, 180 * One},
+		{"training.augmentation.contrast", augmentation.Contrast, 0, One},
+		{"max_examples", t.MaxExamples, 1, MaxExamples},
+	}
 }
 
 func checkScoring(t Terms) error {
@@ -110,29 +120,41 @@ func checkScoring(t Terms) error {
 	if t.ThresholdKind != ThresholdAbsolute && t.ThresholdKind != ThresholdRelative {
 		return codes.Errorf("MF-TERMS-INVALID", "the kind of threshold is not known; use %s or %s", ThresholdAbsolute, ThresholdRelative)
 	}
-	return within(
-		bounds{"threshold", t.Threshold, 0, One},
-		bounds{"base_weight", t.BaseWeight, 1, One},
-	)
+	return within(scoringBounds(t))
+}
+
+func scoringBounds(t Terms) []Bound {
+	return []Bound{
+		{"threshold", t.Threshold, 0, One},
+		{"base_weight", t.BaseWeight, 1, One},
+	}
 }
 
 func checkRounds(t Terms) error {
-	return within(
-		bounds{"participation", t.Participation, 1, One},
-		bounds{"min_updates", int64(t.MinUpdates), 1, MaxExamples},
-		bounds{"rounds", int64(t.Rounds), 1, MaxRounds},
-		bounds{"max_failed", int64(t.MaxFailed), 1, MaxRounds},
-	)
+	return within(roundsBounds(t))
+}
+
+func roundsBounds(t Terms) []Bound {
+	return []Bound{
+		{"participation", t.Participation, 1, One},
+		{"min_updates", int64(t.MinUpdates), 1, MaxExamples},
+		{"rounds", int64(t.Rounds), 1, MaxRounds},
+		{"max_failed", int64(t.MaxFailed), 1, MaxRounds},
+	}
 }
 
 func checkDeadlines(t Terms) error {
-	return within(
-		bounds{"deadlines.starting", t.Deadlines.Starting, 1, MaxDeadline},
-		bounds{"deadlines.training", t.Deadlines.Training, 1, MaxDeadline},
-		bounds{"deadlines.committing", t.Deadlines.Committing, 1, MaxDeadline},
-		bounds{"deadlines.revealing", t.Deadlines.Revealing, 1, MaxDeadline},
-		bounds{"deadlines.aggregating", t.Deadlines.Aggregating, 1, MaxDeadline},
-	)
+	return within(deadlinesBounds(t))
+}
+
+func deadlinesBounds(t Terms) []Bound {
+	return []Bound{
+		{"deadlines.starting", t.Deadlines.Starting, 1, MaxDeadline},
+		{"deadlines.training", t.Deadlines.Training, 1, MaxDeadline},
+		{"deadlines.committing", t.Deadlines.Committing, 1, MaxDeadline},
+		{"deadlines.revealing", t.Deadlines.Revealing, 1, MaxDeadline},
+		{"deadlines.aggregating", t.Deadlines.Aggregating, 1, MaxDeadline},
+	}
 }
 
 // checkBackbone refuses a backbone that nodes can't compare theirs with. Which models
@@ -149,18 +171,25 @@ func checkBackbone(t Terms) error {
 	return nil
 }
 
-// bounds is a field and the values it may have.
-type bounds struct {
-	field         string
-	value         int64
-	least, utmost int64
+// Bound is a whole number of a task's terms and the values it may have, both ends
+// allowed.
+type Bound struct {
+	Field       string // path of JSON names, for instance training.epochs
+	Value       int64
+	Least, Most int64
 }
 
-// within refuses the first field that is out of its bounds.
-func within(fields ...bounds) error {
-	for _, b := range fields {
-		if b.value < b.least || b.value > b.utmost {
-			return codes.Errorf("MF-TERMS-INVALID", "%s is %d; set it from %d to %d", b.field, b.value, b.least, b.utmost)
+// TermsBounds lists the numbers of the terms that have bounds of their own. Those of
+// privacy hold where the task trains privately.
+func TermsBounds(t Terms) []Bound {
+	return slices.Concat(shapeBounds(t), trainingBounds(t), scoringBounds(t), roundsBounds(t), deadlinesBounds(t), privacyBounds(t))
+}
+
+// within refuses the first number that is out of its bounds.
+func within(bounds []Bound) error {
+	for _, b := range bounds {
+		if b.Value < b.Least || b.Value > b.Most {
+			return codes.Errorf("MF-TERMS-INVALID", "%s is %d; set it from %d to %d", b.Field, b.Value, b.Least, b.Most)
 		}
 	}
 	return nil
