@@ -1,7 +1,7 @@
 package network
 
 import (
-	"path/filepath"
+	"os"
 
 	"gopkg.in/yaml.v3"
 
@@ -9,7 +9,8 @@ import (
 )
 
 // profile is a connection profile in the usual Fabric form, with what medfed's
-// clients need besides under x-medfed.
+// clients need besides under x-medfed. It holds the certificates themselves, so
+// that it serves wherever it is copied to and whoever reads it.
 type profile struct {
 	Name          string                         `yaml:"name"`
 	Version       string                         `yaml:"version"`
@@ -34,12 +35,12 @@ type profileOrganization struct {
 type profileServer struct {
 	URL         string            `yaml:"url"`
 	CAName      string            `yaml:"caName,omitempty"`
-	TLSCACerts  profileFile       `yaml:"tlsCACerts"`
+	TLSCACerts  profilePEM        `yaml:"tlsCACerts"`
 	GRPCOptions map[string]string `yaml:"grpcOptions,omitempty"`
 }
 
-type profileFile struct {
-	Path string `yaml:"path"`
+type profilePEM struct {
+	PEM string `yaml:"pem"`
 }
 
 type profileChannel struct {
@@ -54,7 +55,7 @@ type profileMedfed struct {
 
 type profileIPFS struct {
 	URL       string `yaml:"url"`
-	TokenFile string `yaml:"tokenFile"`
+	TokenFile string `yaml:"tokenFile"` // absolute: the node takes calls from this machine only
 }
 
 // Profile is the path of an organisation's connection profile.
@@ -64,13 +65,6 @@ func (n *Network) Profile(org string) string { return n.path("profiles", org+".y
 // first; an organisation without one is given the research centre's.
 func (n *Network) writeProfile(i int) error {
 	o := &n.consortium.Organisations[i]
-	relative := func(path string) string {
-		short, err := filepath.Rel(n.path("profiles"), path)
-		if err != nil {
-			return path
-		}
-		return short
-	}
 	p := profile{
 		Name:          n.consortium.Name + "-" + o.Name,
 		Version:       "1.0.0",
@@ -79,13 +73,17 @@ func (n *Network) writeProfile(i int) error {
 		Peers:         map[string]profileServer{},
 		Authorities:   map[string]profileServer{},
 		Channels:      map[string]profileChannel{n.consortium.Channel: {Peers: map[string]map[string]bool{}}},
-		Medfed:        profileMedfed{n.consortium.Channel, n.consortium.Chaincode.Name, n.profileIPFS(i, relative)},
+		Medfed:        profileMedfed{n.consortium.Channel, n.consortium.Chaincode.Name, n.profileIPFS(i)},
 	}
 	for _, peer := range n.peers {
+		trusted, err := os.ReadFile(peer.TLS.CA)
+		if err != nil {
+			return n.stateError(err)
+		}
 		p.Organizations[peer.Organisation.Name] = profileOrganization{MSP: peer.MSP, Peers: []string{peer.CertificateName}}
 		p.Peers[peer.CertificateName] = profileServer{
 			URL:         "grpcs://" + peer.Address,
-			TLSCACerts:  profileFile{relative(peer.TLS.CA)},
+			TLSCACerts:  profilePEM{string(trusted)},
 			GRPCOptions: map[string]string{"ssl-target-name-override": peer.CertificateName},
 		}
 		p.Channels[n.consortium.Channel].Peers[peer.CertificateName] = map[string]bool{
@@ -93,8 +91,12 @@ func (n *Network) writeProfile(i int) error {
 		}
 	}
 	ca := n.authorities[i]
+	trusted, err := os.ReadFile(ca.TLS.CA)
+	if err != nil {
+		return n.stateError(err)
+	}
 	p.Organizations[o.Name] = profileOrganization{o.MSP, n.gatewayPeers(o), []string{ca.Name}}
-	p.Authorities[ca.Name] = profileServer{URL: "https://" + ca.Address, CAName: ca.Name, TLSCACerts: profileFile{relative(ca.TLS.CA)}}
+	p.Authorities[ca.Name] = profileServer{URL: "https://" + ca.Address, CAName: ca.Name, TLSCACerts: profilePEM{string(trusted)}}
 	content, err := yaml.Marshal(p)
 	if err != nil {
 		return err
@@ -128,11 +130,11 @@ func (n *Network) gatewayPeers(o *Organisation) []string {
 
 // profileIPFS are an organisation's IPFS nodes: its own of the private swarm,
 // and one of the public network, which the organisations share.
-func (n *Network) profileIPFS(i int, relative func(string) string) map[string]profileIPFS {
+func (n *Network) profileIPFS(i int) map[string]profileIPFS {
 	nodes := map[string]profileIPFS{}
 	for _, s := range n.swarms {
 		for k, node := range s.nodes {
-			entry := profileIPFS{"http://" + node.rpc(), relative(n.tokenFile(node))}
+			entry := profileIPFS{"http://" + node.rpc(), n.tokenFile(node)}
 			if s.private && node.Owner == n.consortium.Organisations[i].Name {
 				nodes["private"] = entry
 			} else if !s.private && k == i%len(s.nodes) {

@@ -96,12 +96,10 @@ func (w *ward) lyingPeer(profile *gateway.Profile, about string) *liar {
 	w.t.Helper()
 	name := profile.Organizations[custodian].Peers[0]
 	server := profile.Peers[name]
-	trusted, err := credentials.NewClientTLSFromFile(server.TLSCACerts.Path, server.GRPCOptions.TargetName)
-	w.must(err)
-	connection, err := grpc.NewClient(strings.TrimPrefix(server.URL, "grpcs://"), grpc.WithTransportCredentials(trusted))
+	connection, err := grpc.NewClient(strings.TrimPrefix(server.URL, "grpcs://"), grpc.WithTransportCredentials(trusting(server)))
 	w.must(err)
 	w.t.Cleanup(func() { _ = connection.Close() })
-	tls := filepath.Dir(server.TLSCACerts.Path)
+	tls := filepath.Join(w.network.StateDir(), "crypto", "peerOrganizations", strings.TrimPrefix(name, "peer."), "peers", name, "tls")
 	own, err := credentials.NewServerTLSFromFile(filepath.Join(tls, "server.crt"), filepath.Join(tls, "server.key"))
 	w.must(err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -148,6 +149,13 @@ func (w *ward) party(org, name string, role ledger.Role) party {
 	}
 }
 
+// trusting accepts a server by the certificate that a profile holds.
+func trusting(server gateway.Server) credentials.TransportCredentials {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM([]byte(server.TLSCACerts.PEM))
+	return credentials.NewClientTLSFromCert(roots, server.GRPCOptions.TargetName)
+}
+
 // fabric is Fabric's own client at the custodian's peer, for what medfed's never
 // does: to choose the endorsers, and to do something between endorsement and
 // submit.
@@ -157,9 +165,7 @@ func (w *ward) fabric(msp, dir string) (*fabric.Gateway, *fabric.Contract) {
 	server := profile.Peers[profile.Organizations[custodian].Peers[0]]
 	address, err := url.Parse(server.URL)
 	w.must(err)
-	transport, err := credentials.NewClientTLSFromFile(server.TLSCACerts.Path, server.GRPCOptions.TargetName)
-	w.must(err)
-	connection, err := grpc.NewClient(address.Host, grpc.WithTransportCredentials(transport))
+	connection, err := grpc.NewClient(address.Host, grpc.WithTransportCredentials(trusting(server)))
 	w.must(err)
 	w.t.Cleanup(func() { _ = connection.Close() })
 	certificate, err := identity.CertificateFromPEM(w.onlyFile(filepath.Join(dir, "signcerts")))
