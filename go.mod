@@ -3,6 +3,7 @@ module github.com/medfed/medfed
 go 1.26.4
 
 require (
+	al.essio.dev/pkg/shellescape v1.6.1
 	filippo.io/age v1.2.1
 	github.com/anishathalye/porcupine v1.3.1
 	github.com/chewxy/hm v1.0.0

@@ -160,12 +160,8 @@ func (n *Network) StartProcess(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	rec, err := n.readRecord()
-	if err != nil {
+	if err := n.mustBeMade(); err != nil {
 		return err
-	}
-	if rec.Made == "" {
-		return codes.Errorf("MF-NETWORK-DOWN", "the network has never been up; bring it up with medfed network up")
 	}
 	return n.start(ctx, []*process{p}, func() {})
 }

@@ -78,6 +78,9 @@ func (n *Network) Consortium() *Consortium { return n.consortium }
 // StateDir is the absolute path of the folder the network's state lies in.
 func (n *Network) StateDir() string { return n.state }
 
+// BinDir is the absolute path of the folder of the servers' programs.
+func (n *Network) BinDir() string { return n.bin }
+
 // record is what network.json says: how far the network has been made.
 type record struct {
 	Made       string `json:"made"`       // digest of what certificates, channel and configurations were made from
@@ -133,6 +136,27 @@ func (n *Network) madeFrom() string {
 		fixed.Organisations = append(fixed.Organisations, o)
 	}
 	return digest(layoutVersion, n.state, fixed)
+}
+
+// mustBeMade refuses a state folder that holds no network, or that of another
+// consortium.
+func (n *Network) mustBeMade() error {
+	r, err := n.readRecord()
+	if err != nil {
+		return err
+	}
+	if r.Made == "" {
+		return codes.Errorf("MF-NETWORK-DOWN", "the network has never been up; bring it up with medfed network up")
+	}
+	return n.mustBeOurs(r)
+}
+
+// mustBeOurs refuses what was made from another description.
+func (n *Network) mustBeOurs(r record) error {
+	if r.Made == "" || r.Made == n.madeFrom() {
+		return nil
+	}
+	return codes.Errorf("MF-NETWORK-CHANGED", "%s was made from another consortium.yaml or by another version of medfed, or was moved; restore that, or remove the network (its ledger is lost) and bring it up again", n.state)
 }
 
 func digest(parts ...any) string {

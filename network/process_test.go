@@ -383,7 +383,9 @@ func TestUnknownNames(t *testing.T) {
 		_, err := n.Enrol(t.Context(), c.org, c.name, c.role)
 		hasCode(t, err, c.code)
 	}
-	hasCode(t, n.RejoinPeer(t.Context(), "orderer1"), "MF-NETWORK-UNKNOWN", "peer-hospital1")
+	hasCode(t, n.RejoinPeer(t.Context(), "clinic"), "MF-NETWORK-UNKNOWN", "hospital1")
+	hasCode(t, n.RejoinPeer(t.Context(), "insurer"), "MF-NETWORK-UNKNOWN", "no peer")
+	hasCode(t, n.RejoinPeer(t.Context(), "hospital1"), "MF-NETWORK-DOWN")
 	hasCode(t, n.Revoke(t.Context(), "clinic", "ann"), "MF-NETWORK-UNKNOWN")
 	hasCode(t, n.Revoke(t.Context(), "hospital1", "../ann"), "MF-NETWORK-IDENTITY")
 	hasCode(t, n.Revoke(t.Context(), "hospital1", "registrar"), "MF-NETWORK-IDENTITY")

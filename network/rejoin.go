@@ -3,22 +3,28 @@ package network
 import (
 	"context"
 	"os"
+	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
-// RejoinPeer takes from a member's peer everything it has stored, as the loss of
-// its disk would, and has it join the channel again: it gets the blocks from the
-// orderers and its collections' values from the other members that hold them.
-// What it alone held is lost, a hospital's own collections among it, and costs a
-// second for each block that wrote some. It returns when the peer's gateway has committed a
-// transaction. Name is that of the peer's process. The network must be up.
+// RejoinPeer takes from an organisation's peer everything it has stored, as the
+// loss of its disk would, and has it join the channel again: it gets the blocks
+// from the orderers and its collections' values from the other members that hold
+// them. What it alone held is lost, a hospital's own collections among it, and
+// costs a second for each block that wrote some. Orderers, peers and chaincode
+// services that do not run are started. It returns when the peer's gateway has
+// committed a transaction.
 //
-// Codes: MF-NETWORK-UNKNOWN (no such peer), MF-NETWORK-PROCESS, MF-NETWORK-TOOL,
-// MF-NETWORK-READY, MF-NETWORK-STATE.
-func (n *Network) RejoinPeer(ctx context.Context, name string) error {
-	p, err := n.peer(name)
+// Codes: MF-NETWORK-UNKNOWN (no such organisation, or it has no peer),
+// MF-NETWORK-DOWN (the network has never been up), MF-NETWORK-CHANGED,
+// MF-NETWORK-PROCESS, MF-NETWORK-TOOL, MF-NETWORK-READY, MF-NETWORK-STATE.
+func (n *Network) RejoinPeer(ctx context.Context, org string) error {
+	p, err := n.peerOf(org)
 	if err != nil {
+		return err
+	}
+	if err := n.mustBeMade(); err != nil {
 		return err
 	}
 	unlock, err := n.lock(ctx, wholeNetwork)
@@ -34,7 +40,7 @@ func (n *Network) RejoinPeer(ctx context.Context, name string) error {
 			return n.stateError(err)
 		}
 	}
-	if err := n.StartProcess(ctx, p.Name); err != nil {
+	if err := n.start(ctx, n.ledgerServers(), func() {}); err != nil {
 		return err
 	}
 	if err := n.joinPeer(ctx, p); err != nil {
@@ -49,13 +55,15 @@ func (n *Network) RejoinPeer(ctx context.Context, name string) error {
 	return n.awaitGateway(ctx, p)
 }
 
-func (n *Network) peer(name string) (*peer, error) {
-	var known []string
-	for _, p := range n.peers {
-		if p.Name == name {
-			return p, nil
-		}
-		known = append(known, p.Name)
+// peerOf is an organisation's own peer.
+func (n *Network) peerOf(org string) (*peer, error) {
+	a, err := n.authority(org)
+	if err != nil {
+		return nil, err
 	}
-	return nil, codes.Errorf("MF-NETWORK-UNKNOWN", "there is no peer %q; it is one of %v", name, known)
+	i := slices.IndexFunc(n.peers, func(p *peer) bool { return p.Organisation == a.Organisation })
+	if i < 0 {
+		return nil, codes.Errorf("MF-NETWORK-UNKNOWN", "%s is a %s and runs no peer; name a hospital or a research centre", org, a.Organisation.Kind)
+	}
+	return n.peers[i], nil
 }

@@ -99,8 +99,8 @@ func (n *Network) check(ctx context.Context, missing []*process) error {
 	if err != nil {
 		return err
 	}
-	if r.Made != "" && r.Made != n.madeFrom() {
-		return codes.Errorf("MF-NETWORK-CHANGED", "%s was made from another consortium.yaml or by another version of medfed, or was moved; restore that, or remove the network (its ledger is lost) and bring it up again", n.state)
+	if err := n.mustBeOurs(r); err != nil {
+		return err
 	}
 	if err := n.checkHosts(ctx); err != nil {
 		return err
@@ -299,10 +299,13 @@ func (n *Network) withPrefix(prefixes ...string) []*process {
 	})
 }
 
+// ledgerServers are the orderers, the peers and their chaincode services.
+func (n *Network) ledgerServers() []*process { return n.withPrefix("orderer", "peer-", "chaincode-") }
+
 // bringLedgerUp starts orderers, peers and chaincode services, has them join
 // the channel, deploys the chaincode and waits for the gateways.
 func (n *Network) bringLedgerUp(ctx context.Context, r *reporting) error {
-	servers := n.withPrefix("orderer", "peer-", "chaincode-")
+	servers := n.ledgerServers()
 	if err := n.start(ctx, servers, r.step(StepServers, len(servers))); err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	gone("after its databases were made anew")
 
 	began := time.Now()
-	w.must(n.RejoinPeer(t.Context(), peer))
+	w.must(n.RejoinPeer(t.Context(), custodian))
 	t.Logf("rejoined in %.2fs", time.Since(began).Seconds())
 	w.settle()
 	w.files(func(path string, content []byte) {

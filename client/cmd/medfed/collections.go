@@ -16,8 +16,8 @@ func newCollections(a *app) *cobra.Command {
 		Short: "Write the collections file that the chaincode is deployed with",
 		Long: `Write the private data collections of a consortium, as the peer takes them:
 
-  medfed collections --organisations AMSP,BMSP > collections.json
-  peer lifecycle chaincode approveformyorg --collections-config …
+  medfed collections --organisations HospitalAMSP,HospitalBMSP > file.json
+  peer lifecycle chaincode approveformyorg --collections-config file.json …
 
 Each hospital has two, its records and its grants, which its own peer alone
 holds. Other organisations have none. How long values are kept is a choice of

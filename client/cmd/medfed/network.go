@@ -8,8 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
+	"al.essio.dev/pkg/shellescape"
 	"github.com/spf13/cobra"
 
 	"github.com/medfed/medfed/chaincode/codes"
@@ -50,7 +50,7 @@ func (l *localNetwork) open() (*network.Network, error) {
 func newNetwork(a *app) *cobra.Command {
 	l := &localNetwork{}
 	c := group("network", "Bring the consortium's network up on this machine, or down",
-		newNetworkUp(a, l), newNetworkDown(a, l), newNetworkStatus(a, l))
+		newNetworkUp(a, l), newNetworkDown(a, l), newNetworkStatus(a, l), newNetworkEnv(a, l), newNetworkRejoin(a, l))
 	l.bind(c)
 	return c
 }
@@ -58,7 +58,7 @@ func newNetwork(a *app) *cobra.Command {
 func newNetworkUp(a *app, l *localNetwork) *cobra.Command {
 	return &cobra.Command{
 		Use:   "up",
-		Short: "Make what is missing, start what is stopped, wait until every gateway answers",
+		Short: "Make what is missing, start what is stopped, await every gateway",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			n, err := l.open()
@@ -124,6 +124,86 @@ and where its log is. Exits %d when any of them does not.`, exit.Network),
 	}
 }
 
+func newNetworkEnv(a *app, l *localNetwork) *cobra.Command {
+	return &cobra.Command{
+		Use:   "env ORGANISATION [IDENTITY]",
+		Short: "Print what Fabric's own peer command needs, as shell exports",
+		Long: `Print what Fabric's own peer command needs to act for an organisation, as
+exports for the shell: as its administrator, or as one of its enrolled
+identities.
+
+  eval "$(medfed network env hospital1)"
+  peer channel getinfo -c "$CHANNEL_NAME"
+
+docs/fabric.md goes on from there.`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n, err := l.open()
+			if err != nil {
+				return err
+			}
+			identity := ""
+			if len(args) == 2 {
+				identity = args[1]
+			}
+			variables, err := n.Environment(args[0], identity)
+			if err != nil {
+				return err
+			}
+			return a.printEnvironment(n.BinDir(), variables)
+		},
+	}
+}
+
+// environment is what "network env" prints as JSON.
+type environment struct {
+	Bin       string            `json:"bin"` // folder to put before PATH
+	Variables map[string]string `json:"variables"`
+}
+
+func (a *app) printEnvironment(bin string, variables []network.Variable) error {
+	result := environment{bin, map[string]string{}}
+	for _, v := range variables {
+		result.Variables[v.Name] = v.Value
+	}
+	return a.print(result, func(w io.Writer) {
+		fmt.Fprintf(w, "export PATH=%s:\"$PATH\"\n", shellescape.Quote(bin))
+		for _, v := range variables {
+			fmt.Fprintf(w, "export %s=%s\n", v.Name, shellescape.Quote(v.Value))
+		}
+	})
+}
+
+func newNetworkRejoin(a *app, l *localNetwork) *cobra.Command {
+	var remove bool
+	c := &cobra.Command{
+		Use:   "rejoin ORGANISATION --remove",
+		Short: "Have a peer that has lost its disk join the channel again",
+		Long: `Have an organisation's peer join the channel again with nothing: for a peer
+whose disk is lost or damaged. It gets the blocks from the orderers, and of the
+private collections what other members hold. A hospital's own collections are
+nowhere else: what they held is lost. Other chaincodes than medfed's have to be
+installed again.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !remove {
+				return usage("everything that the peer of %s still has is deleted, and what lies in the organisation's own collections is nowhere else; say so with --remove", args[0])
+			}
+			n, err := l.open()
+			if err != nil {
+				return err
+			}
+			if err := n.RejoinPeer(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			result := map[string]any{"organisation": args[0], "state": "rejoined"}
+			return a.print(result, func(w io.Writer) { fmt.Fprintf(w, "the peer of %s has joined the channel again\n", args[0]) })
+		},
+	}
+	c.Flags().BoolVar(&remove, "remove", false, "delete everything that the peer still has")
+	return c
+}
+
 // allServe refuses processes of which one does not run or does not serve.
 func allServe(processes []network.ProcessStatus) error {
 	var ill []string
@@ -150,7 +230,14 @@ func printProcesses(a *app, processes []network.ProcessStatus) error {
 	return a.print(processes, func(w io.Writer) {
 		fmt.Fprintln(w, "PROCESS\tSTATE\tPID\tMEMORY\tADDRESSES")
 		for _, p := range processes {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Name, p.State, processID(p.PID), mebibytes(p.Memory), listening(p.Addresses))
+			first, more := "", listening(p.Addresses)
+			if len(more) > 0 {
+				first, more = more[0], more[1:]
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Name, p.State, processID(p.PID), mebibytes(p.Memory), first)
+			for _, address := range more {
+				fmt.Fprintf(w, "\t\t\t\t%s\n", address)
+			}
 		}
 		for _, p := range processes {
 			if p.Problem != "" {
@@ -175,10 +262,10 @@ func mebibytes(bytes int64) string {
 }
 
 // listening names what a process listens on, in the order of the names.
-func listening(addresses map[string]string) string {
-	var words []string
+func listening(addresses map[string]string) []string {
+	var all []string
 	for _, name := range slices.Sorted(maps.Keys(addresses)) {
-		words = append(words, name+" "+addresses[name])
+		all = append(all, name+" "+addresses[name])
 	}
-	return strings.Join(words, ", ")
+	return all
 }
