@@ -274,7 +274,10 @@ func (n *Network) enrolInto(ctx context.Context, a *authority, dir, name, secret
 	if err := n.caClient(ctx, a, env, "enroll", "--mspdir", made, "--csr.names", "O="+a.Organisation.Name, "--csr.hosts", ""); err != nil {
 		return err
 	}
-	for _, part := range []string{"cacerts", "keystore", "signcerts"} {
+	if err := writeFile(filepath.Join(made, "config.yaml"), []byte(nodeOUs), 0o600); err != nil {
+		return n.stateError(err)
+	}
+	for _, part := range []string{"cacerts", "config.yaml", "keystore", "signcerts"} {
 		err := os.RemoveAll(filepath.Join(dir, part))
 		if err == nil {
 			err = os.Rename(filepath.Join(made, part), filepath.Join(dir, part))
@@ -285,6 +288,16 @@ func (n *Network) enrolInto(ctx context.Context, a *authority, dir, name, secret
 	}
 	return nil
 }
+
+// nodeOUs is an MSP folder's config.yaml: what a certificate is for stands in its
+// organizational unit. Fabric's peer command takes no folder without it.
+const nodeOUs = `NodeOUs:
+  Enable: true
+  ClientOUIdentifier: {OrganizationalUnitIdentifier: client}
+  PeerOUIdentifier: {OrganizationalUnitIdentifier: peer}
+  AdminOUIdentifier: {OrganizationalUnitIdentifier: admin}
+  OrdererOUIdentifier: {OrganizationalUnitIdentifier: orderer}
+`
 
 // caClient runs fabric-ca-client with a home of its own: it writes its settings
 // there. Secrets go by environment, where other users can't read them.

@@ -18,10 +18,10 @@ type Variable struct{ Name, Value string }
 // enrolled identity. Besides what peer itself reads there are the names under
 // which docs/fabric.md passes the rest to its flags:
 //
-//	ORDERER_ADDRESS, ORDERER_CA     -o, --cafile
-//	CHANNEL_NAME                    --channelID
-//	PEER_ADDRESS_…, PEER_CA_…       --peerAddresses, --tlsRootCertFiles; one of each for every peer
-//	MEDFED_PROFILE                  the organisation's connection profile
+//	ORDERER_ADDRESS, ORDERER_CA      -o, --cafile
+//	CHANNEL_NAME                     -C, --channelID
+//	PEER_ADDRESS_…, PEER_CA_…        --peerAddresses, --tlsRootCertFiles; one of each for every peer
+//	MEDFED_PROFILE, MEDFED_IDENTITY  with an identity: what medfed and other clients connect by
 //
 // Codes: MF-NETWORK-UNKNOWN (no such organisation), MF-NETWORK-IDENTITY (no such
 // identity), MF-NETWORK-DOWN (the network has never been up), MF-NETWORK-CHANGED
@@ -46,7 +46,7 @@ func (n *Network) Environment(org, identity string) ([]Variable, error) {
 	orderer := n.orderers[max(0, slices.IndexFunc(n.orderers, func(one *orderer) bool { return one.MSP == o.ordererMSP() }))]
 	all := []Variable{
 		{"FABRIC_CFG_PATH", n.nodeDir(through.Name)},
-		{"FABRIC_LOGGING_SPEC", "WARN"},
+		{"FABRIC_LOGGING_SPEC", "warn:chaincodeCmd=info:cli=info:grpc=error"},
 		{"CORE_PEER_TLS_ENABLED", "true"},
 		{"CORE_PEER_LOCALMSPID", o.MSP},
 		{"CORE_PEER_MSPCONFIGPATH", msp},
@@ -60,5 +60,8 @@ func (n *Network) Environment(org, identity string) ([]Variable, error) {
 		name := strings.ToUpper(strings.ReplaceAll(p.Organisation.Name, "-", "_"))
 		all = append(all, Variable{"PEER_ADDRESS_" + name, p.Address}, Variable{"PEER_CA_" + name, p.TLS.CA})
 	}
-	return append(all, Variable{"MEDFED_PROFILE", n.Profile(org)}), nil
+	if identity != "" {
+		all = append(all, Variable{"MEDFED_PROFILE", n.Profile(org)}, Variable{"MEDFED_IDENTITY", msp})
+	}
+	return all, nil
 }

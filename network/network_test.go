@@ -86,6 +86,7 @@ func TestNetwork(t *testing.T) {
 		{"FailureNamesProcessAndPort", failures},
 		{"CancelledUpLeavesNothing", cancelledUp},
 		{"DownAndResume", downAndResume},
+		{"RejoinsWithoutItsDisk", rejoinsWithoutItsDisk},
 		{"Remove", remove},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, n) }) {
@@ -510,6 +511,23 @@ func downAndResume(t *testing.T, n *Network) {
 		t.Errorf("record %+v after %+v", after, before)
 	}
 	hasCode(t, n.Remove(t.Context()), "MF-NETWORK-RUNNING")
+}
+
+// A peer that has lost its disk joins again, even when nothing else runs.
+func rejoinsWithoutItsDisk(t *testing.T, n *Network) {
+	if err := n.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(n.peers[1].Data); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := n.RejoinPeer(t.Context(), n.peers[1].Organisation.Name); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("rejoined in %.2fs", time.Since(began).Seconds())
+	up(t, n)
+	statuses(t, n, Healthy)
 }
 
 func remove(t *testing.T, n *Network) {

@@ -66,7 +66,10 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	gone("after its databases were made anew")
 
 	began := time.Now()
-	w.must(n.RejoinPeer(t.Context(), custodian))
+	operator := as(t, n, custodian+"/officer")
+	command := []string{"network", "rejoin", custodian, "--state", n.StateDir(), "--bin", programs(t), "--consortium", consortiumFile(t, n)}
+	operator.refused(t, "MF-USAGE", command...)
+	operator.must(t, append(command, "--remove")...)
 	t.Logf("rejoined in %.2fs", time.Since(began).Seconds())
 	w.settle()
 	w.files(func(path string, content []byte) {

@@ -27,9 +27,6 @@ const (
 	identityVariable = "MEDFED_IDENTITY"
 )
 
-// columns is how wide the help is at most.
-const columns = 80
-
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "medfed",
@@ -49,7 +46,6 @@ func newRoot(a *app) *cobra.Command {
 	flags.StringVar(&a.identity, "identity", os.Getenv(identityVariable), "MSP folder of your identity (or "+identityVariable+")")
 	flags.Lookup("profile").DefValue, flags.Lookup("identity").DefValue = "", ""
 	root.SetFlagErrorFunc(flagError)
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", columns)))
 	root.AddCommand(newNetwork(a), newCollections(a), newTask(a), newNode(a), newRound(a), newModel(a), newLineage(a), newHistory(a),
 		newRecord(a), newIngest(a), newConsent(a), newAccess(a), newAudit(a), newIdentity(a), newPrivacy(a), newSimulate(a), newVersion(a))
 	for _, command := range root.Commands() {
