@@ -55,6 +55,15 @@ func CheckNodes(terms Terms, nodes []Node) error {
 	return nil
 }
 
+// CheckMembers refuses terms that no nodes of that many organisations could hold,
+// before anyone joins: each master is of another organisation.
+func CheckMembers(terms Terms, members int) error {
+	if members < terms.Masters {
+		return codes.Errorf("MF-TASK-NODES", "%d masters, %d of whom may lie, need as many organisations, and the network has %d members; ask for at most %d masters and a smaller f", terms.Masters, terms.F, members, members)
+	}
+	return nil
+}
+
 // Agreed finds the proposal that the masters have agreed on: one whose digest
 // at least a quorum of them attested, counting each master once. Of several,
 // the most attested counts, then the smallest digest; of several proposals of

@@ -36,14 +36,19 @@ func (a *app) ledger() (ledgerClient, error) {
 
 // privateIPFS is the organisation's node of the private IPFS.
 func (a *app) privateIPFS() (record.Store, error) {
-	if err := a.needProfile(); err != nil {
-		return nil, err
-	}
-	stores, err := a.openStores(a.profile)
+	stores, err := a.stores()
 	if err != nil {
 		return nil, err
 	}
 	return stores.NeedPrivate()
+}
+
+// stores are the IPFS nodes that the profile names, and who has one.
+func (a *app) stores() (session.Stores, error) {
+	if err := a.needProfile(); err != nil {
+		return session.Stores{}, err
+	}
+	return a.openStores(a.profile)
 }
 
 // ageIdentity is the key pair that opens what is encrypted to the identity that

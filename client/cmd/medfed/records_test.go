@@ -14,6 +14,7 @@ import (
 // node is ipfs, the public one public. The MSP is the profile's base name.
 func fakeStores(folder, profile string) session.Stores {
 	return session.Stores{
+		Members: []string{"Hospital1MSP", "Hospital2MSP", "Hospital3MSP", "Hospital4MSP", "ResearchCentreMSP"},
 		MSP:     strings.TrimSuffix(filepath.Base(profile), ".yaml"),
 		Private: fakeStore(filepath.Join(folder, "ipfs")),
 		Public:  fakeStore(filepath.Join(folder, "public")),

@@ -85,7 +85,16 @@ func createTask(ctx context.Context, a *app, name string, form terms) (fl.TaskSt
 	if err := checkBeforeStoring(t, first); err != nil {
 		return none, err
 	}
-	s, err := a.privateIPFS()
+	stores, err := a.stores()
+	if err != nil {
+		return none, err
+	}
+	if members := len(stores.Members); members > 0 { // a profile of other peers alone does not say
+		if err := fl.CheckMembers(t, members); err != nil {
+			return none, err
+		}
+	}
+	s, err := stores.NeedPrivate()
 	if err != nil {
 		return none, err
 	}
