@@ -139,7 +139,8 @@ func TestMissingCompiler(t *testing.T) {
 // Go tells what it would have to compile: everything with an empty cache, nothing
 // after a build, and then what changed.
 func TestStalePackagesAreThoseThatGoCompiles(t *testing.T) {
-	dir := writeModule(t, hello)
+	embeds := strings.Replace(hello, "func", "import _ \"embed\"\n\n//go:embed main.go\nvar source string\n\nfunc", 1)
+	dir := writeModule(t, embeds)
 	m := &module{name: "medfed", dir: dir, targets: []string{"./hello"}, out: t.TempDir()}
 	stale := func() map[string]int64 {
 		t.Helper()
@@ -152,7 +153,7 @@ func TestStalePackagesAreThoseThatGoCompiles(t *testing.T) {
 	const main = "example.test/greeter/hello"
 	cache, _ := os.LookupEnv("GOCACHE")
 	t.Setenv("GOCACHE", t.TempDir())
-	if all := stale(); all["runtime"] < 100_000 || all[main] != int64(len(hello)) || m.links != 1 {
+	if all := stale(); all["runtime"] < 100_000 || all[main] != int64(len(embeds)) || m.links != 1 {
 		t.Errorf("with an empty cache: %v, %d programs", all, m.links)
 	}
 	t.Setenv("GOCACHE", cache)
@@ -162,7 +163,7 @@ func TestStalePackagesAreThoseThatGoCompiles(t *testing.T) {
 	if none := stale(); len(none) != 0 {
 		t.Errorf("after a build: %v", none)
 	}
-	write(t, filepath.Join(dir, "hello", "main.go"), hello+"// changed\n")
+	write(t, filepath.Join(dir, "hello", "main.go"), embeds+"// changed\n")
 	if one := stale(); len(one) != 1 || one[main] == 0 {
 		t.Errorf("after a change: %v", one)
 	}

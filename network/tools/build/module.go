@@ -186,7 +186,9 @@ type listed struct {
 // findStale asks Go which packages it has to compile and how large they are.
 func (m *module) findStale(ctx context.Context, show display) error {
 	var out bytes.Buffer
-	args := append([]string{"list", "-deps", "-json=ImportPath,Dir,Name,GoFiles,CgoFiles,CFiles,SFiles,Stale,StaleReason,DepOnly"}, m.flags...)
+	// Without EmbedFiles go list leaves embedded files out of what it compares, and
+	// calls everything stale that rests on a package with some.
+	args := append([]string{"list", "-deps", "-json=ImportPath,Dir,Name,GoFiles,CgoFiles,CFiles,SFiles,EmbedFiles,Stale,StaleReason,DepOnly"}, m.flags...)
 	note := func(line string) { show.note(m.name, line) }
 	if err := m.goCommand(ctx, &out, note, append(args, m.targets...)...); err != nil {
 		return err

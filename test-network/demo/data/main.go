@@ -19,20 +19,14 @@ import (
 	"github.com/vbauerster/mpb/v8/cwriter"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/medfed/medfed/client/cmd/medfed/exit"
 	"github.com/medfed/medfed/trainer/dataset/source"
-)
-
-// Exit statuses, those of medfed.
-const (
-	usage       = 2
-	noData      = 9
-	interrupted = 130
 )
 
 func main() {
 	if len(os.Args) > 2 {
 		fmt.Fprintln(os.Stderr, "usage: data [SET]")
-		os.Exit(usage)
+		os.Exit(exit.Usage)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -44,10 +38,10 @@ func main() {
 	err := find(ctx, os.Stdout, name, source.Options{Folder: os.Getenv(source.FolderVariable), AllowDownload: true, Progress: shown.progress}, shown)
 	switch {
 	case ctx.Err() != nil:
-		os.Exit(interrupted)
+		os.Exit(exit.Interrupted)
 	case err != nil:
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(noData)
+		fmt.Fprintf(os.Stderr, "%v\nThe demo itself needs no data set: make demo, without DATA\n", err)
+		os.Exit(exit.Of(err))
 	}
 }
 
