@@ -85,7 +85,9 @@ func (p *plain) note(_, line string) {
 }
 
 func (p *plain) built(m *module) {
+	p.lock.Lock()
 	p.work.built(m)
+	p.lock.Unlock()
 	p.says("%s: built after %s", m.name, time.Since(p.began).Round(time.Second))
 }
 

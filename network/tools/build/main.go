@@ -1,6 +1,6 @@
 // Command build makes the programs that a network on this machine needs: the
-// servers, which the tool lines of network/tools/*/go.mod name and pin, and medfed's
-// own. Servers that are current are left alone.
+// servers, which the tool lines of network/tools/{servers,fabric-ca}/go.mod name and
+// pin, and medfed's own. Servers that are current are left alone.
 //
 //	go run ./network/tools/build -out .run/bin [servers] [medfed]
 package main
@@ -26,8 +26,8 @@ import (
 // own are medfed's programs.
 var own = []string{"./client/cmd/medfed", "./chaincode", "./test-network/demo"}
 
-// failed is the status for every failure: that of medfed for MF-TOOLS.
-const failed = 11
+// The exit statuses are those of medfed for MF-USAGE and MF-TOOLS.
+const misused, failed = 2, 11
 
 func main() {
 	out := flag.String("out", filepath.Join(".run", "bin"), "folder of the programs")
@@ -40,6 +40,9 @@ func main() {
 	defer stop()
 	if err := run(ctx, *out, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		if codes.Of(err) == "MF-USAGE" {
+			os.Exit(misused)
+		}
 		os.Exit(failed)
 	}
 }
@@ -47,14 +50,15 @@ func main() {
 // run builds the modules that are named, or all.
 func run(ctx context.Context, out string, names []string) error {
 	wanted := func(name string) bool { return len(names) == 0 || slices.Contains(names, name) }
+	for _, name := range names {
+		if name != "servers" && name != "medfed" {
+			return codes.Errorf("MF-USAGE", "there are no programs called %s; name servers or medfed", name)
+		}
+	}
 	var modules []*module
 	if wanted("servers") {
-		files, err := filepath.Glob(filepath.Join("network", "tools", "*", "go.mod"))
-		if err != nil || len(files) == 0 {
-			return codes.Errorf("MF-TOOLS-MODULES", "there is no module below network/tools; run this in the root of the repository")
-		}
-		for _, file := range files {
-			modules = append(modules, servers(filepath.Dir(file)))
+		for _, name := range []string{"servers", "fabric-ca"} {
+			modules = append(modules, servers(filepath.Join("network", "tools", name)))
 		}
 	}
 	if wanted("medfed") {
@@ -76,9 +80,9 @@ func medfed(ctx context.Context) *module {
 		flags: []string{"-ldflags=github.com/medfed/medfed/client/cmd/medfed=-X main.commit=" + strings.TrimSpace(string(commit))}}
 }
 
-// buildAll builds the modules one after another, for a build has work for every
-// core. What all of them have to compile is found first, so that it can be said how
-// far they are.
+// buildAll builds the first module, which has most of what the others share, and then
+// the others side by side, so that one long compilation leaves no core idle. What all
+// of them have to compile is found before, so that it can be said how far they are.
 func buildAll(ctx context.Context, modules []*module, out string, show display) (err error) {
 	defer func() { show.close(err == nil) }()
 	if out, err = filepath.Abs(out); err == nil {
@@ -96,10 +100,15 @@ func buildAll(ctx context.Context, modules []*module, out string, show display) 
 		return errors.Join(err, ctx.Err())
 	}
 	show.begin(newWork(modules))
-	for _, m := range modules {
-		if err := m.build(ctx, show); err != nil {
-			return errors.Join(err, ctx.Err())
-		}
+	if err := modules[0].build(ctx, show); err != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	group, groupCtx = errgroup.WithContext(ctx)
+	for _, m := range modules[1:] {
+		group.Go(func() error { return m.build(groupCtx, show) })
+	}
+	if err := group.Wait(); err != nil {
+		return errors.Join(err, ctx.Err())
 	}
 	return nil
 }

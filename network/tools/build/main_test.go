@@ -128,6 +128,40 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestUnknownProgramsAreAUsageError(t *testing.T) {
+	if err := run(t.Context(), t.TempDir(), []string{"server"}); codes.Of(err) != "MF-USAGE" {
+		t.Errorf("error %v", err)
+	}
+}
+
+// Modules after the first are built side by side; one that fails ends the others, and
+// each has its program.
+func TestSeveralModules(t *testing.T) {
+	out := t.TempDir()
+	var modules []*module
+	for _, word := range []string{"one", "two", "three"} {
+		dir := writeModule(t, strings.ReplaceAll(hello, "hello", word))
+		if err := os.Rename(filepath.Join(dir, "hello"), filepath.Join(dir, word)); err != nil {
+			t.Fatal(err)
+		}
+		modules = append(modules, &module{name: word, dir: dir, targets: []string{"./" + word}})
+	}
+	var said bytes.Buffer
+	if err := buildAll(t.Context(), modules, out, &plain{out: &said, began: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range modules {
+		program, err := exec.Command(filepath.Join(out, m.name)).CombinedOutput()
+		if err != nil || string(program) != m.name+"\n" || !strings.Contains(said.String(), m.name+": built after") {
+			t.Errorf("%s says %q, %v", m.name, program, err)
+		}
+	}
+	write(t, filepath.Join(modules[2].dir, "three", "main.go"), "package main\n\nfunc main() { undefined() }\n")
+	if err := buildAll(t.Context(), modules, out, &plain{out: &said}); codes.Of(err) != "MF-TOOLS-BUILD" {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestMissingCompiler(t *testing.T) {
 	t.Setenv("CC", "no-such-compiler")
 	_, err := buildServers(t, writeModule(t, hello), t.TempDir())
