@@ -9,6 +9,7 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/audit"
 	"github.com/medfed/medfed/client/record"
 )
@@ -126,16 +127,16 @@ func (w *ward) deprecateAndErase() {
 	ctx := w.t.Context()
 	id := w.add("", "MRN-2", "gone").Record
 	w.grant(w.agree(id), 1)
-	_, err := w.officer.Ledger.Records.Deprecate(ctx, consent.RecordRequest{Record: id})
+	_, err := w.officer.Ledger.Records.Deprecate(ctx, records.RecordRequest{Record: id})
 	w.committed(err)
 	_, err = w.officer.Erase(ctx, id)
 	w.committed(err)
 	_, coordinator := w.enrol("researchcentre", "coordinator", ledger.RoleCoordinator)
-	_, err = w.connect(custodian, coordinator).Contracts().Records.AttestErasure(ctx, consent.RecordRequest{Record: id})
+	_, err = w.connect(custodian, coordinator).Contracts().Records.AttestErasure(ctx, records.RecordRequest{Record: id})
 	w.committed(err)
-	completed, err := w.officer.Ledger.Records.CompleteErasure(ctx, consent.RecordRequest{Record: id})
+	completed, err := w.officer.Ledger.Records.CompleteErasure(ctx, records.RecordRequest{Record: id})
 	w.committed(err)
-	if completed.Status != consent.RecordErased {
+	if completed.Status != records.Erased {
 		w.t.Errorf("the record is %s", completed.Status)
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/record"
 )
 
@@ -33,7 +33,7 @@ func TestErasureNeedsEveryMemberAndLeavesNothingThatSpeaks(t *testing.T) {
 	}
 	var remains record.Remains
 	printed(w, officer.must(t, "record", "erase", id, "--status", "--format", "json"), &remains)
-	if remains.Meaningless || remains.Record.Status != consent.RecordErasing {
+	if remains.Meaningless || remains.Record.Status != records.Erasing {
 		t.Errorf("meaningless before the members have signed: %+v", remains.Erasure)
 	}
 
@@ -44,7 +44,7 @@ func TestErasureNeedsEveryMemberAndLeavesNothingThatSpeaks(t *testing.T) {
 	centre.must(t, "record", "attest", id, "--cid", cids[0], "--cid", cids[1])
 	for _, hospital := range []string{"hospital2", "hospital3", "hospital4"} {
 		printed(w, officer.must(t, "record", "erase", id, "--format", "json"), &erased)
-		if erased.Record.Status != consent.RecordErasing || !slices.Contains(erased.Missing, "H"+hospital[1:]+"MSP") {
+		if erased.Record.Status != records.Erasing || !slices.Contains(erased.Missing, "H"+hospital[1:]+"MSP") {
 			t.Errorf("before %s has signed: %+v", hospital, erased)
 		}
 		w.enrol(hospital, "officer", ledger.RoleCustodian)
@@ -63,7 +63,7 @@ func TestErasureNeedsEveryMemberAndLeavesNothingThatSpeaks(t *testing.T) {
 	if w.pins(w.profile(custodian).Medfed.IPFS.Public)[cids[0]] {
 		t.Error("the public node still pins the record")
 	}
-	_, err = w.officer.Ledger.Records.GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: 1})
+	_, err = w.officer.Ledger.Records.GetPrivate(t.Context(), custodianMSP, records.VersionRequest{Record: id, Version: 1})
 	w.denied("MF-VERSION-UNKNOWN", err)
 
 	// An auditor sees what is left, and why it says nothing.

@@ -18,8 +18,8 @@ import (
 	"github.com/hyperledger/fabric-gateway/pkg/identity"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 )
 
@@ -34,14 +34,14 @@ func TestCase18RevokedCertificate(t *testing.T) {
 	former := w.party("foreignlab", "former", ledger.RoleRequester)
 	_, officer2 := w.enrol(custodian, "leaver", ledger.RoleCustodian)
 	elsewhere := w.connect("hospital2", officer2).Contracts()
-	_, err := elsewhere.Records.Get(t.Context(), consent.RecordRequest{Record: id})
+	_, err := elsewhere.Records.Get(t.Context(), record.RecordRequest{Record: id})
 	w.must(err)
 	ask := func(p party) error {
 		_, err := p.Ledger.Accesses.RequestAccess(t.Context(), use(noConsent, id, 1)) // denied, and logged
 		return err
 	}
 	w.committed(ask(former))
-	endorsed := w.endorse(leaver, "record:Deprecate", consent.RecordRequest{Record: id})
+	endorsed := w.endorse(leaver, "record:Deprecate", record.RecordRequest{Record: id})
 
 	w.must(w.network.Revoke(t.Context(), custodian, "leaver"))
 	as(t, w.network, "foreignlab/former").must(t, "identity", "revoke", "foreignlab", "former", "--state", w.network.StateDir(),
@@ -53,13 +53,13 @@ func TestCase18RevokedCertificate(t *testing.T) {
 			t.Error("what was endorsed before the revocation was committed after it")
 		}
 	}
-	_, err = leaver.Ledger.Records.Deprecate(t.Context(), consent.RecordRequest{Record: id})
+	_, err = leaver.Ledger.Records.Deprecate(t.Context(), record.RecordRequest{Record: id})
 	w.denied("MF-GATEWAY-DENIED", err)
-	_, err = leaver.Ledger.Records.Get(t.Context(), consent.RecordRequest{Record: id})
+	_, err = leaver.Ledger.Records.Get(t.Context(), record.RecordRequest{Record: id})
 	w.denied("MF-GATEWAY-DENIED", err)
-	_, err = leaver.Ledger.Records.GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: 1})
+	_, err = leaver.Ledger.Records.GetPrivate(t.Context(), custodianMSP, record.VersionRequest{Record: id, Version: 1})
 	w.denied("MF-GATEWAY-DENIED", err)
-	_, err = elsewhere.Records.Get(t.Context(), consent.RecordRequest{Record: id})
+	_, err = elsewhere.Records.Get(t.Context(), record.RecordRequest{Record: id})
 	w.denied("MF-GATEWAY-DENIED", err)
 	w.denied("MF-GATEWAY-DENIED", ask(former))
 	for _, who := range []struct{ org, name, role string }{{custodian, "leaver", "custodian"}, {"foreignlab", "former", "requester"}} {
@@ -70,9 +70,9 @@ func TestCase18RevokedCertificate(t *testing.T) {
 	w.denied("MF-NETWORK-IDENTITY", w.network.Revoke(t.Context(), custodian, "never-enrolled"))
 
 	w.settle()
-	kept, err := w.officer.Ledger.Records.Get(t.Context(), consent.RecordRequest{Record: id})
+	kept, err := w.officer.Ledger.Records.Get(t.Context(), record.RecordRequest{Record: id})
 	w.must(err)
-	if kept.Status != consent.RecordActive {
+	if kept.Status != record.Active {
 		t.Errorf("the record is %s", kept.Status)
 	}
 	w.committed(ask(w.requester))
@@ -114,7 +114,7 @@ func TestCase18ExpiredCertificate(t *testing.T) {
 			w.denied("MF-GATEWAY-IDENTITY", err)
 		}
 		_, contract := w.fabric(custodianMSP, dir)
-		argument, err := json.Marshal(consent.RecordRequest{Record: id})
+		argument, err := json.Marshal(record.RecordRequest{Record: id})
 		w.must(err)
 		if _, err = contract.EvaluateWithContext(t.Context(), "record:Get", fabric.WithArguments(string(argument))); (err == nil) != c.accepted {
 			t.Errorf("%s: a query: %v", c.name, err)

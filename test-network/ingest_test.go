@@ -18,8 +18,8 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/cmd/medfed/exit"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ingest"
@@ -264,9 +264,9 @@ func (b *inbox) assignedOnce() {
 			b.must(json.Unmarshal([]byte(b.officer.must(t, args...)), &added[n]))
 		}
 		b.settle()
-		public, err := b.patient.Ledger.Records.Get(t.Context(), consent.RecordRequest{Record: e.Record})
+		public, err := b.patient.Ledger.Records.Get(t.Context(), records.RecordRequest{Record: e.Record})
 		b.must(err)
-		if fmt.Sprint(added[0]) != fmt.Sprint(added[1]) || public.Versions != 1 || public.Patient != b.patient.id || public.Status != consent.RecordActive {
+		if fmt.Sprint(added[0]) != fmt.Sprint(added[1]) || public.Versions != 1 || public.Patient != b.patient.id || public.Status != records.Active {
 			t.Errorf("%s became %+v, %+v", e.Path, added, public)
 		}
 		if got := b.private(e.Record, 1); got.PatientIdentifier != "MRN-4711" || got.CID != e.CID {

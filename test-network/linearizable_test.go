@@ -17,6 +17,7 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
 )
@@ -285,7 +286,7 @@ func (h *history) apply(s standing, op operation, at int64) (standing, outcome) 
 		s.revocation = next
 		return s, outcome{revocations: next.Number}
 	case txAccess:
-		kept := consent.Record{Record: h.record, Status: consent.RecordActive, Versions: 1}
+		kept := records.Record{Record: h.record, Status: records.Active, Versions: 1}
 		decision, code := consent.Permits(c, kept, consent.Use{Grantee: id, Record: h.record, Version: 1, Purpose: payment}, at, 0)
 		out := outcome{code: code}
 		if decision == consent.Permit {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
@@ -235,12 +236,12 @@ func TestCase17PatientNoticesAFalseRecord(t *testing.T) {
 	patient.Ledger = connection.Contracts()
 
 	forged := w.forge("eno", w.own)
-	for _, lie := range []func(consent.PrivateVersion) consent.PrivateVersion{
-		func(v consent.PrivateVersion) consent.PrivateVersion {
+	for _, lie := range []func(records.PrivateVersion) records.PrivateVersion{
+		func(v records.PrivateVersion) records.PrivateVersion {
 			v.CID, v.PlainDigest, v.PatientWrap = forged.cid, forged.plainDigest, forged.wrap(w, patient.Key.Recipient())
 			return v
 		},
-		func(v consent.PrivateVersion) consent.PrivateVersion {
+		func(v records.PrivateVersion) records.PrivateVersion {
 			v.PatientIdentifier = "MRN-2"
 			return v
 		},

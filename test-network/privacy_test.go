@@ -20,6 +20,7 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
@@ -168,7 +169,7 @@ func TestCase15DictionaryOfPatients(t *testing.T) {
 func TestCase16CollectionsHold(t *testing.T) {
 	w := newWard(t)
 	id := w.add("", "MRN-1", "one").Record
-	asked := consent.VersionRequest{Record: id, Version: 1}
+	asked := records.VersionRequest{Record: id, Version: 1}
 	strangers := []party{w.party("hospital2", "officer", ledger.RoleCustodian), w.party(custodian, record.NewPseudonym(), ledger.RolePatient)}
 	for _, stranger := range strangers {
 		_, err := stranger.Ledger.Records.GetPrivate(t.Context(), custodianMSP, asked)
@@ -182,7 +183,7 @@ func TestCase16CollectionsHold(t *testing.T) {
 	transient, err := json.Marshal(staged)
 	w.must(err)
 	for _, endorsers := range [][]string{{"Hospital2MSP"}, otherMembers} {
-		foreign := w.endorseWithout(w.officer, "record:Stage", consent.VersionRequest{Record: staged.Record, Version: 1}, endorsers,
+		foreign := w.endorseWithout(w.officer, "record:Stage", records.VersionRequest{Record: staged.Record, Version: 1}, endorsers,
 			fabric.WithTransient(map[string][]byte{"version": transient}))
 		if got := w.submit(foreign); got != peer.TxValidationCode_ENDORSEMENT_POLICY_FAILURE {
 			t.Errorf("a private write that %v endorsed: %s", endorsers, got)
@@ -214,7 +215,7 @@ func TestCase18NobodyActsForAnother(t *testing.T) {
 	revocation := consent.RevokeRequest{Consent: consentID, Number: 1}
 
 	for _, wrongRole := range []party{node1, w.requester, w.patient} {
-		_, err := wrongRole.Ledger.Records.Deprecate(t.Context(), consent.RecordRequest{Record: id})
+		_, err := wrongRole.Ledger.Records.Deprecate(t.Context(), records.RecordRequest{Record: id})
 		w.denied("MF-ROLE-DENIED", err)
 	}
 	for _, wrongRole := range []party{node1, w.requester, w.officer} {
@@ -224,10 +225,10 @@ func TestCase18NobodyActsForAnother(t *testing.T) {
 	_, err = w.officer.Ledger.Accesses.RequestAccess(t.Context(), use(consentID, id, 1))
 	w.denied("MF-ROLE-DENIED", err)
 
-	_, err = officer2.Ledger.Records.Deprecate(t.Context(), consent.RecordRequest{Record: id})
+	_, err = officer2.Ledger.Records.Deprecate(t.Context(), records.RecordRequest{Record: id})
 	w.denied("MF-RECORD-DENIED", err)
 	for _, wrongOwner := range []party{officer2, namesake, neighbour} {
-		_, err = wrongOwner.Ledger.Records.RequestErasure(t.Context(), consent.ErasureRequest{Record: id, Members: []string{}})
+		_, err = wrongOwner.Ledger.Records.RequestErasure(t.Context(), records.ErasureRequest{Record: id, Members: []string{}})
 		w.denied("MF-RECORD-DENIED", err)
 	}
 	for _, wrongOwner := range []party{namesake, neighbour} {
@@ -248,15 +249,15 @@ func TestCase18NobodyActsForAnother(t *testing.T) {
 	}
 	claimed, err := gateway.LoadIdentity(custodianMSP, w.network.IdentityDir("hospital2", "officer"))
 	w.must(err)
-	_, err = w.connect(custodian, claimed).Contracts().Records.Deprecate(t.Context(), consent.RecordRequest{Record: id})
+	_, err = w.connect(custodian, claimed).Contracts().Records.Deprecate(t.Context(), records.RecordRequest{Record: id})
 	w.denied("MF-GATEWAY-DENIED", err)
 
 	w.settle()
-	kept, err := w.officer.Ledger.Records.Get(t.Context(), consent.RecordRequest{Record: id})
+	kept, err := w.officer.Ledger.Records.Get(t.Context(), records.RecordRequest{Record: id})
 	w.must(err)
 	state, err := w.officer.Ledger.Consents.Get(t.Context(), consent.ConsentRequest{Consent: consentID})
 	w.must(err)
-	if kept.Status != consent.RecordActive || state.Consent.Status != consent.StatusActive {
+	if kept.Status != records.Active || state.Consent.Status != consent.StatusActive {
 		t.Errorf("the record is %s and the consent %s", kept.Status, state.Consent.Status)
 	}
 }
@@ -284,8 +285,8 @@ func TestCase19OneOrganisationAlone(t *testing.T) {
 	for _, alone := range []write{
 		{w.officer, "record:Register", register, []string{custodianMSP}},
 		{w.officer, "record:Register", register, otherMembers},
-		{w.officer, "record:Deprecate", consent.RecordRequest{Record: id}, []string{custodianMSP}},
-		{w.officer, "record:Deprecate", consent.RecordRequest{Record: id}, otherMembers},
+		{w.officer, "record:Deprecate", records.RecordRequest{Record: id}, []string{custodianMSP}},
+		{w.officer, "record:Deprecate", records.RecordRequest{Record: id}, otherMembers},
 		{w.requester, "consent:Request", ask, []string{custodianMSP}},
 		{w.requester, "consent:Request", ask, []string{custodianMSP, "Hospital2MSP"}},
 		{w.requester, "access:RequestAccess", access, []string{custodianMSP}},
@@ -301,7 +302,7 @@ func TestCase19OneOrganisationAlone(t *testing.T) {
 			t.Errorf("%s, endorsed by %v: %s", alone.name, alone.endorsers, got)
 		}
 	}
-	_, err = w.officer.Ledger.Records.Get(t.Context(), consent.RecordRequest{Record: register.Record})
+	_, err = w.officer.Ledger.Records.Get(t.Context(), records.RecordRequest{Record: register.Record})
 	w.denied("MF-RECORD-UNKNOWN", err)
 	_, err = w.patient.Ledger.Consents.Get(t.Context(), consent.ConsentRequest{Consent: ask.Consent})
 	w.denied("MF-CONSENT-UNKNOWN", err)
@@ -355,12 +356,12 @@ func TestCase20PurgedIsGone(t *testing.T) {
 		t.Errorf("the erasure found the files %v, want one", erased.CIDs)
 	}
 	for _, p := range []party{w.officer, w.patient} {
-		_, err := p.Ledger.Records.GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: 1})
+		_, err := p.Ledger.Records.GetPrivate(t.Context(), custodianMSP, records.VersionRequest{Record: id, Version: 1})
 		w.denied("MF-VERSION-UNKNOWN", err)
 	}
 	for _, member := range append([]string{custodianMSP}, otherMembers...) {
-		var erasure consent.Erasure
-		w.must(w.officer.Ledger.Records.EvaluateAt(t.Context(), member, "record:GetErasure", consent.RecordRequest{Record: id}, &erasure))
+		var erasure records.Erasure
+		w.must(w.officer.Ledger.Records.EvaluateAt(t.Context(), member, "record:GetErasure", records.RecordRequest{Record: id}, &erasure))
 		if len(erasure.Remaining) != 0 {
 			t.Errorf("%s's peer still has %v", member, erasure.Remaining)
 		}

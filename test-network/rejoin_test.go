@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/medfed/medfed/chaincode/consent"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/record"
 	"github.com/medfed/medfed/network"
 )
@@ -34,7 +34,7 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	w.search(outlived, needles)
 	_, err := w.officer.Erase(t.Context(), purged)
 	w.committed(err)
-	first := consent.VersionRequest{Record: outlived, Version: 1}
+	first := records.VersionRequest{Record: outlived, Version: 1}
 	for range blocksToLive {
 		_, err := w.requester.Ledger.Accesses.RequestAccess(t.Context(), use(noConsent, outlived, 1)) // a denial makes a block too
 		w.committed(err)
@@ -42,7 +42,7 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	gone := func(when string) {
 		t.Helper()
 		for _, id := range []string{outlived, purged} {
-			if private, err := w.officer.Ledger.Records.GetPrivate(t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: 1}); err == nil {
+			if private, err := w.officer.Ledger.Records.GetPrivate(t.Context(), custodianMSP, records.VersionRequest{Record: id, Version: 1}); err == nil {
 				t.Errorf("%s: %+v", when, private)
 			}
 		}

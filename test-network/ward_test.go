@@ -33,6 +33,7 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
 	"github.com/medfed/medfed/client/record"
@@ -243,7 +244,7 @@ func (w *ward) add(to, identifier, content string) record.Added {
 	w.t.Helper()
 	_, pseudonym, _ := strings.Cut(w.patient.id, "/")
 	added, err := w.officer.Add(w.t.Context(), record.Addition{
-		Record: to, Kind: consent.KindImage, Patient: pseudonym, PatientIdentifier: identifier,
+		Record: to, Kind: records.KindImage, Patient: pseudonym, PatientIdentifier: identifier,
 		ContentType: "text/plain", File: strings.NewReader(content), Size: int64(len(content)),
 	})
 	w.committed(err)
@@ -251,15 +252,15 @@ func (w *ward) add(to, identifier, content string) record.Added {
 }
 
 // private is what the custodian's collection holds of a version.
-func (w *ward) private(id string, version int) consent.PrivateVersion {
+func (w *ward) private(id string, version int) records.PrivateVersion {
 	w.t.Helper()
-	private, err := w.officer.Ledger.Records.GetPrivate(w.t.Context(), custodianMSP, consent.VersionRequest{Record: id, Version: version})
+	private, err := w.officer.Ledger.Records.GetPrivate(w.t.Context(), custodianMSP, records.VersionRequest{Record: id, Version: version})
 	w.must(err)
 	return private
 }
 
 // staging is the private part of a new record's version 1, not yet sent.
-func (w *ward) staging() consent.PrivateVersion {
+func (w *ward) staging() records.PrivateVersion {
 	w.t.Helper()
 	v := w.private(w.add("", "MRN-1", "one").Record, 1)
 	v.Record = record.NewRecordID()
@@ -267,10 +268,10 @@ func (w *ward) staging() consent.PrivateVersion {
 }
 
 // registration makes a staged record public.
-func (w *ward) registration(v consent.PrivateVersion) consent.RegisterRequest {
+func (w *ward) registration(v records.PrivateVersion) records.RegisterRequest {
 	_, pseudonym, _ := strings.Cut(w.patient.id, "/")
-	return consent.RegisterRequest{
-		Record: v.Record, Kind: consent.KindImage, Patient: pseudonym, Digest: form.Digest(v), Size: 1,
+	return records.RegisterRequest{
+		Record: v.Record, Kind: records.KindImage, Patient: pseudonym, Digest: form.Digest(v), Size: 1,
 		Holders: []string{custodianMSP, "ResearchCentreMSP"},
 	}
 }

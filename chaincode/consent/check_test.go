@@ -1,7 +1,6 @@
 package consent_test
 
 import (
-	"encoding/base64"
 	"slices"
 	"strings"
 	"testing"
@@ -10,9 +9,8 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/record"
 )
-
-const aCID = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku"
 
 func hex64(digit string) string { return strings.Repeat(digit, 64) }
 
@@ -98,77 +96,6 @@ func TestCheckPrivateTerms(t *testing.T) {
 	wantCode(t, consent.CheckPrivateTerms(whole("none"), "gift"), "MF-PRIVATE-INVALID")
 }
 
-func errorText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
-// Refusals of private input say nothing of it.
-func TestCheckPrivateVersion(t *testing.T) {
-	const canary = "CANARY"
-	wrap := base64.StdEncoding.EncodeToString([]byte("wrapped"))
-	whole := consent.PrivateVersion{
-		Record: xray, Version: 1, Salt: hex64("1"), CID: aCID, PlainDigest: hex64("2"), ContentType: "image/png",
-		PatientIdentifier: canary, CustodianWrap: wrap, PatientWrap: wrap,
-	}
-	if err := consent.CheckPrivateVersion(whole); err != nil {
-		t.Fatal(err)
-	}
-	for name, change := range map[string]func(*consent.PrivateVersion){
-		"record":     func(v *consent.PrivateVersion) { v.Record = canary },
-		"version":    func(v *consent.PrivateVersion) { v.Version = 0 },
-		"salt":       func(v *consent.PrivateVersion) { v.Salt = canary },
-		"digest":     func(v *consent.PrivateVersion) { v.PlainDigest = canary },
-		"cid":        func(v *consent.PrivateVersion) { v.CID = canary },
-		"identifier": func(v *consent.PrivateVersion) { v.PatientIdentifier = strings.Repeat(canary, 100) },
-		"nobody":     func(v *consent.PrivateVersion) { v.PatientIdentifier = "" },
-		"type":       func(v *consent.PrivateVersion) { v.ContentType = canary + "\n" },
-		"wrap":       func(v *consent.PrivateVersion) { v.CustodianWrap = canary + "!" },
-		"no wrap":    func(v *consent.PrivateVersion) { v.PatientWrap = "" },
-		"newlines":   func(v *consent.PrivateVersion) { v.PatientWrap = "AAAA\nAAAA" },
-		"huge wrap":  func(v *consent.PrivateVersion) { v.PatientWrap = strings.Repeat("AAAA", consent.MaxWrap) },
-	} {
-		v := whole
-		change(&v)
-		if err := consent.CheckPrivateVersion(v); err == nil || strings.Contains(err.Error(), canary) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func TestCheckVersion(t *testing.T) {
-	whole := consent.Version{Record: xray, Version: 1, Digest: hex64("a"), Size: 1, Holders: []string{"Hospital1MSP", "ResearchCentreMSP"}}
-	if err := consent.CheckVersion(whole, "Hospital1MSP"); err != nil {
-		t.Fatal(err)
-	}
-	wantCode(t, consent.CheckVersion(whole, "Hospital2MSP"), "MF-RECORD-HOLDERS")
-	for _, c := range []struct {
-		change func(*consent.Version)
-		want   codes.Code
-	}{
-		{func(v *consent.Version) { v.Digest = strings.ToUpper(v.Digest) }, "MF-RECORD-DIGEST"},
-		{func(v *consent.Version) { v.Size = 0 }, "MF-RECORD-SIZE"},
-		{func(v *consent.Version) { v.Holders = v.Holders[:1] }, "MF-RECORD-HOLDERS"},
-		{func(v *consent.Version) { v.Holders = []string{"Hospital1MSP", "Hospital1MSP"} }, "MF-RECORD-HOLDERS"},
-		{func(v *consent.Version) { v.Holders = []string{"ResearchCentreMSP", "Hospital1MSP"} }, "MF-RECORD-HOLDERS"},
-	} {
-		v := whole
-		c.change(&v)
-		wantCode(t, consent.CheckVersion(v, "Hospital1MSP"), c.want)
-	}
-}
-
-func TestKindsAreThoseOfTable1(t *testing.T) {
-	for _, kind := range []consent.Kind{"ehr", "emr", "research", "biomedical", "neuroscience", "genome", "image"} {
-		if err := consent.CheckKind(kind); err != nil {
-			t.Error(err)
-		}
-	}
-	wantCode(t, consent.CheckKind("x-ray"), "MF-RECORD-KIND")
-}
-
 func TestPurposes(t *testing.T) {
 	codes := consent.Purposes()
 	if len(codes) != 59 || !slices.IsSorted(codes) || len(slices.Compact(codes)) != 59 {
@@ -182,7 +109,7 @@ func TestPurposes(t *testing.T) {
 // Case 6: an identifier is refused unless it is exactly what its kind is.
 func TestCase06OpaqueIdentifiers(t *testing.T) {
 	digits := strings.Repeat("0f", 16)
-	checks := map[string]func(string) error{"r-": consent.CheckRecordID, "c-": consent.CheckConsentID, "a-": consent.CheckAccessID, "p-": consent.CheckPseudonym}
+	checks := map[string]func(string) error{"r-": record.CheckRecordID, "c-": consent.CheckConsentID, "a-": consent.CheckAccessID, "p-": record.CheckPseudonym}
 	for prefix, check := range checks {
 		if err := check(prefix + digits); err != nil {
 			t.Error(err)
@@ -203,18 +130,4 @@ func TestCase06OpaqueIdentifiers(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestHoldersAndMissing(t *testing.T) {
-	versions := []consent.Version{{Holders: []string{"B", "C"}}, {Holders: []string{"A", "B"}}}
-	if got := consent.Holders(versions); !slices.Equal(got, []string{"A", "B", "C"}) {
-		t.Error(got)
-	}
-	named := consent.ErasureMembers{Record: "r", Members: []string{"C", "D"}}
-	if got := named.With(consent.Holders(versions)); !slices.Equal(got.Members, []string{"A", "B", "C", "D"}) || got.Record != "r" {
-		t.Error(got)
-	}
-	if got := consent.MissingAttestations([]string{"A", "B", "C"}, []consent.Attestation{{Member: "B"}, {Member: "D"}}); !slices.Equal(got, []string{"A", "C"}) {
-		t.Error(got)
-	}
 }

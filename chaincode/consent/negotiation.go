@@ -1,3 +1,8 @@
+// Package consent is the patient's consent to the use of health records as pure
+// rules: the negotiation's table of moves, the terms, and Permits, which decides
+// every access. It knows neither Fabric nor a clock: a rule is a function of its
+// arguments. Salim & Park sections II.A, II.C and II.E give the flows; HL7 FHIR's
+// Consent the words.
 package consent
 
 import (

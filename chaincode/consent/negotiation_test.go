@@ -10,6 +10,7 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 func byPatient(at int64) consent.Act {
@@ -157,13 +158,13 @@ func TestRevocationVoidsWhatCameBefore(t *testing.T) {
 	}
 	_, err = revoked.Accept(offer, offer.Digest(), byGrantee(310))
 	wantCode(t, err, "MF-OFFER-NONE")
-	if decision, code := consent.Permits(revoked, record(), use(), 310, window); decision != consent.Deny || code != "MF-CONSENT-REVOKED" {
+	if decision, code := consent.Permits(revoked, xrayRecord(), use(), 310, window); decision != consent.Deny || code != "MF-CONSENT-REVOKED" {
 		t.Errorf("%s %s", decision, code)
 	}
 
 	back, offer, err := revoked.Propose(consent.TxRenew, 3, terms(), "", 0, byGrantee(400))
 	must(t, back, err)
-	if decision, _ := consent.Permits(back, record(), use(), 410, window); decision != consent.Deny {
+	if decision, _ := consent.Permits(back, xrayRecord(), use(), 410, window); decision != consent.Deny {
 		t.Error("an offer brought the consent back")
 	}
 	_, err = back.Accept(offer, offer.Digest(), byGrantee(410))
@@ -171,7 +172,7 @@ func TestRevocationVoidsWhatCameBefore(t *testing.T) {
 	agreed, err := back.Accept(offer, offer.Digest(), byPatient(410))
 	must(t, agreed, err)
 	assembled := consent.Assemble(agreed.Parties, agreed.Negotiation, r)
-	if decision, code := consent.Permits(assembled, record(), use(), 420, window); decision != consent.Permit {
+	if decision, code := consent.Permits(assembled, xrayRecord(), use(), 420, window); decision != consent.Permit {
 		t.Errorf("the patient brought it back: %s %s", decision, code)
 	}
 }
@@ -239,7 +240,7 @@ func TestMovesTableIsWhole(t *testing.T) {
 	if _, ok := consent.Find(consent.StatusActive, "", consent.SidePatient, ""); ok {
 		t.Error("someone makes time pass")
 	}
-	for _, m := range consent.RecordMoves() {
+	for _, m := range record.Moves() {
 		if !m.From.CanMoveTo(m.To) || m.To == m.From {
 			t.Errorf("%+v", m)
 		}
@@ -351,7 +352,7 @@ func (m *model) check(t *rapid.T, before consent.Consent, by string, act consent
 			t.Fatalf("agreement %d: %+v", i+1, agreement)
 		}
 	}
-	decision, _ := consent.Permits(after, record(), use(), act.At, window)
+	decision, _ := consent.Permits(after, xrayRecord(), use(), act.At, window)
 	if decision != consent.Permit {
 		return
 	}

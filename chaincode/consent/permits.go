@@ -1,6 +1,9 @@
 package consent
 
-import "github.com/medfed/medfed/chaincode/codes"
+import (
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/record"
+)
 
 // Use is what a grantee wants to do.
 type Use struct {
@@ -13,7 +16,7 @@ type Use struct {
 // Permits decides one use of a consent at a time that is known to within window
 // seconds. It fails closed: whatever is not clearly permitted is denied, with
 // the code that says why; the code of a permit is "".
-func Permits(c Consent, r Record, use Use, at, window int64) (Decision, codes.Code) {
+func Permits(c Consent, r record.Record, use Use, at, window int64) (Decision, codes.Code) {
 	for _, rule := range []codes.Code{
 		whoAndWhat(c, r, use),
 		statusPermits(c),
@@ -29,7 +32,7 @@ func Permits(c Consent, r Record, use Use, at, window int64) (Decision, codes.Co
 
 // Decide makes the access that a grantee's request comes to at a time. Given is
 // the consent as Assemble makes it, empty where there is none of that identifier.
-func Decide(given Consent, r Record, request AccessRequest, grantee, txID string, now, window int64) Access {
+func Decide(given Consent, r record.Record, request AccessRequest, grantee, txID string, now, window int64) Access {
 	at := max(now, given.ChangedAt)
 	use := Use{Grantee: grantee, Record: request.Record, Version: request.Version, Purpose: request.Purpose}
 	decision, code := Permits(given, r, use, at, window)
@@ -43,7 +46,7 @@ func Decide(given Consent, r Record, request AccessRequest, grantee, txID string
 	return access
 }
 
-func whoAndWhat(c Consent, r Record, use Use) codes.Code {
+func whoAndWhat(c Consent, r record.Record, use Use) codes.Code {
 	switch {
 	case c.Consent == "":
 		return "MF-CONSENT-UNKNOWN"
@@ -100,7 +103,7 @@ func termsPermit(c Consent, use Use, at, window int64) codes.Code {
 	}
 }
 
-func versionExists(r Record, use Use) codes.Code {
+func versionExists(r record.Record, use Use) codes.Code {
 	if use.Version < 1 || use.Version > r.Versions {
 		return "MF-VERSION-UNKNOWN"
 	}

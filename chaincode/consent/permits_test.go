@@ -8,6 +8,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 const (
@@ -39,8 +40,8 @@ func terms() consent.Terms {
 	}
 }
 
-func record() consent.Record {
-	return consent.Record{Record: xray, Kind: consent.KindImage, Custodian: "Hospital1MSP", Patient: patient, Status: consent.RecordActive, Versions: 2}
+func xrayRecord() record.Record {
+	return record.Record{Record: xray, Kind: record.KindImage, Custodian: "Hospital1MSP", Patient: patient, Status: record.Active, Versions: 2}
 }
 
 func use() consent.Use {
@@ -60,7 +61,7 @@ func TestCase10ExpiryAndWindow(t *testing.T) {
 		{expiry + 1, consent.Deny, "MF-CONSENT-EXPIRED"},
 		{1<<63 - 1, consent.Deny, "MF-CONSENT-EXPIRED"},
 	} {
-		if got, code := consent.Permits(active(), record(), use(), c.at, window); got != c.want || code != c.code {
+		if got, code := consent.Permits(active(), xrayRecord(), use(), c.at, window); got != c.want || code != c.code {
 			t.Errorf("at expiry%+d: %s %s, want %s %s", c.at-expiry, got, code, c.want, c.code)
 		}
 	}
@@ -71,10 +72,10 @@ func TestCase10BeginningAndWindow(t *testing.T) {
 	const from = 500_000
 	c := active()
 	c.Agreement.Terms.Period.From = from
-	if got, code := consent.Permits(c, record(), use(), from+window-1, window); got != consent.Deny || code != "MF-CONSENT-NOT-STARTED" {
+	if got, code := consent.Permits(c, xrayRecord(), use(), from+window-1, window); got != consent.Deny || code != "MF-CONSENT-NOT-STARTED" {
 		t.Errorf("a second too early: %s %s", got, code)
 	}
-	if got, code := consent.Permits(c, record(), use(), from+window, window); got != consent.Permit {
+	if got, code := consent.Permits(c, xrayRecord(), use(), from+window, window); got != consent.Permit {
 		t.Errorf("begun: %s %s", got, code)
 	}
 }
@@ -82,51 +83,51 @@ func TestCase10BeginningAndWindow(t *testing.T) {
 func TestCase13Denials(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		change func(*consent.Consent, *consent.Record, *consent.Use)
+		change func(*consent.Consent, *record.Record, *consent.Use)
 		want   codes.Code
 	}{
-		{"permitted", func(*consent.Consent, *consent.Record, *consent.Use) {}, ""},
-		{"no consent", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) { *c = consent.Consent{} }, "MF-CONSENT-UNKNOWN"},
-		{"draft", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) { c.Status = consent.StatusDraft }, "MF-CONSENT-NOT-ACTIVE"},
-		{"proposed", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) { c.Status = consent.StatusProposed }, "MF-CONSENT-NOT-ACTIVE"},
-		{"rejected", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) { c.Status = consent.StatusRejected }, "MF-CONSENT-NOT-ACTIVE"},
-		{"inactive", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) { c.Status = consent.StatusInactive }, "MF-CONSENT-NOT-ACTIVE"},
-		{"revoked", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) {
+		{"permitted", func(*consent.Consent, *record.Record, *consent.Use) {}, ""},
+		{"no consent", func(c *consent.Consent, _ *record.Record, _ *consent.Use) { *c = consent.Consent{} }, "MF-CONSENT-UNKNOWN"},
+		{"draft", func(c *consent.Consent, _ *record.Record, _ *consent.Use) { c.Status = consent.StatusDraft }, "MF-CONSENT-NOT-ACTIVE"},
+		{"proposed", func(c *consent.Consent, _ *record.Record, _ *consent.Use) { c.Status = consent.StatusProposed }, "MF-CONSENT-NOT-ACTIVE"},
+		{"rejected", func(c *consent.Consent, _ *record.Record, _ *consent.Use) { c.Status = consent.StatusRejected }, "MF-CONSENT-NOT-ACTIVE"},
+		{"inactive", func(c *consent.Consent, _ *record.Record, _ *consent.Use) { c.Status = consent.StatusInactive }, "MF-CONSENT-NOT-ACTIVE"},
+		{"revoked", func(c *consent.Consent, _ *record.Record, _ *consent.Use) {
 			c.Status, c.Reason = consent.StatusInactive, consent.ReasonRevoked
 		}, "MF-CONSENT-REVOKED"},
-		{"expired", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) {
+		{"expired", func(c *consent.Consent, _ *record.Record, _ *consent.Use) {
 			c.Status, c.Reason = consent.StatusInactive, consent.ReasonExpired
 		}, "MF-CONSENT-EXPIRED"},
-		{"entered in error", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) { c.Status = consent.StatusEnteredInError }, "MF-CONSENT-ENTERED-IN-ERROR"},
-		{"a status of no table", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) { c.Status = "ACTIVE" }, "MF-CONSENT-NOT-ACTIVE"},
-		{"no agreement", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) { c.Agreement = nil }, "MF-CONSENT-NO-DECISION"},
-		{"missing decision", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) { c.Agreement.Decision = "" }, "MF-CONSENT-NO-DECISION"},
-		{"decision to deny", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) { c.Agreement.Decision = consent.Deny }, "MF-CONSENT-NO-DECISION"},
-		{"agreed before a revocation", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) { c.Revocations = 1 }, "MF-CONSENT-REVOKED"},
-		{"other grantee", func(_ *consent.Consent, _ *consent.Record, u *consent.Use) { u.Grantee = "ForeignLabMSP/requester" }, "MF-CONSENT-OTHER-GRANTEE"},
-		{"no grantee", func(c *consent.Consent, _ *consent.Record, u *consent.Use) { c.Grantee, u.Grantee = "", "" }, "MF-CONSENT-OTHER-GRANTEE"},
-		{"other record", func(_ *consent.Consent, r *consent.Record, u *consent.Use) {
+		{"entered in error", func(c *consent.Consent, _ *record.Record, _ *consent.Use) { c.Status = consent.StatusEnteredInError }, "MF-CONSENT-ENTERED-IN-ERROR"},
+		{"a status of no table", func(c *consent.Consent, _ *record.Record, _ *consent.Use) { c.Status = "ACTIVE" }, "MF-CONSENT-NOT-ACTIVE"},
+		{"no agreement", func(c *consent.Consent, _ *record.Record, _ *consent.Use) { c.Agreement = nil }, "MF-CONSENT-NO-DECISION"},
+		{"missing decision", func(c *consent.Consent, _ *record.Record, _ *consent.Use) { c.Agreement.Decision = "" }, "MF-CONSENT-NO-DECISION"},
+		{"decision to deny", func(c *consent.Consent, _ *record.Record, _ *consent.Use) { c.Agreement.Decision = consent.Deny }, "MF-CONSENT-NO-DECISION"},
+		{"agreed before a revocation", func(c *consent.Consent, _ *record.Record, _ *consent.Use) { c.Revocations = 1 }, "MF-CONSENT-REVOKED"},
+		{"other grantee", func(_ *consent.Consent, _ *record.Record, u *consent.Use) { u.Grantee = "ForeignLabMSP/requester" }, "MF-CONSENT-OTHER-GRANTEE"},
+		{"no grantee", func(c *consent.Consent, _ *record.Record, u *consent.Use) { c.Grantee, u.Grantee = "", "" }, "MF-CONSENT-OTHER-GRANTEE"},
+		{"other record", func(_ *consent.Consent, r *record.Record, u *consent.Use) {
 			r.Record, u.Record = "r-00000000000000000000000000000002", "r-00000000000000000000000000000002"
 		}, "MF-CONSENT-OTHER-RECORD"},
-		{"record unknown", func(_ *consent.Consent, r *consent.Record, _ *consent.Use) { *r = consent.Record{} }, "MF-CONSENT-OTHER-RECORD"},
-		{"other purpose", func(_ *consent.Consent, _ *consent.Record, u *consent.Use) { u.Purpose = "HRESCH" }, "MF-CONSENT-OTHER-PURPOSE"},
-		{"no purpose", func(c *consent.Consent, _ *consent.Record, u *consent.Use) {
+		{"record unknown", func(_ *consent.Consent, r *record.Record, _ *consent.Use) { *r = record.Record{} }, "MF-CONSENT-OTHER-RECORD"},
+		{"other purpose", func(_ *consent.Consent, _ *record.Record, u *consent.Use) { u.Purpose = "HRESCH" }, "MF-CONSENT-OTHER-PURPOSE"},
+		{"no purpose", func(c *consent.Consent, _ *record.Record, u *consent.Use) {
 			c.Agreement.Terms.Purposes, u.Purpose = []string{""}, ""
 		}, "MF-CONSENT-OTHER-PURPOSE"},
-		{"later version than granted", func(_ *consent.Consent, _ *consent.Record, u *consent.Use) { u.Version = 2 }, "MF-CONSENT-OUT-OF-SCOPE"},
-		{"version 0", func(c *consent.Consent, _ *consent.Record, u *consent.Use) {
+		{"later version than granted", func(_ *consent.Consent, _ *record.Record, u *consent.Use) { u.Version = 2 }, "MF-CONSENT-OUT-OF-SCOPE"},
+		{"version 0", func(c *consent.Consent, _ *record.Record, u *consent.Use) {
 			c.Agreement.Terms.Scope.Version, u.Version = 0, 0
 		}, "MF-CONSENT-OUT-OF-SCOPE"},
-		{"scope of no kind", func(c *consent.Consent, _ *consent.Record, _ *consent.Use) { c.Agreement.Terms.Scope.Kind = "" }, "MF-CONSENT-OUT-OF-SCOPE"},
-		{"version that is not there yet", func(c *consent.Consent, _ *consent.Record, u *consent.Use) {
+		{"scope of no kind", func(c *consent.Consent, _ *record.Record, _ *consent.Use) { c.Agreement.Terms.Scope.Kind = "" }, "MF-CONSENT-OUT-OF-SCOPE"},
+		{"version that is not there yet", func(c *consent.Consent, _ *record.Record, u *consent.Use) {
 			c.Agreement.Terms.Scope, u.Version = consent.Scope{Kind: consent.ScopeAllFuture}, 3
 		}, "MF-VERSION-UNKNOWN"},
-		{"deprecated record goes on", func(_ *consent.Consent, r *consent.Record, _ *consent.Use) { r.Status = consent.RecordDeprecated }, ""},
-		{"record being erased", func(_ *consent.Consent, r *consent.Record, _ *consent.Use) { r.Status = consent.RecordErasing }, "MF-RECORD-ERASED"},
-		{"record of no status", func(_ *consent.Consent, r *consent.Record, _ *consent.Use) { r.Status = "" }, "MF-RECORD-ERASED"},
+		{"deprecated record goes on", func(_ *consent.Consent, r *record.Record, _ *consent.Use) { r.Status = record.Deprecated }, ""},
+		{"record being erased", func(_ *consent.Consent, r *record.Record, _ *consent.Use) { r.Status = record.Erasing }, "MF-RECORD-ERASED"},
+		{"record of no status", func(_ *consent.Consent, r *record.Record, _ *consent.Use) { r.Status = "" }, "MF-RECORD-ERASED"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			who, what, how := active(), record(), use()
+			who, what, how := active(), xrayRecord(), use()
 			c.change(&who, &what, &how)
 			decision, code := consent.Permits(who, what, how, expiry/2, window)
 			if code != c.want || (decision == consent.Permit) != (c.want == "") {
@@ -138,7 +139,7 @@ func TestCase13Denials(t *testing.T) {
 
 // oraclePermits is Permits as a layman would write it: every condition in a row,
 // no order, no codes.
-func oraclePermits(c consent.Consent, r consent.Record, u consent.Use, at, window int64) bool {
+func oraclePermits(c consent.Consent, r record.Record, u consent.Use, at, window int64) bool {
 	if c.Agreement == nil {
 		return false
 	}
@@ -163,7 +164,7 @@ func oraclePermits(c consent.Consent, r consent.Record, u consent.Use, at, windo
 
 // change changes one thing about a use that would be permitted, often to
 // something that is permitted still.
-func change(t *rapid.T, c *consent.Consent, r *consent.Record, u *consent.Use, at *int64) {
+func change(t *rapid.T, c *consent.Consent, r *record.Record, u *consent.Use, at *int64) {
 	a := c.Agreement
 	if a == nil {
 		a = &consent.Agreement{}
@@ -193,7 +194,7 @@ func change(t *rapid.T, c *consent.Consent, r *consent.Record, u *consent.Use, a
 		u.Grantee = rapid.SampledFrom([]string{"", "ForeignLabMSP/requester", insurer}).Draw(t, "grantee")
 		u.Record = rapid.SampledFrom([]string{"", xray, "r-00000000000000000000000000000002"}).Draw(t, "record")
 	case 11:
-		r.Status = rapid.SampledFrom([]consent.RecordStatus{"active", "deprecated", "erasing", "erased", ""}).Draw(t, "record status")
+		r.Status = rapid.SampledFrom([]record.Status{"active", "deprecated", "erasing", "erased", ""}).Draw(t, "record status")
 		r.Versions = rapid.IntRange(0, 5).Draw(t, "versions")
 	case 12:
 		u.Version = rapid.IntRange(-1, 6).Draw(t, "version")
@@ -203,7 +204,7 @@ func change(t *rapid.T, c *consent.Consent, r *consent.Record, u *consent.Use, a
 func TestPermitsEqualsOracle(t *testing.T) {
 	permits := 0
 	rapid.Check(t, func(t *rapid.T) {
-		c, r, u, at := active(), record(), use(), int64(expiry/2)
+		c, r, u, at := active(), xrayRecord(), use(), int64(expiry/2)
 		for range rapid.IntRange(0, 4).Draw(t, "changes") {
 			change(t, &c, &r, &u, &at)
 		}

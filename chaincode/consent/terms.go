@@ -5,6 +5,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/form"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // ScopeKind says which versions of a record a consent is for: Salim & Park's
@@ -106,7 +107,7 @@ func CheckTerms(t Terms, at, window int64) error {
 func checkScope(s Scope) error {
 	switch {
 	case s.Kind == ScopeAllFuture && s.Version == 0:
-	case (s.Kind == ScopeThis || s.Kind == ScopeUpTo) && s.Version >= 1 && s.Version <= MaxVersions:
+	case (s.Kind == ScopeThis || s.Kind == ScopeUpTo) && s.Version >= 1 && s.Version <= record.MaxVersions:
 	default:
 		return codes.Errorf("MF-TERMS-SCOPE", "the scope is neither this nor up-to with a version from 1 nor all-future with version 0; choose one")
 	}

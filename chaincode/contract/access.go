@@ -9,6 +9,7 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/collections"
 )
 
@@ -76,7 +77,7 @@ func (*AccessContract) RequestAccess(ctx *ledger.Context, request consent.Access
 // checkAccessRequest refuses a request that could not be logged without letting
 // any text into the log.
 func checkAccessRequest(request consent.AccessRequest) error {
-	for _, err := range []error{consent.CheckAccessID(request.Access), consent.CheckConsentID(request.Consent), consent.CheckRecordID(request.Record)} {
+	for _, err := range []error{consent.CheckAccessID(request.Access), consent.CheckConsentID(request.Consent), record.CheckRecordID(request.Record)} {
 		if err != nil {
 			return err
 		}
@@ -94,7 +95,7 @@ func decide(ctx *ledger.Context, caller ledger.Caller, request consent.AccessReq
 	if err != nil {
 		return consent.Access{}, err
 	}
-	record, _, err := ledger.Get[consent.Record](ctx, ledger.RecordKey(request.Record))
+	rec, _, err := ledger.Get[record.Record](ctx, ledger.RecordKey(request.Record))
 	if err != nil {
 		return consent.Access{}, err
 	}
@@ -107,7 +108,7 @@ func decide(ctx *ledger.Context, caller ledger.Caller, request consent.AccessReq
 			return consent.Access{}, err
 		}
 	}
-	return consent.Decide(given, record, request, caller.ID, ctx.GetStub().GetTxID(), now, ledger.TimeWindow), nil
+	return consent.Decide(given, rec, request, caller.ID, ctx.GetStub().GetTxID(), now, ledger.TimeWindow), nil
 }
 
 // putAccess logs an access under its own key and in every list it belongs to.
@@ -137,20 +138,20 @@ func (*AccessContract) PutGrant(ctx *ledger.Context, request consent.GrantReques
 	if err := ledger.Transient(ctx, "grant", &input); err != nil {
 		return nil, err
 	}
-	if err := consent.CheckWrap(input.Wrap); err != nil {
+	if err := record.CheckWrap(input.Wrap); err != nil {
 		return nil, err
 	}
 	if !form.IsHex32(input.Salt) {
 		return nil, codes.Errorf("MF-PRIVATE-INVALID", "the salt is not 64 lower-case hexadecimal digits; send 32 random bytes")
 	}
-	_, record, err := readConsented(ctx, request.Consent)
+	_, rec, err := readConsented(ctx, request.Consent)
 	if err != nil {
 		return nil, err
 	}
-	if err := mayDecide(caller, record); err != nil {
+	if err := mayDecide(caller, rec); err != nil {
 		return nil, err
 	}
-	given, err := inForce(ctx, record, request)
+	given, err := inForce(ctx, rec, request)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +164,7 @@ func (*AccessContract) PutGrant(ctx *ledger.Context, request consent.GrantReques
 		grant.Writer = consent.WriterPatient
 	}
 	key := ledger.GrantKey(grant.Consent, grant.Agreement, grant.Version, string(grant.Writer))
-	if err := ledger.PutPrivate(ctx, collections.Grants(record.Custodian), key, grant); err != nil {
+	if err := ledger.PutPrivate(ctx, collections.Grants(rec.Custodian), key, grant); err != nil {
 		return nil, err
 	}
 	event := eventOf(given.Parties, given.Status, 0, caller)
@@ -173,7 +174,7 @@ func (*AccessContract) PutGrant(ctx *ledger.Context, request consent.GrantReques
 
 // inForce reads a consent that permits its grantee a version for one of its
 // purposes.
-func inForce(ctx *ledger.Context, record consent.Record, request consent.GrantRequest) (consent.Consent, error) {
+func inForce(ctx *ledger.Context, rec record.Record, request consent.GrantRequest) (consent.Consent, error) {
 	given, _, err := readConsent(ctx, request.Consent)
 	if err != nil {
 		return given, err
@@ -182,11 +183,11 @@ func inForce(ctx *ledger.Context, record consent.Record, request consent.GrantRe
 	if err != nil {
 		return given, err
 	}
-	use := consent.Use{Grantee: given.Grantee, Record: record.Record, Version: request.Version}
+	use := consent.Use{Grantee: given.Grantee, Record: rec.Record, Version: request.Version}
 	if given.Agreement != nil && len(given.Agreement.Terms.Purposes) > 0 {
 		use.Purpose = given.Agreement.Terms.Purposes[0]
 	}
-	decision, code := consent.Permits(given, record, use, max(now, given.ChangedAt), ledger.TimeWindow)
+	decision, code := consent.Permits(given, rec, use, max(now, given.ChangedAt), ledger.TimeWindow)
 	if decision != consent.Permit && code != "MF-CONSENT-NOT-STARTED" { // a grant may be put before its period begins
 		return given, codes.Errorf(code, "the consent permits its grantee nothing of version %d; grant what is agreed", request.Version)
 	}
@@ -199,7 +200,7 @@ func makeGrant(ctx *ledger.Context, given consent.Consent, number int, input con
 	if err != nil {
 		return consent.Grant{}, err
 	}
-	private, found, err := ledger.GetPrivate[consent.PrivateVersion](ctx, collections.Records(given.Custodian), ledger.PrivateVersionKey(given.Record, number))
+	private, found, err := ledger.GetPrivate[record.PrivateVersion](ctx, collections.Records(given.Custodian), ledger.PrivateVersionKey(given.Record, number))
 	if err != nil {
 		return consent.Grant{}, err
 	}
@@ -309,7 +310,7 @@ func (*AccessContract) GetGrantDigests(ctx *ledger.Context, request consent.Read
 // PurgeGrants removes the grants and private terms of a consent that permits
 // nothing any more. It is endorsed by the custodian's peer. Caller: an officer of
 // the custodian, or the patient.
-func (*AccessContract) PurgeGrants(ctx *ledger.Context, request consent.ConsentRequest) (*consent.Purged, error) {
+func (*AccessContract) PurgeGrants(ctx *ledger.Context, request consent.ConsentRequest) (*record.Purged, error) {
 	caller, err := ctx.CallerAs(ledger.RoleCustodian, ledger.RolePatient)
 	if err != nil {
 		return nil, err
@@ -317,11 +318,11 @@ func (*AccessContract) PurgeGrants(ctx *ledger.Context, request consent.ConsentR
 	if err := ledger.NoTransient(ctx); err != nil {
 		return nil, err
 	}
-	parties, record, err := readConsented(ctx, request.Consent)
+	parties, rec, err := readConsented(ctx, request.Consent)
 	if err != nil {
 		return nil, err
 	}
-	if err := mayDecide(caller, record); err != nil {
+	if err := mayDecide(caller, rec); err != nil {
 		return nil, err
 	}
 	now, err := ctx.Now()
@@ -337,7 +338,7 @@ func (*AccessContract) PurgeGrants(ctx *ledger.Context, request consent.ConsentR
 	if status == consent.StatusActive || given.Open != 0 {
 		return nil, codes.Errorf("MF-CONSENT-STATUS", "the consent is %s with %d open offers; what is in force or on the table is not purged", status, openOffers(given))
 	}
-	remaining, err := privateOfConsent(ctx, record, request.Consent)
+	remaining, err := privateOfConsent(ctx, rec, request.Consent)
 	if err != nil {
 		return nil, err
 	}

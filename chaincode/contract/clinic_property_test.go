@@ -8,6 +8,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledgertest"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // TestCase08RandomConsents runs random transactions on records and consents by
@@ -179,11 +180,11 @@ func (p *consents) people(name string) []*ledgertest.Identity {
 
 // transaction draws a transaction that fits where the consent stands, or nearly.
 func (p *consents) transaction() (name string, argument any, fields map[string][]byte) {
-	versions := get[consent.Record](p.clinic, p.auditor, "record:Get", consent.RecordRequest{Record: p.record}).Versions
+	versions := get[record.Record](p.clinic, p.auditor, "record:Get", record.RecordRequest{Record: p.record}).Versions
 	next := len(p.last.Offers) + 1
 	offer := p.last.Offers[max(0, p.last.Consent.Open-1)]
 	answer := consent.AnswerRequest{Consent: p.id, Offer: offer.Offer}
-	record := consent.RecordRequest{Record: p.record}
+	rec := record.RecordRequest{Record: p.record}
 	version := rapid.IntRange(1, 3).Draw(p.T, "version")
 	switch rapid.IntRange(0, 30).Draw(p.T, "transaction") {
 	case 6, 7:
@@ -195,9 +196,9 @@ func (p *consents) transaction() (name string, argument any, fields map[string][
 	case 14, 15, 16, 17, 18:
 		return "consent:Accept", consent.AcceptRequest{Consent: p.id, Offer: offer.Offer, Digest: offer.Digest()}, nil
 	case 19:
-		return "record:AttestErasure", record, nil
+		return "record:AttestErasure", rec, nil
 	case 20:
-		return "record:Purge", record, nil
+		return "record:Purge", rec, nil
 	case 22, 23:
 		return "record:AddVersion", addVersion(p.record, versions+1), nil
 	case 24:
@@ -219,15 +220,15 @@ func (p *consents) transaction() (name string, argument any, fields map[string][
 
 // seldom draws what ends a run's interest.
 func (p *consents) seldom() (string, any, map[string][]byte) {
-	record := consent.RecordRequest{Record: p.record}
+	rec := record.RecordRequest{Record: p.record}
 	switch rapid.IntRange(0, 8).Draw(p.T, "seldom") {
 	case 8:
 		return "consent:MarkEnteredInError", consent.ConsentRequest{Consent: p.id}, nil
 	case 7:
-		return "record:RequestErasure", record, nil
+		return "record:RequestErasure", rec, nil
 	case 6:
-		return "record:CompleteErasure", record, nil
+		return "record:CompleteErasure", rec, nil
 	default:
-		return "record:Deprecate", record, nil
+		return "record:Deprecate", rec, nil
 	}
 }

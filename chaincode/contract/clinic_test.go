@@ -18,6 +18,7 @@ import (
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 const hospital = "Hospital1MSP"
@@ -81,7 +82,7 @@ func newClinicOf(t rapid.TB, chaincode shim.Chaincode, options ...ledgertest.Opt
 	}
 }
 
-func pseudonym(n int) string { return opaque(consent.PatientPrefix, n) }
+func pseudonym(n int) string { return opaque(record.PatientPrefix, n) }
 
 // opaque is an identifier that would be random.
 func opaque(prefix string, n int) string { return prefix + secret(prefix, n)[:32] }
@@ -103,31 +104,31 @@ const (
 func wrapped(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 
 // private is the private part of a version.
-func private(record string, version int) consent.PrivateVersion {
-	return consent.PrivateVersion{
-		Record: record, Version: version, Salt: secret("salt", record, version), CID: cidOf(fmt.Sprint(record, version)).String(),
-		PlainDigest: secret("plain", record, version), ContentType: "image/png", PatientIdentifier: canaryIdentifier,
+func private(rec string, version int) record.PrivateVersion {
+	return record.PrivateVersion{
+		Record: rec, Version: version, Salt: secret("salt", rec, version), CID: cidOf(fmt.Sprint(rec, version)).String(),
+		PlainDigest: secret("plain", rec, version), ContentType: "image/png", PatientIdentifier: canaryIdentifier,
 		CustodianWrap: wrapped(canaryWrap), PatientWrap: wrapped(canaryWrap + " patient"),
 	}
 }
 
 func holders(custodian string) []string { return []string{custodian, "ResearchCentreMSP"} }
 
-func register(record string) consent.RegisterRequest {
-	return consent.RegisterRequest{
-		Record: record, Kind: consent.KindImage, Patient: pseudonym(1), Digest: form.Digest(private(record, 1)), Size: 4096,
+func register(rec string) record.RegisterRequest {
+	return record.RegisterRequest{
+		Record: rec, Kind: record.KindImage, Patient: pseudonym(1), Digest: form.Digest(private(rec, 1)), Size: 4096,
 		Holders: holders(hospital),
 	}
 }
 
-func addVersion(record string, version int) consent.AddVersionRequest {
-	return consent.AddVersionRequest{
-		Record: record, Version: version, Digest: form.Digest(private(record, version)), Size: 4096, Holders: holders(hospital),
+func addVersion(rec string, version int) record.AddVersionRequest {
+	return record.AddVersionRequest{
+		Record: rec, Version: version, Digest: form.Digest(private(rec, version)), Size: 4096, Holders: holders(hospital),
 	}
 }
 
-func versionOf(record string, version int) consent.VersionRequest {
-	return consent.VersionRequest{Record: record, Version: version}
+func versionOf(rec string, version int) record.VersionRequest {
+	return record.VersionRequest{Record: rec, Version: version}
 }
 
 func (c *clinic) stage(record string, version int) {
@@ -138,14 +139,14 @@ func (c *clinic) stage(record string, version int) {
 // xray registers an X-ray in so many versions.
 func (c *clinic) xray(versions int) string {
 	c.Helper()
-	record := c.draw(consent.RecordPrefix)
-	c.stage(record, 1)
-	c.do(c.officer, "record:Register", register(record))
+	rec := c.draw(record.RecordPrefix)
+	c.stage(rec, 1)
+	c.do(c.officer, "record:Register", register(rec))
 	for version := 2; version <= versions; version++ {
-		c.stage(record, version)
-		c.do(c.officer, "record:AddVersion", addVersion(record, version))
+		c.stage(rec, version)
+		c.do(c.officer, "record:AddVersion", addVersion(rec, version))
 	}
-	return record
+	return rec
 }
 
 // days of terms from now on, for version 1 and claims.
@@ -283,7 +284,7 @@ func (c *clinic) propose(id *ledgertest.Identity, name string, argument any) *le
 }
 
 func TestPseudonymsOfTests(t *testing.T) {
-	if err := consent.CheckPseudonym(pseudonym(1)); err != nil {
+	if err := record.CheckPseudonym(pseudonym(1)); err != nil {
 		t.Fatal(err)
 	}
 }

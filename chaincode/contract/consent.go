@@ -9,6 +9,7 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/collections"
 )
 
@@ -315,7 +316,7 @@ func (*ConsentContract) Get(ctx *ledger.Context, request consent.ConsentRequest)
 
 // List gives one page of the consents of a patient, of a grantee or on a record,
 // as they are now.
-func (*ConsentContract) List(ctx *ledger.Context, request consent.PageRequest) (*consent.Page, error) {
+func (*ConsentContract) List(ctx *ledger.Context, request record.PageRequest) (*consent.Page, error) {
 	caller, err := ctx.CallerAs(ledger.RolePatient, ledger.RoleRequester, ledger.RoleCustodian, ledger.RoleAuditor)
 	if err != nil {
 		return nil, err
@@ -344,7 +345,7 @@ func (*ConsentContract) List(ctx *ledger.Context, request consent.PageRequest) (
 }
 
 // consentList finds the list a caller may see.
-func consentList(ctx *ledger.Context, caller ledger.Caller, request consent.PageRequest) (ledger.Prefix, error) {
+func consentList(ctx *ledger.Context, caller ledger.Caller, request record.PageRequest) (ledger.Prefix, error) {
 	switch request.By {
 	case "patient":
 		own := caller.Role == ledger.RolePatient && caller.ID == request.Value
@@ -353,11 +354,11 @@ func consentList(ctx *ledger.Context, caller ledger.Caller, request consent.Page
 		own := caller.Role == ledger.RoleRequester && caller.ID == request.Value
 		return ledger.ConsentsOfGrantee(request.Value), mayList(caller, own)
 	case "record":
-		record, err := readRecord(ctx, request.Value)
+		rec, err := readRecord(ctx, request.Value)
 		if err != nil {
 			return ledger.Prefix{}, err
 		}
-		return ledger.ConsentsOfRecord(request.Value), mayList(caller, mayDecide(caller, record) == nil)
+		return ledger.ConsentsOfRecord(request.Value), mayList(caller, mayDecide(caller, rec) == nil)
 	default:
 		return ledger.Prefix{}, codes.Errorf("MF-LIST-UNKNOWN", "consents are not listed by that; list them by patient, grantee or record")
 	}
@@ -414,11 +415,11 @@ func sideOf(caller ledger.Caller, parties consent.Parties) (consent.Side, error)
 }
 
 // begin writes a new consent.
-func (n *negotiation) begin(parties consent.Parties, record consent.Record, request consent.OfferRequest) (*consent.Offer, error) {
-	if record.Status != consent.RecordActive {
-		return nil, codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more consents; ask for another", record.Status)
+func (n *negotiation) begin(parties consent.Parties, rec record.Record, request consent.OfferRequest) (*consent.Offer, error) {
+	if rec.Status != record.Active {
+		return nil, codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more consents; ask for another", rec.Status)
 	}
-	if err := n.checkOffer(record, request); err != nil {
+	if err := n.checkOffer(rec, request); err != nil {
 		return nil, err
 	}
 	next, offer := consent.Ask(parties, request.Terms, request.PrivateDigest, request.Expires, n.act)
@@ -442,14 +443,14 @@ func (n *negotiation) begin(parties consent.Parties, record consent.Record, requ
 
 // checkOffer refuses an offer that no one should be asked to accept, and one for
 // a version that is not there.
-func (n *negotiation) checkOffer(record consent.Record, request consent.OfferRequest) error {
-	if !record.Status.Accessible() {
-		return codes.Errorf("MF-RECORD-STATUS", "the record is %s; nothing more can be agreed on it", record.Status)
+func (n *negotiation) checkOffer(rec record.Record, request consent.OfferRequest) error {
+	if !rec.Status.Accessible() {
+		return codes.Errorf("MF-RECORD-STATUS", "the record is %s; nothing more can be agreed on it", rec.Status)
 	}
 	if err := consent.CheckOffer(request.Terms, request.PrivateDigest, request.Expires, n.act); err != nil {
 		return err
 	}
-	if scope := request.Terms.Scope; scope.Kind == consent.ScopeThis && scope.Version > record.Versions {
+	if scope := request.Terms.Scope; scope.Kind == consent.ScopeThis && scope.Version > rec.Versions {
 		return codes.Errorf("MF-VERSION-UNKNOWN", "the record has no version %d; see its versions", scope.Version)
 	}
 	return nil
@@ -570,11 +571,11 @@ func readConsent(ctx *ledger.Context, id string) (consent.Consent, consent.Revoc
 }
 
 // readConsented reads the parties of a consent and the record it is on.
-func readConsented(ctx *ledger.Context, id string) (consent.Parties, consent.Record, error) {
+func readConsented(ctx *ledger.Context, id string) (consent.Parties, record.Record, error) {
 	parties, err := readParties(ctx, id)
 	if err != nil {
-		return parties, consent.Record{}, err
+		return parties, record.Record{}, err
 	}
-	record, err := readRecord(ctx, parties.Record)
-	return parties, record, err
+	rec, err := readRecord(ctx, parties.Record)
+	return parties, rec, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // TestRecordScene is the demo's record scene: an X-ray in two versions; an
@@ -19,13 +20,13 @@ import (
 // after the revocation; the auditor's list shows all of it.
 func TestRecordScene(t *testing.T) {
 	c := newClinic(t)
-	record := c.xray(2)
+	rec := c.xray(2)
 	id := c.draw(consent.ConsentPrefix)
 
 	asked := c.terms(365 * 24 * 3600)
 	asked.Scope = consent.Scope{Kind: consent.ScopeAllFuture}
 	asked.Compensation = consent.CompensationMoney
-	c.do(c.insurer, "consent:Request", consent.AskRequest{Consent: id, Record: record, Terms: asked, PrivateDigest: secret("low offer")})
+	c.do(c.insurer, "consent:Request", consent.AskRequest{Consent: id, Record: rec, Terms: asked, PrivateDigest: secret("low offer")})
 
 	money := consent.PrivateTerms{Consent: id, Offer: 2, Salt: secret("terms"), Amount: 25_000, Currency: "EUR", Note: canaryNote}
 	short := c.terms(120)
@@ -45,12 +46,12 @@ func TestRecordScene(t *testing.T) {
 	}
 	c.grant(id, 1)
 
-	first := c.ask(c.insurer, id, record, 1)
+	first := c.ask(c.insurer, id, rec, 1)
 	if first.Decision != consent.Permit || first.Agreement != 1 || first.Patient != c.patient.String() {
 		t.Fatalf("%+v", first)
 	}
 	grants, err := c.read(c.insurer, first.Access)
-	if err != nil || len(grants) != 1 || grants[0].CID != private(record, 1).CID || grants[0].Wrap != wrapped(canaryGrant) || grants[0].Grantee != c.insurer.String() {
+	if err != nil || len(grants) != 1 || grants[0].CID != private(rec, 1).CID || grants[0].Wrap != wrapped(canaryGrant) || grants[0].Grantee != c.insurer.String() {
 		t.Fatalf("%+v %v", grants, err)
 	}
 	digests := get[[]consent.GrantDigest](c, c.insurer, "access:GetGrantDigests", consent.ReadGrantRequest{Access: first.Access})
@@ -58,7 +59,7 @@ func TestRecordScene(t *testing.T) {
 		t.Errorf("the answer of the custodian's peer can't be checked: %+v", digests)
 	}
 
-	second := c.ask(c.insurer, id, record, 2)
+	second := c.ask(c.insurer, id, rec, 2)
 	if second.Decision != consent.Deny || second.Code != "MF-CONSENT-OUT-OF-SCOPE" {
 		t.Errorf("%+v", second)
 	}
@@ -66,7 +67,7 @@ func TestRecordScene(t *testing.T) {
 	c.isRefusal("MF-ACCESS-DENIED", err)
 
 	c.revoke(id, 1)
-	third := c.ask(c.insurer, id, record, 1)
+	third := c.ask(c.insurer, id, rec, 1)
 	if third.Decision != consent.Deny || third.Code != "MF-CONSENT-REVOKED" {
 		t.Errorf("%+v", third)
 	}
@@ -94,7 +95,7 @@ func TestRecordScene(t *testing.T) {
 	if len(state.Offers) != 2 || len(state.Agreements) != 1 || state.Consent.Status != consent.StatusInactive || state.Consent.Reason != consent.ReasonRevoked {
 		t.Errorf("%+v", state)
 	}
-	purged := put[consent.Purged](c, c.patient, "access:PurgeGrants", consent.ConsentRequest{Consent: id})
+	purged := put[record.Purged](c, c.patient, "access:PurgeGrants", consent.ConsentRequest{Consent: id})
 	if len(purged.Keys) != 2 {
 		t.Errorf("grant and terms: %v", purged.Keys)
 	}
@@ -204,17 +205,17 @@ func TestCase12ExpiryBetweenEndorsementAndCommit(t *testing.T) {
 // Every denial is logged with its code, and nothing is read by it.
 func TestCase13DenialsAreLogged(t *testing.T) {
 	c := newClinic(t)
-	record, other := c.xray(2), c.xray(1)
+	rec, other := c.xray(2), c.xray(1)
 	wide := c.terms(10_000)
 	wide.Scope = consent.Scope{Kind: consent.ScopeAllFuture}
-	id := c.agree(record, wide)
-	narrow := c.agree(record, c.terms(10_000))
+	id := c.agree(rec, wide)
+	narrow := c.agree(rec, c.terms(10_000))
 	proposed := c.draw(consent.ConsentPrefix)
-	c.do(c.insurer, "consent:Request", consent.AskRequest{Consent: proposed, Record: record, Terms: c.terms(10_000)})
+	c.do(c.insurer, "consent:Request", consent.AskRequest{Consent: proposed, Record: rec, Terms: c.terms(10_000)})
 	rejected := c.draw(consent.ConsentPrefix)
-	c.do(c.insurer, "consent:Request", consent.AskRequest{Consent: rejected, Record: record, Terms: c.terms(10_000)})
+	c.do(c.insurer, "consent:Request", consent.AskRequest{Consent: rejected, Record: rec, Terms: c.terms(10_000)})
 	c.do(c.patient, "consent:Reject", consent.AnswerRequest{Consent: rejected, Offer: 1})
-	inError := c.agree(record, c.terms(10_000))
+	inError := c.agree(rec, c.terms(10_000))
 	c.do(c.patient, "consent:MarkEnteredInError", consent.ConsentRequest{Consent: inError})
 
 	for _, d := range []struct {
@@ -226,18 +227,18 @@ func TestCase13DenialsAreLogged(t *testing.T) {
 		purpose string
 		want    string
 	}{
-		{"permitted", c.insurer, id, record, 2, "COVERAGE", ""},
-		{"unknown consent", c.insurer, c.draw(consent.ConsentPrefix), record, 1, "COVERAGE", "MF-CONSENT-UNKNOWN"},
-		{"proposed", c.insurer, proposed, record, 1, "COVERAGE", "MF-CONSENT-NOT-ACTIVE"},
-		{"rejected", c.insurer, rejected, record, 1, "COVERAGE", "MF-CONSENT-NOT-ACTIVE"},
-		{"entered in error", c.insurer, inError, record, 1, "COVERAGE", "MF-CONSENT-ENTERED-IN-ERROR"},
-		{"other grantee", c.lab, id, record, 1, "COVERAGE", "MF-CONSENT-OTHER-GRANTEE"},
+		{"permitted", c.insurer, id, rec, 2, "COVERAGE", ""},
+		{"unknown consent", c.insurer, c.draw(consent.ConsentPrefix), rec, 1, "COVERAGE", "MF-CONSENT-UNKNOWN"},
+		{"proposed", c.insurer, proposed, rec, 1, "COVERAGE", "MF-CONSENT-NOT-ACTIVE"},
+		{"rejected", c.insurer, rejected, rec, 1, "COVERAGE", "MF-CONSENT-NOT-ACTIVE"},
+		{"entered in error", c.insurer, inError, rec, 1, "COVERAGE", "MF-CONSENT-ENTERED-IN-ERROR"},
+		{"other grantee", c.lab, id, rec, 1, "COVERAGE", "MF-CONSENT-OTHER-GRANTEE"},
 		{"other record", c.insurer, id, other, 1, "COVERAGE", "MF-CONSENT-OTHER-RECORD"},
-		{"record not there", c.insurer, id, c.draw(consent.RecordPrefix), 1, "COVERAGE", "MF-CONSENT-OTHER-RECORD"},
-		{"other purpose", c.insurer, id, record, 1, "HRESCH", "MF-CONSENT-OTHER-PURPOSE"},
-		{"later version than granted", c.insurer, narrow, record, 2, "COVERAGE", "MF-CONSENT-OUT-OF-SCOPE"},
-		{"version not there", c.insurer, id, record, 3, "COVERAGE", "MF-VERSION-UNKNOWN"},
-		{"version 0", c.insurer, id, record, 0, "COVERAGE", "MF-CONSENT-OUT-OF-SCOPE"},
+		{"record not there", c.insurer, id, c.draw(record.RecordPrefix), 1, "COVERAGE", "MF-CONSENT-OTHER-RECORD"},
+		{"other purpose", c.insurer, id, rec, 1, "HRESCH", "MF-CONSENT-OTHER-PURPOSE"},
+		{"later version than granted", c.insurer, narrow, rec, 2, "COVERAGE", "MF-CONSENT-OUT-OF-SCOPE"},
+		{"version not there", c.insurer, id, rec, 3, "COVERAGE", "MF-VERSION-UNKNOWN"},
+		{"version 0", c.insurer, id, rec, 0, "COVERAGE", "MF-CONSENT-OUT-OF-SCOPE"},
 	} {
 		request := consent.AccessRequest{Access: c.draw(consent.AccessPrefix), Consent: d.given, Record: d.record, Version: d.version, Purpose: d.purpose}
 		result := c.do(d.by, "access:RequestAccess", request)
@@ -371,7 +372,7 @@ func TestCase19OneOrganisationAloneMakesNoConsent(t *testing.T) {
 // hospital can hold a consent up.
 func TestConsentGoesOnWithoutTheCustodian(t *testing.T) {
 	c := newClinic(t)
-	record := c.xray(1)
+	rec := c.xray(1)
 	id := c.draw(consent.ConsentPrefix)
 	others := []string{"Hospital2MSP", "Hospital3MSP", "ResearchCentreMSP"}
 	submit := func(p *ledgertest.Proposal) []byte {
@@ -382,11 +383,11 @@ func TestConsentGoesOnWithoutTheCustodian(t *testing.T) {
 		}
 		return result.Payload
 	}
-	offer := parse[consent.Offer](c, submit(c.propose(c.insurer, "consent:Request", consent.AskRequest{Consent: id, Record: record, Terms: c.terms(1000)})))
+	offer := parse[consent.Offer](c, submit(c.propose(c.insurer, "consent:Request", consent.AskRequest{Consent: id, Record: rec, Terms: c.terms(1000)})))
 	submit(c.propose(c.patient, "consent:Accept", consent.AcceptRequest{Consent: id, Offer: 1, Digest: offer.Digest()}))
-	submit(c.propose(c.insurer, "access:RequestAccess", c.use(id, record, 1)))
+	submit(c.propose(c.insurer, "access:RequestAccess", c.use(id, rec, 1)))
 	submit(c.propose(c.patient, "consent:Revoke", consent.RevokeRequest{Consent: id, Number: 1}))
-	submit(c.propose(c.patient, "record:RequestErasure", consent.RecordRequest{Record: record}))
+	submit(c.propose(c.patient, "record:RequestErasure", record.RecordRequest{Record: rec}))
 }
 
 // The patient holds a wrap of each key, and so grants what the hospital does not;
@@ -538,10 +539,10 @@ func TestPutTermsMustMatchOffer(t *testing.T) {
 // Queries answer those they concern.
 func TestConsentLists(t *testing.T) {
 	c := newClinic(t)
-	record := c.xray(1)
+	rec := c.xray(1)
 	var ids []string
 	for range 5 {
-		ids = append(ids, c.agree(record, c.terms(1000)))
+		ids = append(ids, c.agree(rec, c.terms(1000)))
 	}
 	for _, list := range []struct {
 		by    *ledgertest.Identity
@@ -550,12 +551,12 @@ func TestConsentLists(t *testing.T) {
 	}{
 		{c.patient, "patient", c.patient.String()}, {c.auditor, "patient", c.patient.String()},
 		{c.insurer, "grantee", c.insurer.String()}, {c.auditor, "grantee", c.insurer.String()},
-		{c.officer, "record", record}, {c.patient, "record", record}, {c.auditor, "record", record},
+		{c.officer, "record", rec}, {c.patient, "record", rec}, {c.auditor, "record", rec},
 	} {
 		seen := map[string]bool{}
 		bookmark := ""
 		for pages := 0; pages == 0 || bookmark != ""; pages++ {
-			page := get[consent.Page](c, list.by, "consent:List", consent.PageRequest{By: list.field, Value: list.value, PageSize: 2, Bookmark: bookmark})
+			page := get[consent.Page](c, list.by, "consent:List", record.PageRequest{By: list.field, Value: list.value, PageSize: 2, Bookmark: bookmark})
 			for _, one := range page.Consents {
 				seen[one.Consent] = one.Status == consent.StatusActive
 			}
@@ -568,7 +569,7 @@ func TestConsentLists(t *testing.T) {
 		}
 	}
 	for _, stranger := range []*ledgertest.Identity{c.neighbour, c.lab, c.officer2, c.insurer} {
-		_, err := c.ledger.Evaluate(stranger, "consent:List", consent.PageRequest{By: "patient", Value: c.patient.String(), PageSize: 2})
+		_, err := c.ledger.Evaluate(stranger, "consent:List", record.PageRequest{By: "patient", Value: c.patient.String(), PageSize: 2})
 		c.isRefusal("MF-LIST-DENIED", err)
 	}
 	for _, stranger := range []*ledgertest.Identity{c.neighbour, c.lab, c.officer2, c.coordinator} {

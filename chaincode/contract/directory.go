@@ -9,6 +9,7 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/collections"
 )
 
@@ -35,7 +36,7 @@ func (*DirectoryContract) GetEvaluateTransactions() []string { return evaluated(
 
 // Publish enters the caller's age recipient. Caller: anyone with a role, for
 // themselves alone.
-func (*DirectoryContract) Publish(ctx *ledger.Context, request consent.PublishRequest) (*consent.Recipient, error) {
+func (*DirectoryContract) Publish(ctx *ledger.Context, request record.PublishRequest) (*record.Recipient, error) {
 	caller, err := enterDirectory(ctx)
 	if err != nil {
 		return nil, err
@@ -44,18 +45,18 @@ func (*DirectoryContract) Publish(ctx *ledger.Context, request consent.PublishRe
 		return nil, err
 	}
 	if caller.Role == ledger.RolePatient {
-		if err := consent.CheckPseudonym(caller.Name); err != nil {
+		if err := record.CheckPseudonym(caller.Name); err != nil {
 			return nil, err
 		}
 	}
-	return changeRecipient(ctx, caller, "directory:Publish", consent.Recipient{
+	return changeRecipient(ctx, caller, "directory:Publish", record.Recipient{
 		Identity: caller.ID, Role: string(caller.Role), Number: request.Number, Recipient: request.Recipient,
 	})
 }
 
 // Retire ends an entry: nothing more is encrypted to it. Caller: whose it is, or
 // for an officer another officer of the same organisation.
-func (*DirectoryContract) Retire(ctx *ledger.Context, request consent.RetireRequest) (*consent.Recipient, error) {
+func (*DirectoryContract) Retire(ctx *ledger.Context, request record.RetireRequest) (*record.Recipient, error) {
 	caller, err := enterDirectory(ctx)
 	if err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func (*DirectoryContract) Retire(ctx *ledger.Context, request consent.RetireRequ
 	if _, err := readRecipient(ctx, caller.MSP, request.Role, request.Name); err != nil {
 		return nil, err
 	}
-	return changeRecipient(ctx, caller, "directory:Retire", consent.Recipient{
+	return changeRecipient(ctx, caller, "directory:Retire", record.Recipient{
 		Identity: caller.MSP + "/" + request.Name, Role: request.Role, Number: request.Number,
 	})
 }
@@ -86,10 +87,10 @@ func enterDirectory(ctx *ledger.Context) (ledger.Caller, error) {
 
 // changeRecipient writes an entry that comes after the newest, in the caller's own
 // organisation. The newest again is a success.
-func changeRecipient(ctx *ledger.Context, caller ledger.Caller, name string, entry consent.Recipient) (*consent.Recipient, error) {
+func changeRecipient(ctx *ledger.Context, caller ledger.Caller, name string, entry record.Recipient) (*record.Recipient, error) {
 	_, who, _ := strings.Cut(entry.Identity, "/")
 	key := ledger.RecipientKey(caller.MSP, entry.Role, who)
-	newest, _, err := ledger.Get[consent.Recipient](ctx, key)
+	newest, _, err := ledger.Get[record.Recipient](ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func changeRecipient(ctx *ledger.Context, caller ledger.Caller, name string, ent
 }
 
 // Get gives an identity's entry. Caller: anyone with a role.
-func (*DirectoryContract) Get(ctx *ledger.Context, request consent.RecipientRequest) (*consent.Recipient, error) {
+func (*DirectoryContract) Get(ctx *ledger.Context, request record.RecipientRequest) (*record.Recipient, error) {
 	if err := anyRole(ctx); err != nil {
 		return nil, err
 	}
@@ -125,8 +126,8 @@ func (*DirectoryContract) Get(ctx *ledger.Context, request consent.RecipientRequ
 }
 
 // readRecipient reads an entry that must be there.
-func readRecipient(ctx *ledger.Context, msp, role, name string) (consent.Recipient, error) {
-	entry, found, err := ledger.Get[consent.Recipient](ctx, ledger.RecipientKey(msp, role, name))
+func readRecipient(ctx *ledger.Context, msp, role, name string) (record.Recipient, error) {
+	entry, found, err := ledger.Get[record.Recipient](ctx, ledger.RecipientKey(msp, role, name))
 	if err == nil && !found {
 		err = codes.Errorf("MF-RECIPIENT-UNKNOWN", "%s/%s has published no age recipient as %s; ask for it to be published", msp, name, role)
 	}
@@ -135,35 +136,35 @@ func readRecipient(ctx *ledger.Context, msp, role, name string) (consent.Recipie
 
 // ListOfficers gives one page of the entries of a hospital's officers, by name.
 // Caller: anyone with a role.
-func (*DirectoryContract) ListOfficers(ctx *ledger.Context, request consent.OfficersRequest) (*consent.RecipientPage, error) {
+func (*DirectoryContract) ListOfficers(ctx *ledger.Context, request record.OfficersRequest) (*record.RecipientPage, error) {
 	if err := anyRole(ctx); err != nil {
 		return nil, err
 	}
 	list := ledger.RecipientsOfRole(request.MSP, string(ledger.RoleCustodian))
-	recipients, bookmark, err := ledger.Page[consent.Recipient](ctx, list, request.PageSize, request.Bookmark)
+	recipients, bookmark, err := ledger.Page[record.Recipient](ctx, list, request.PageSize, request.Bookmark)
 	if err != nil {
 		return nil, err
 	}
-	return &consent.RecipientPage{Recipients: recipients, Bookmark: bookmark}, nil
+	return &record.RecipientPage{Recipients: recipients, Bookmark: bookmark}, nil
 }
 
 // PutHospitalKey puts a key that the hospital's officers hold together into its
-// records collection; transient field "key", a consent.HospitalKey. The same
+// records collection; transient field "key", a record.HospitalKey. The same
 // number again shares the same key anew, for instance with a new officer. It is
 // endorsed by the hospital's peer. Caller: an officer.
-func (*DirectoryContract) PutHospitalKey(ctx *ledger.Context, request consent.HospitalKeyRequest) (*consent.HospitalKeyDigest, error) {
+func (*DirectoryContract) PutHospitalKey(ctx *ledger.Context, request record.HospitalKeyRequest) (*record.HospitalKeyDigest, error) {
 	caller, err := ctx.CallerAs(ledger.RoleCustodian)
 	if err != nil {
 		return nil, err
 	}
-	var key consent.HospitalKey
+	var key record.HospitalKey
 	if err := ledger.Transient(ctx, "key", &key); err != nil {
 		return nil, err
 	}
 	if key.Number != request.Number {
 		return nil, codes.Errorf("MF-PRIVATE-INVALID", "the transient key is of another number than the argument; send the two for the same key")
 	}
-	if err := consent.CheckHospitalKey(key); err != nil {
+	if err := record.CheckHospitalKey(key); err != nil {
 		return nil, err
 	}
 	if err := form.CheckRecipient(key.Recipient); err != nil {
@@ -173,20 +174,20 @@ func (*DirectoryContract) PutHospitalKey(ctx *ledger.Context, request consent.Ho
 	if err != nil {
 		return nil, err
 	}
-	if err := consent.CheckNextHospitalKey(key, same, follows); err != nil {
+	if err := record.CheckNextHospitalKey(key, same, follows); err != nil {
 		return nil, err
 	}
 	if err := ledger.PutPrivate(ctx, collections.Records(caller.MSP), ledger.HospitalKeyKey(key.Number), key); err != nil {
 		return nil, err
 	}
-	digest := consent.HospitalKeyDigest{Number: key.Number, Digest: form.Digest(key)}
+	digest := record.HospitalKeyDigest{Number: key.Number, Digest: form.Digest(key)}
 	return &digest, ctx.Emit(consent.Event{Custodian: caller.MSP, Actor: caller.ID})
 }
 
 // readHospitalKey reads the key of a number, nil for none, and tells whether there
 // is the one before it.
-func readHospitalKey(ctx *ledger.Context, msp string, number int) (same *consent.HospitalKey, follows bool, err error) {
-	key, found, err := ledger.GetPrivate[consent.HospitalKey](ctx, collections.Records(msp), ledger.HospitalKeyKey(number))
+func readHospitalKey(ctx *ledger.Context, msp string, number int) (same *record.HospitalKey, follows bool, err error) {
+	key, found, err := ledger.GetPrivate[record.HospitalKey](ctx, collections.Records(msp), ledger.HospitalKeyKey(number))
 	if err != nil {
 		return nil, false, err
 	}
@@ -199,7 +200,7 @@ func readHospitalKey(ctx *ledger.Context, msp string, number int) (same *consent
 
 // ListHospitalKeys gives a hospital's shared keys, oldest first. It is evaluated
 // on the hospital's peer. Caller: an officer of the hospital.
-func (*DirectoryContract) ListHospitalKeys(ctx *ledger.Context, request consent.HospitalRequest) ([]consent.HospitalKey, error) {
+func (*DirectoryContract) ListHospitalKeys(ctx *ledger.Context, request record.HospitalRequest) ([]record.HospitalKey, error) {
 	caller, err := ctx.CallerAs(ledger.RoleCustodian)
 	if err != nil {
 		return nil, err
@@ -207,9 +208,9 @@ func (*DirectoryContract) ListHospitalKeys(ctx *ledger.Context, request consent.
 	if caller.MSP != request.MSP {
 		return nil, codes.Errorf("MF-RECIPIENT-DENIED", "%s is no officer of that hospital; ask one of them", caller.ID)
 	}
-	keys := []consent.HospitalKey{}
+	keys := []record.HospitalKey{}
 	for number := 1; ; number++ {
-		key, found, err := ledger.GetPrivate[consent.HospitalKey](ctx, collections.Records(caller.MSP), ledger.HospitalKeyKey(number))
+		key, found, err := ledger.GetPrivate[record.HospitalKey](ctx, collections.Records(caller.MSP), ledger.HospitalKeyKey(number))
 		if err != nil || !found {
 			return keys, err
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // TestCase08EveryTransactionByEveryRole has each role, and someone without one,
@@ -83,7 +84,7 @@ func (e *everything) setUp() {
 		e.permitted = opaque(consent.AccessPrefix, e.drawn)
 	}
 	if rapid.Bool().Draw(e.T, "erasing") {
-		e.do(e.patient, "record:RequestErasure", consent.RecordRequest{Record: e.record})
+		e.do(e.patient, "record:RequestErasure", record.RecordRequest{Record: e.record})
 	}
 	e.task(rapid.IntRange(0, 3).Draw(e.T, "task"))
 	e.check()
@@ -172,9 +173,9 @@ func (e *everything) argument(name string, who *ledgertest.Identity) (any, map[s
 	version := rapid.IntRange(1, 3).Draw(e.T, "version")
 	w := &world{TB: e.T, ledger: e.ledger}
 	scores := w.measured(fl.Round{Trainers: nodeIDs()[:3]})
-	record, given := consent.RecordRequest{Record: e.record}, consent.ConsentRequest{Consent: e.id}
+	rec, given := record.RecordRequest{Record: e.record}, consent.ConsentRequest{Consent: e.id}
 	answer := consent.AnswerRequest{Consent: e.id, Offer: e.offer.Offer}
-	page := consent.PageRequest{By: "patient", Value: e.patient.String(), PageSize: 2}
+	page := record.PageRequest{By: "patient", Value: e.patient.String(), PageSize: 2}
 	switch name {
 	case "task:CreateTask":
 		return terms(), nil
@@ -209,27 +210,27 @@ func (e *everything) argument(name string, who *ledgertest.Identity) (any, map[s
 	case "record:Unstage", "record:GetPrivate":
 		return versionOf(e.record, version), nil
 	case "record:Register":
-		return register(rapid.SampledFrom([]string{e.record, opaque(consent.RecordPrefix, 77)}).Draw(e.T, "record")), nil
+		return register(rapid.SampledFrom([]string{e.record, opaque(record.RecordPrefix, 77)}).Draw(e.T, "record")), nil
 	case "record:AddVersion":
 		return addVersion(e.record, version), nil
 	case "record:Deprecate", "record:RequestErasure", "record:Purge", "record:AttestErasure", "record:CompleteErasure", "record:Get", "record:GetErasure":
-		return record, nil
+		return rec, nil
 	case "record:List", "consent:List":
 		return page, nil
 	case "record:ListVersions":
-		return consent.VersionsRequest{Record: e.record, PageSize: 1}, nil
+		return record.VersionsRequest{Record: e.record, PageSize: 1}, nil
 	case "directory:Publish":
-		return consent.PublishRequest{Number: 1, Recipient: recipient}, nil
+		return record.PublishRequest{Number: 1, Recipient: recipient}, nil
 	case "directory:Retire":
-		return consent.RetireRequest{Role: who.Role, Name: who.Name, Number: 2}, nil
+		return record.RetireRequest{Role: who.Role, Name: who.Name, Number: 2}, nil
 	case "directory:PutHospitalKey":
-		return consent.HospitalKeyRequest{Number: 1}, transient("key", consent.HospitalKey{Number: 1, Recipient: recipient, Wrap: wrapped(canaryWrap)})
+		return record.HospitalKeyRequest{Number: 1}, transient("key", record.HospitalKey{Number: 1, Recipient: recipient, Wrap: wrapped(canaryWrap)})
 	case "directory:ListHospitalKeys":
-		return consent.HospitalRequest{MSP: hospital}, nil
+		return record.HospitalRequest{MSP: hospital}, nil
 	case "directory:Get":
 		return entryOf(who, who.Role), nil
 	case "directory:ListOfficers":
-		return consent.OfficersRequest{MSP: hospital, PageSize: 1}, nil
+		return record.OfficersRequest{MSP: hospital, PageSize: 1}, nil
 	case "consent:Request":
 		return consent.AskRequest{Consent: e.draw(consent.ConsentPrefix), Record: e.record, Terms: e.terms(5000)}, nil
 	case "consent:Counter", "consent:Renew":

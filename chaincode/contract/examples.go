@@ -9,10 +9,10 @@ import (
 	"github.com/multiformats/go-multihash"
 
 	"github.com/medfed/medfed/chaincode/consent"
-	record "github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // example is a request of a transaction and, where it takes one, its transient

@@ -14,6 +14,7 @@ import (
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // invariants are what must hold after every step of any program, whoever sends
@@ -180,7 +181,7 @@ func roundMove(was, now fl.Round) error {
 	return nil
 }
 
-func recordMove(was, now consent.Record) error {
+func recordMove(was, now record.Record) error {
 	if was.Status != now.Status && !was.Status.CanMoveTo(now.Status) {
 		return errors.New("the table has no such move")
 	}
@@ -205,9 +206,9 @@ func (i *invariants) checkWhole(c change) error {
 	case "round", "progress":
 		return i.checkTask(c.parts[0])
 	case "record":
-		record, _, err := document[consent.Record](i, ledger.RecordKey(c.parts[0]))
-		if err == nil && record.Versions != i.count["version/"+record.Record] {
-			err = fmt.Errorf("there are %d versions", i.count["version/"+record.Record])
+		rec, _, err := document[record.Record](i, ledger.RecordKey(c.parts[0]))
+		if err == nil && rec.Versions != i.count["version/"+rec.Record] {
+			err = fmt.Errorf("there are %d versions", i.count["version/"+rec.Record])
 		}
 		return err
 	case "agreement":
@@ -383,7 +384,7 @@ func (i *invariants) checkReadable() error {
 }
 
 func (i *invariants) checkPermitted(access consent.Access) error {
-	record, _, err := document[consent.Record](i, ledger.RecordKey(access.Record))
+	rec, _, err := document[record.Record](i, ledger.RecordKey(access.Record))
 	if err != nil {
 		return err
 	}
@@ -395,9 +396,9 @@ func (i *invariants) checkPermitted(access consent.Access) error {
 	if err != nil {
 		return err
 	}
-	if !record.Status.Accessible() || revocation.Number != agreement.Revocations || revocation.EnteredInError ||
+	if !rec.Status.Accessible() || revocation.Number != agreement.Revocations || revocation.EnteredInError ||
 		i.ledger.Now().Unix()+ledger.TimeWindow >= agreement.Terms.Period.Until {
-		return fmt.Errorf("%+v is read after %+v under %+v of a record that is %s", access, revocation, agreement, record.Status)
+		return fmt.Errorf("%+v is read after %+v under %+v of a record that is %s", access, revocation, agreement, rec.Status)
 	}
 	return nil
 }

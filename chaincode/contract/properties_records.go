@@ -2,9 +2,9 @@ package contract
 
 import (
 	"github.com/medfed/medfed/chaincode/consent"
-	record "github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 func recordID() schema {
@@ -99,7 +99,7 @@ func recordObjects() map[string]object {
 			"kind":          kind(),
 			"custodian":     said("MSP identifier of the hospital that keeps it."),
 			"patient":       identity("The patient, under the pseudonym that the custodian enrolled"),
-			"status":        oneOf(said("Where it stands."), consent.RecordActive, consent.RecordDeprecated, consent.RecordErasing, consent.RecordErased),
+			"status":        oneOf(said("Where it stands."), record.Active, record.Deprecated, record.Erasing, record.Erased),
 			"versions":      said("Number of the newest version; all from 1 exist."),
 			"registered_at": moment("When it was registered."),
 			"changed_at":    moment("When it last changed."),

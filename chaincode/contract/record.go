@@ -9,6 +9,7 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/collections"
 )
 
@@ -43,18 +44,18 @@ func NewRecordContract() *RecordContract {
 func (*RecordContract) GetEvaluateTransactions() []string { return evaluated(recordContract) }
 
 // Stage puts the private part of a record's next version into the custodian's
-// collection; transient field "version", a consent.PrivateVersion. Caller: an
+// collection; transient field "version", a record.PrivateVersion. Caller: an
 // officer of the custodian.
-func (*RecordContract) Stage(ctx *ledger.Context, request consent.VersionRequest) (*consent.Staged, error) {
+func (*RecordContract) Stage(ctx *ledger.Context, request record.VersionRequest) (*record.Staged, error) {
 	caller, err := ctx.CallerAs(ledger.RoleCustodian)
 	if err != nil {
 		return nil, err
 	}
-	var private consent.PrivateVersion
+	var private record.PrivateVersion
 	if err := ledger.Transient(ctx, "version", &private); err != nil {
 		return nil, err
 	}
-	if err := consent.CheckPrivateVersion(private); err != nil {
+	if err := record.CheckPrivateVersion(private); err != nil {
 		return nil, err
 	}
 	if private.Record != request.Record || private.Version != request.Version {
@@ -63,7 +64,7 @@ func (*RecordContract) Stage(ctx *ledger.Context, request consent.VersionRequest
 	if err := checkNextVersion(ctx, caller, request); err != nil {
 		return nil, err
 	}
-	staged := consent.Staged{Record: request.Record, Version: request.Version, Digest: form.Digest(private)}
+	staged := record.Staged{Record: request.Record, Version: request.Version, Digest: form.Digest(private)}
 	if err := checkStaged(ctx, staged); err != nil {
 		return nil, err
 	}
@@ -76,15 +77,15 @@ func (*RecordContract) Stage(ctx *ledger.Context, request consent.VersionRequest
 
 // Unstage purges the private part of a version that was never made public.
 // Caller: an officer of the custodian.
-func (*RecordContract) Unstage(ctx *ledger.Context, request consent.VersionRequest) (*consent.Purged, error) {
+func (*RecordContract) Unstage(ctx *ledger.Context, request record.VersionRequest) (*record.Purged, error) {
 	caller, _, err := enterCustodian(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := consent.CheckRecordID(request.Record); err != nil {
+	if err := record.CheckRecordID(request.Record); err != nil {
 		return nil, err
 	}
-	if err := checkStaged(ctx, consent.Staged{Record: request.Record, Version: request.Version}); err != nil {
+	if err := checkStaged(ctx, record.Staged{Record: request.Record, Version: request.Version}); err != nil {
 		return nil, err
 	}
 	left, err := existing(ctx, []place{{collections.Records(caller.MSP), ledger.PrivateVersionKey(request.Record, request.Version)}})
@@ -100,28 +101,28 @@ func (*RecordContract) Unstage(ctx *ledger.Context, request consent.VersionReque
 
 // checkNextVersion lets the custodian stage the newest version again and the one
 // after it.
-func checkNextVersion(ctx *ledger.Context, caller ledger.Caller, request consent.VersionRequest) error {
-	record, found, err := ledger.Get[consent.Record](ctx, ledger.RecordKey(request.Record))
+func checkNextVersion(ctx *ledger.Context, caller ledger.Caller, request record.VersionRequest) error {
+	rec, found, err := ledger.Get[record.Record](ctx, ledger.RecordKey(request.Record))
 	if err != nil {
 		return err
 	}
 	if found {
-		if err := mayKeep(caller, record); err != nil {
+		if err := mayKeep(caller, rec); err != nil {
 			return err
 		}
-		if record.Status != consent.RecordActive {
-			return codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", record.Status)
+		if rec.Status != record.Active {
+			return codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", rec.Status)
 		}
 	}
-	if request.Version > record.Versions+1 {
-		return codes.Errorf("MF-VERSION-NUMBER", "the newest version is %d; stage version %d", record.Versions, record.Versions+1)
+	if request.Version > rec.Versions+1 {
+		return codes.Errorf("MF-VERSION-NUMBER", "the newest version is %d; stage version %d", rec.Versions, rec.Versions+1)
 	}
 	return nil
 }
 
 // checkStaged refuses to change the private part of a version that is public.
-func checkStaged(ctx *ledger.Context, staged consent.Staged) error {
-	version, public, err := ledger.Get[consent.Version](ctx, ledger.VersionKey(staged.Record, staged.Version))
+func checkStaged(ctx *ledger.Context, staged record.Staged) error {
+	version, public, err := ledger.Get[record.Version](ctx, ledger.VersionKey(staged.Record, staged.Version))
 	if err == nil && public && version.Digest != staged.Digest {
 		err = codes.Errorf("MF-VERSION-EXISTS", "version %d exists with another content; add a new version", staged.Version)
 	}
@@ -129,36 +130,36 @@ func checkStaged(ctx *ledger.Context, staged consent.Staged) error {
 }
 
 // emitStaged sets the one event of a transaction on a version's private part.
-func emitStaged(ctx *ledger.Context, name string, request consent.VersionRequest, caller ledger.Caller) error {
+func emitStaged(ctx *ledger.Context, name string, request record.VersionRequest, caller ledger.Caller) error {
 	return ctx.Emit(consent.Event{Record: request.Record, Version: request.Version, Custodian: caller.MSP, Actor: caller.ID})
 }
 
 // Register makes a record public with its staged version 1. Caller: an officer
 // of the custodian.
-func (*RecordContract) Register(ctx *ledger.Context, request consent.RegisterRequest) (*consent.Record, error) {
+func (*RecordContract) Register(ctx *ledger.Context, request record.RegisterRequest) (*record.Record, error) {
 	caller, now, err := enterCustodian(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, err := range []error{consent.CheckRecordID(request.Record), consent.CheckKind(request.Kind), consent.CheckPseudonym(request.Patient)} {
+	for _, err := range []error{record.CheckRecordID(request.Record), record.CheckKind(request.Kind), record.CheckPseudonym(request.Patient)} {
 		if err != nil {
 			return nil, err
 		}
 	}
-	record := consent.Record{
+	rec := record.Record{
 		Record: request.Record, Kind: request.Kind, Custodian: caller.MSP, Patient: caller.MSP + "/" + request.Patient,
-		Status: consent.RecordActive, Versions: 1, RegisteredAt: now, ChangedAt: now, ChangedBy: caller.ID,
+		Status: record.Active, Versions: 1, RegisteredAt: now, ChangedAt: now, ChangedBy: caller.ID,
 	}
-	version := consent.Version{
+	version := record.Version{
 		Record: request.Record, Version: 1, Digest: request.Digest, Size: request.Size, Holders: request.Holders,
 		AddedAt: now, AddedBy: caller.ID,
 	}
-	first, found, err := ledger.Get[consent.Record](ctx, ledger.RecordKey(request.Record))
+	first, found, err := ledger.Get[record.Record](ctx, ledger.RecordKey(request.Record))
 	if err != nil {
 		return nil, err
 	}
 	if found {
-		if first.Kind != record.Kind || first.Custodian != record.Custodian || first.Patient != record.Patient {
+		if first.Kind != rec.Kind || first.Custodian != rec.Custodian || first.Patient != rec.Patient {
 			return nil, codes.Errorf("MF-RECORD-EXISTS", "there is another record of that identifier; draw a new one")
 		}
 		if _, err := sameVersion(ctx, version); err != nil {
@@ -166,57 +167,57 @@ func (*RecordContract) Register(ctx *ledger.Context, request consent.RegisterReq
 		}
 		return &first, emitRecord(ctx, "record:Register", first, 1, caller)
 	}
-	if err := putVersion(ctx, record, version); err != nil {
+	if err := putVersion(ctx, rec, version); err != nil {
 		return nil, err
 	}
-	for _, index := range []ledger.Key{ledger.RecordOfPatientKey(record.Patient, record.Record), ledger.RecordOfHospitalKey(record.Custodian, record.Record)} {
-		if err := ledger.Put(ctx, index, ledger.Reference{ID: record.Record}); err != nil {
+	for _, index := range []ledger.Key{ledger.RecordOfPatientKey(rec.Patient, rec.Record), ledger.RecordOfHospitalKey(rec.Custodian, rec.Record)} {
+		if err := ledger.Put(ctx, index, ledger.Reference{ID: rec.Record}); err != nil {
 			return nil, err
 		}
 	}
-	return &record, emitRecord(ctx, "record:Register", record, 1, caller)
+	return &rec, emitRecord(ctx, "record:Register", rec, 1, caller)
 }
 
 // AddVersion makes the record's staged next version public. Caller: an officer
 // of the custodian.
-func (*RecordContract) AddVersion(ctx *ledger.Context, request consent.AddVersionRequest) (*consent.Version, error) {
+func (*RecordContract) AddVersion(ctx *ledger.Context, request record.AddVersionRequest) (*record.Version, error) {
 	caller, now, err := enterCustodian(ctx)
 	if err != nil {
 		return nil, err
 	}
-	record, err := readRecord(ctx, request.Record)
+	rec, err := readRecord(ctx, request.Record)
 	if err != nil {
 		return nil, err
 	}
-	if err := mayKeep(caller, record); err != nil {
+	if err := mayKeep(caller, rec); err != nil {
 		return nil, err
 	}
-	version := consent.Version{
+	version := record.Version{
 		Record: request.Record, Version: request.Version, Digest: request.Digest, Size: request.Size, Holders: request.Holders,
 		AddedAt: now, AddedBy: caller.ID,
 	}
-	if request.Version >= 1 && request.Version <= record.Versions {
+	if request.Version >= 1 && request.Version <= rec.Versions {
 		first, err := sameVersion(ctx, version)
 		if err != nil {
 			return nil, err
 		}
-		return &first, emitRecord(ctx, "record:AddVersion", record, first.Version, caller)
+		return &first, emitRecord(ctx, "record:AddVersion", rec, first.Version, caller)
 	}
-	if record.Status != consent.RecordActive {
-		return nil, codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", record.Status)
+	if rec.Status != record.Active {
+		return nil, codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", rec.Status)
 	}
-	if request.Version != record.Versions+1 {
-		return nil, codes.Errorf("MF-VERSION-NUMBER", "the newest version is %d; add version %d", record.Versions, record.Versions+1)
+	if request.Version != rec.Versions+1 {
+		return nil, codes.Errorf("MF-VERSION-NUMBER", "the newest version is %d; add version %d", rec.Versions, rec.Versions+1)
 	}
-	record.Versions, record.ChangedAt, record.ChangedBy = request.Version, max(now, record.ChangedAt), caller.ID
-	if err := putVersion(ctx, record, version); err != nil {
+	rec.Versions, rec.ChangedAt, rec.ChangedBy = request.Version, max(now, rec.ChangedAt), caller.ID
+	if err := putVersion(ctx, rec, version); err != nil {
 		return nil, err
 	}
-	return &version, emitRecord(ctx, "record:AddVersion", record, version.Version, caller)
+	return &version, emitRecord(ctx, "record:AddVersion", rec, version.Version, caller)
 }
 
 // sameVersion reads a version that is already public and refuses another content.
-func sameVersion(ctx *ledger.Context, version consent.Version) (consent.Version, error) {
+func sameVersion(ctx *ledger.Context, version record.Version) (record.Version, error) {
 	first, err := readVersion(ctx, version.Record, version.Version)
 	if err != nil {
 		return first, err
@@ -229,69 +230,69 @@ func sameVersion(ctx *ledger.Context, version consent.Version) (consent.Version,
 
 // putVersion writes a new version with its record, once the collection holds
 // what its digest says.
-func putVersion(ctx *ledger.Context, record consent.Record, version consent.Version) error {
-	if err := consent.CheckVersion(version, record.Custodian); err != nil {
+func putVersion(ctx *ledger.Context, rec record.Record, version record.Version) error {
+	if err := record.CheckVersion(version, rec.Custodian); err != nil {
 		return err
 	}
-	staged, err := ledger.PrivateDigest(ctx, collections.Records(record.Custodian), ledger.PrivateVersionKey(record.Record, version.Version))
+	staged, err := ledger.PrivateDigest(ctx, collections.Records(rec.Custodian), ledger.PrivateVersionKey(rec.Record, version.Version))
 	if err != nil {
 		return err
 	}
 	if staged != version.Digest {
 		return codes.Errorf("MF-RECORD-NOT-STAGED", "the custodian's collection does not hold the private part of this digest; stage version %d first", version.Version)
 	}
-	if err := ledger.Put(ctx, ledger.VersionKey(record.Record, version.Version), version); err != nil {
+	if err := ledger.Put(ctx, ledger.VersionKey(rec.Record, version.Version), version); err != nil {
 		return err
 	}
-	return putRecord(ctx, record)
+	return putRecord(ctx, rec)
 }
 
 // putRecord writes a record and, in the custodian's collection, the custody
 // document that asks for the endorsement of the custodian's own peer.
-func putRecord(ctx *ledger.Context, record consent.Record) error {
-	if err := ledger.Put(ctx, ledger.RecordKey(record.Record), record); err != nil {
+func putRecord(ctx *ledger.Context, rec record.Record) error {
+	if err := ledger.Put(ctx, ledger.RecordKey(rec.Record), rec); err != nil {
 		return err
 	}
-	custody := consent.Custody{Record: record.Record, Versions: record.Versions, Status: record.Status}
-	return ledger.PutPrivate(ctx, collections.Records(record.Custodian), ledger.CustodyKey(record.Record), custody)
+	custody := record.Custody{Record: rec.Record, Versions: rec.Versions, Status: rec.Status}
+	return ledger.PutPrivate(ctx, collections.Records(rec.Custodian), ledger.CustodyKey(rec.Record), custody)
 }
 
 // Deprecate ends new versions and new consents of a record; what was consented
 // to goes on. Caller: an officer of the custodian.
-func (*RecordContract) Deprecate(ctx *ledger.Context, request consent.RecordRequest) (*consent.Record, error) {
+func (*RecordContract) Deprecate(ctx *ledger.Context, request record.RecordRequest) (*record.Record, error) {
 	caller, now, err := enterCustodian(ctx)
 	if err != nil {
 		return nil, err
 	}
-	record, err := readRecord(ctx, request.Record)
+	rec, err := readRecord(ctx, request.Record)
 	if err != nil {
 		return nil, err
 	}
-	if err := mayKeep(caller, record); err != nil {
+	if err := mayKeep(caller, rec); err != nil {
 		return nil, err
 	}
-	if record.Status != consent.RecordDeprecated {
-		if err := moveRecord(&record, consent.RecordDeprecated, caller, now); err != nil {
+	if rec.Status != record.Deprecated {
+		if err := moveRecord(&rec, record.Deprecated, caller, now); err != nil {
 			return nil, err
 		}
-		if err := putRecord(ctx, record); err != nil {
+		if err := putRecord(ctx, rec); err != nil {
 			return nil, err
 		}
 	}
-	return &record, emitRecord(ctx, "record:Deprecate", record, 0, caller)
+	return &rec, emitRecord(ctx, "record:Deprecate", rec, 0, caller)
 }
 
 // Get gives a record. Caller: anyone with a role.
-func (*RecordContract) Get(ctx *ledger.Context, request consent.RecordRequest) (*consent.Record, error) {
+func (*RecordContract) Get(ctx *ledger.Context, request record.RecordRequest) (*record.Record, error) {
 	if err := anyRole(ctx); err != nil {
 		return nil, err
 	}
-	record, err := readRecord(ctx, request.Record)
-	return &record, err
+	rec, err := readRecord(ctx, request.Record)
+	return &rec, err
 }
 
 // List gives one page of the records of a patient or a custodian.
-func (*RecordContract) List(ctx *ledger.Context, request consent.PageRequest) (*consent.RecordPage, error) {
+func (*RecordContract) List(ctx *ledger.Context, request record.PageRequest) (*record.RecordPage, error) {
 	caller, err := ctx.CallerAs(ledger.RoleCustodian, ledger.RolePatient, ledger.RoleAuditor)
 	if err != nil {
 		return nil, err
@@ -314,49 +315,49 @@ func (*RecordContract) List(ctx *ledger.Context, request consent.PageRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	page := consent.RecordPage{Records: []consent.Record{}, Bookmark: bookmark}
+	page := record.RecordPage{Records: []record.Record{}, Bookmark: bookmark}
 	for _, reference := range references {
-		record, err := readRecord(ctx, reference.ID)
+		rec, err := readRecord(ctx, reference.ID)
 		if err != nil {
 			return nil, err
 		}
-		page.Records = append(page.Records, record)
+		page.Records = append(page.Records, rec)
 	}
 	return &page, nil
 }
 
 // ListVersions gives one page of a record's versions, oldest first. Caller:
 // anyone with a role.
-func (*RecordContract) ListVersions(ctx *ledger.Context, request consent.VersionsRequest) (*consent.VersionPage, error) {
+func (*RecordContract) ListVersions(ctx *ledger.Context, request record.VersionsRequest) (*record.VersionPage, error) {
 	if err := anyRole(ctx); err != nil {
 		return nil, err
 	}
 	if _, err := readRecord(ctx, request.Record); err != nil {
 		return nil, err
 	}
-	versions, bookmark, err := ledger.Page[consent.Version](ctx, ledger.Versions(request.Record), request.PageSize, request.Bookmark)
+	versions, bookmark, err := ledger.Page[record.Version](ctx, ledger.Versions(request.Record), request.PageSize, request.Bookmark)
 	if err != nil {
 		return nil, err
 	}
-	return &consent.VersionPage{Versions: versions, Bookmark: bookmark}, nil
+	return &record.VersionPage{Versions: versions, Bookmark: bookmark}, nil
 }
 
 // GetPrivate gives the private part of a version. It is evaluated on the
 // custodian's peer: no other has it, so no majority could endorse it. Caller: an
 // officer of the custodian, or the patient.
-func (*RecordContract) GetPrivate(ctx *ledger.Context, request consent.VersionRequest) (*consent.PrivateVersion, error) {
+func (*RecordContract) GetPrivate(ctx *ledger.Context, request record.VersionRequest) (*record.PrivateVersion, error) {
 	caller, err := ctx.CallerAs(ledger.RoleCustodian, ledger.RolePatient)
 	if err != nil {
 		return nil, err
 	}
-	record, err := readRecord(ctx, request.Record)
+	rec, err := readRecord(ctx, request.Record)
 	if err != nil {
 		return nil, err
 	}
-	if err := mayDecide(caller, record); err != nil {
+	if err := mayDecide(caller, rec); err != nil {
 		return nil, err
 	}
-	private, found, err := ledger.GetPrivate[consent.PrivateVersion](ctx, collections.Records(record.Custodian), ledger.PrivateVersionKey(request.Record, request.Version))
+	private, found, err := ledger.GetPrivate[record.PrivateVersion](ctx, collections.Records(rec.Custodian), ledger.PrivateVersionKey(request.Record, request.Version))
 	if err != nil {
 		return nil, err
 	}
@@ -380,19 +381,19 @@ func enterCustodian(ctx *ledger.Context) (ledger.Caller, int64, error) {
 }
 
 // mayKeep lets officers of the record's custodian pass.
-func mayKeep(caller ledger.Caller, record consent.Record) error {
-	if caller.Role == ledger.RoleCustodian && caller.MSP == record.Custodian {
+func mayKeep(caller ledger.Caller, rec record.Record) error {
+	if caller.Role == ledger.RoleCustodian && caller.MSP == rec.Custodian {
 		return nil
 	}
-	return codes.Errorf("MF-RECORD-DENIED", "%s is no officer of %s, the record's custodian; ask one of them", caller.ID, record.Custodian)
+	return codes.Errorf("MF-RECORD-DENIED", "%s is no officer of %s, the record's custodian; ask one of them", caller.ID, rec.Custodian)
 }
 
 // mayDecide lets officers of the record's custodian and the patient pass.
-func mayDecide(caller ledger.Caller, record consent.Record) error {
-	if caller.Role == ledger.RolePatient && caller.ID == record.Patient {
+func mayDecide(caller ledger.Caller, rec record.Record) error {
+	if caller.Role == ledger.RolePatient && caller.ID == rec.Patient {
 		return nil
 	}
-	return mayKeep(caller, record)
+	return mayKeep(caller, rec)
 }
 
 // mayList lets an auditor pass, and others where the list is their own.
@@ -410,20 +411,20 @@ func anyRole(ctx *ledger.Context) error {
 }
 
 // readRecord reads a record that must be there.
-func readRecord(ctx *ledger.Context, id string) (consent.Record, error) {
-	if err := consent.CheckRecordID(id); err != nil {
-		return consent.Record{}, err
+func readRecord(ctx *ledger.Context, id string) (record.Record, error) {
+	if err := record.CheckRecordID(id); err != nil {
+		return record.Record{}, err
 	}
-	record, found, err := ledger.Get[consent.Record](ctx, ledger.RecordKey(id))
+	rec, found, err := ledger.Get[record.Record](ctx, ledger.RecordKey(id))
 	if err == nil && !found {
 		err = codes.Errorf("MF-RECORD-UNKNOWN", "there is no record %s; see the list of records", id)
 	}
-	return record, err
+	return rec, err
 }
 
 // readVersion reads a version that must be there.
-func readVersion(ctx *ledger.Context, record string, number int) (consent.Version, error) {
-	version, found, err := ledger.Get[consent.Version](ctx, ledger.VersionKey(record, number))
+func readVersion(ctx *ledger.Context, rec string, number int) (record.Version, error) {
+	version, found, err := ledger.Get[record.Version](ctx, ledger.VersionKey(rec, number))
 	if err == nil && !found {
 		err = codes.Errorf("MF-VERSION-UNKNOWN", "the record has no version %d; see its versions", number)
 	}
@@ -431,18 +432,18 @@ func readVersion(ctx *ledger.Context, record string, number int) (consent.Versio
 }
 
 // moveRecord changes a record's status, if the table has the move.
-func moveRecord(record *consent.Record, to consent.RecordStatus, caller ledger.Caller, now int64) error {
-	if !record.Status.CanMoveTo(to) {
-		return codes.Errorf("MF-RECORD-STATUS", "the record is %s and can't become %s; see the record", record.Status, to)
+func moveRecord(rec *record.Record, to record.Status, caller ledger.Caller, now int64) error {
+	if !rec.Status.CanMoveTo(to) {
+		return codes.Errorf("MF-RECORD-STATUS", "the record is %s and can't become %s; see the record", rec.Status, to)
 	}
-	record.Status, record.ChangedAt, record.ChangedBy = to, max(now, record.ChangedAt), caller.ID
+	rec.Status, rec.ChangedAt, rec.ChangedBy = to, max(now, rec.ChangedAt), caller.ID
 	return nil
 }
 
 // emitRecord sets the one event of a record's transaction.
-func emitRecord(ctx *ledger.Context, name string, record consent.Record, version int, caller ledger.Caller) error {
+func emitRecord(ctx *ledger.Context, name string, rec record.Record, version int, caller ledger.Caller) error {
 	return ctx.Emit(consent.Event{
-		Record: record.Record, Version: version, Custodian: record.Custodian, Patient: record.Patient,
-		Status: string(record.Status), Actor: caller.ID,
+		Record: rec.Record, Version: version, Custodian: rec.Custodian, Patient: rec.Patient,
+		Status: string(rec.Status), Actor: caller.ID,
 	})
 }

@@ -16,30 +16,31 @@ import (
 	"github.com/medfed/medfed/chaincode/contract"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/collections"
 )
 
 func TestVersionsAreContiguousAndNeverRewritten(t *testing.T) {
 	c := newClinic(t)
-	record := c.xray(1)
-	c.refused("MF-VERSION-NUMBER", c.propose(c.officer, "record:AddVersion", addVersion(record, 3)))
-	c.refused("MF-VERSION-NUMBER", c.propose(c.officer, "record:AddVersion", addVersion(record, 0)))
-	c.refused("MF-RECORD-NOT-STAGED", c.propose(c.officer, "record:AddVersion", addVersion(record, 2)))
-	c.refused("MF-VERSION-NUMBER", c.propose(c.officer, "record:Stage", versionOf(record, 3)).Transient(transient("version", private(record, 3))))
+	rec := c.xray(1)
+	c.refused("MF-VERSION-NUMBER", c.propose(c.officer, "record:AddVersion", addVersion(rec, 3)))
+	c.refused("MF-VERSION-NUMBER", c.propose(c.officer, "record:AddVersion", addVersion(rec, 0)))
+	c.refused("MF-RECORD-NOT-STAGED", c.propose(c.officer, "record:AddVersion", addVersion(rec, 2)))
+	c.refused("MF-VERSION-NUMBER", c.propose(c.officer, "record:Stage", versionOf(rec, 3)).Transient(transient("version", private(rec, 3))))
 
 	// Staged, corrected, staged again; then public, and fixed.
-	draft := private(record, 2)
+	draft := private(rec, 2)
 	draft.ContentType = "image/jpeg"
-	c.doPrivate(c.officer, "record:Stage", versionOf(record, 2), "version", draft)
-	c.stage(record, 2)
-	c.do(c.officer, "record:AddVersion", addVersion(record, 2))
-	c.refused("MF-VERSION-EXISTS", c.propose(c.officer, "record:Stage", versionOf(record, 2)).Transient(transient("version", draft)))
-	c.refused("MF-VERSION-EXISTS", c.propose(c.officer, "record:Unstage", versionOf(record, 2)))
-	other := addVersion(record, 2)
+	c.doPrivate(c.officer, "record:Stage", versionOf(rec, 2), "version", draft)
+	c.stage(rec, 2)
+	c.do(c.officer, "record:AddVersion", addVersion(rec, 2))
+	c.refused("MF-VERSION-EXISTS", c.propose(c.officer, "record:Stage", versionOf(rec, 2)).Transient(transient("version", draft)))
+	c.refused("MF-VERSION-EXISTS", c.propose(c.officer, "record:Unstage", versionOf(rec, 2)))
+	other := addVersion(rec, 2)
 	other.Size++
 	c.refused("MF-VERSION-EXISTS", c.propose(c.officer, "record:AddVersion", other))
 
-	page := get[consent.VersionPage](c, c.insurer, "record:ListVersions", consent.VersionsRequest{Record: record, PageSize: 10})
+	page := get[record.VersionPage](c, c.insurer, "record:ListVersions", record.VersionsRequest{Record: rec, PageSize: 10})
 	for i, version := range page.Versions {
 		if version.Version != i+1 {
 			t.Errorf("%+v", version)
@@ -49,8 +50,8 @@ func TestVersionsAreContiguousAndNeverRewritten(t *testing.T) {
 		t.Errorf("%+v", page)
 	}
 	for _, version := range []int{1, 2} {
-		payload, err := c.propose(c.patient, "record:GetPrivate", versionOf(record, version)).Evaluate()
-		if err != nil || parse[consent.PrivateVersion](c, payload) != private(record, version) {
+		payload, err := c.propose(c.patient, "record:GetPrivate", versionOf(rec, version)).Evaluate()
+		if err != nil || parse[record.PrivateVersion](c, payload) != private(rec, version) {
 			t.Errorf("version %d: %s %v", version, payload, err)
 		}
 	}
@@ -58,29 +59,29 @@ func TestVersionsAreContiguousAndNeverRewritten(t *testing.T) {
 
 func TestUnstagePurges(t *testing.T) {
 	c := newClinic(t)
-	record := c.draw(consent.RecordPrefix)
-	c.stage(record, 1)
+	rec := c.draw(record.RecordPrefix)
+	c.stage(rec, 1)
 	if !bytes.Contains(c.ledger.PrivateBytes(hospital), []byte(canaryIdentifier)) {
 		t.Fatal("the collection lacks what was staged")
 	}
-	purged := put[consent.Purged](c, c.officer, "record:Unstage", versionOf(record, 1))
+	purged := put[record.Purged](c, c.officer, "record:Unstage", versionOf(rec, 1))
 	if len(purged.Keys) != 1 || bytes.Contains(c.ledger.PrivateBytes(hospital), []byte(canaryIdentifier)) {
 		t.Errorf("%v", purged)
 	}
-	c.refused("MF-RECORD-NOT-STAGED", c.propose(c.officer, "record:Register", register(record)))
+	c.refused("MF-RECORD-NOT-STAGED", c.propose(c.officer, "record:Register", register(rec)))
 }
 
 func TestDeprecatedRecordGoesOnForThoseWithConsent(t *testing.T) {
 	c := newClinic(t)
-	record := c.xray(1)
-	id := c.agree(record, c.terms(1000))
+	rec := c.xray(1)
+	id := c.agree(rec, c.terms(1000))
 	c.grant(id, 1)
-	c.do(c.officer, "record:Deprecate", consent.RecordRequest{Record: record})
-	c.refused("MF-RECORD-STATUS", c.propose(c.officer, "record:AddVersion", addVersion(record, 2)))
-	c.refused("MF-RECORD-STATUS", c.propose(c.officer, "record:Stage", versionOf(record, 2)).Transient(transient("version", private(record, 2))))
+	c.do(c.officer, "record:Deprecate", record.RecordRequest{Record: rec})
+	c.refused("MF-RECORD-STATUS", c.propose(c.officer, "record:AddVersion", addVersion(rec, 2)))
+	c.refused("MF-RECORD-STATUS", c.propose(c.officer, "record:Stage", versionOf(rec, 2)).Transient(transient("version", private(rec, 2))))
 	c.refused("MF-RECORD-STATUS", c.propose(c.insurer, "consent:Request",
-		consent.AskRequest{Consent: c.draw(consent.ConsentPrefix), Record: record, Terms: c.terms(1000)}))
-	access := c.ask(c.insurer, id, record, 1)
+		consent.AskRequest{Consent: c.draw(consent.ConsentPrefix), Record: rec, Terms: c.terms(1000)}))
+	access := c.ask(c.insurer, id, rec, 1)
 	if _, err := c.read(c.insurer, access.Access); err != nil {
 		t.Error(err)
 	}
@@ -99,19 +100,19 @@ func TestRecordsAreIdempotent(t *testing.T) {
 		}
 		return second.Payload
 	}
-	record := c.draw(consent.RecordPrefix)
-	c.stage(record, 1)
-	c.stage(record, 1)
-	twice(c.officer, "record:Register", register(record))
-	c.stage(record, 1)
-	c.stage(record, 2)
-	twice(c.officer, "record:AddVersion", addVersion(record, 2))
+	rec := c.draw(record.RecordPrefix)
+	c.stage(rec, 1)
+	c.stage(rec, 1)
+	twice(c.officer, "record:Register", register(rec))
+	c.stage(rec, 1)
+	c.stage(rec, 2)
+	twice(c.officer, "record:AddVersion", addVersion(rec, 2))
 
 	id := c.draw(consent.ConsentPrefix)
-	twice(c.insurer, "consent:Request", consent.AskRequest{Consent: id, Record: record, Terms: c.terms(10_000)})
+	twice(c.insurer, "consent:Request", consent.AskRequest{Consent: id, Record: rec, Terms: c.terms(10_000)})
 	counter := parse[consent.Offer](c, twice(c.patient, "consent:Counter", consent.OfferRequest{Consent: id, Offer: 2, Terms: c.terms(20_000)}))
 	twice(c.insurer, "consent:Accept", consent.AcceptRequest{Consent: id, Offer: 2, Digest: counter.Digest()})
-	twice(c.insurer, "access:RequestAccess", c.use(id, record, 1))
+	twice(c.insurer, "access:RequestAccess", c.use(id, rec, 1))
 	c.grant(id, 1)
 	c.grant(id, 1)
 	twice(c.insurer, "consent:Renew", consent.OfferRequest{Consent: id, Offer: 3, Terms: c.terms(30_000)})
@@ -120,18 +121,18 @@ func TestRecordsAreIdempotent(t *testing.T) {
 	twice(c.insurer, "consent:Withdraw", consent.AnswerRequest{Consent: id, Offer: 4})
 	twice(c.patient, "consent:Revoke", consent.RevokeRequest{Consent: id, Number: 1})
 	twice(c.patient, "consent:MarkEnteredInError", consent.ConsentRequest{Consent: id})
-	twice(c.officer, "record:Deprecate", consent.RecordRequest{Record: record})
-	twice(c.patient, "record:RequestErasure", consent.RecordRequest{Record: record})
-	c.do(c.officer, "record:Purge", consent.RecordRequest{Record: record})
-	c.do(c.officer, "record:Purge", consent.RecordRequest{Record: record})
-	twice(c.officer, "record:AttestErasure", consent.RecordRequest{Record: record})
-	twice(c.coordinator, "record:AttestErasure", consent.RecordRequest{Record: record})
-	twice(c.officer, "record:CompleteErasure", consent.RecordRequest{Record: record})
+	twice(c.officer, "record:Deprecate", record.RecordRequest{Record: rec})
+	twice(c.patient, "record:RequestErasure", record.RecordRequest{Record: rec})
+	c.do(c.officer, "record:Purge", record.RecordRequest{Record: rec})
+	c.do(c.officer, "record:Purge", record.RecordRequest{Record: rec})
+	twice(c.officer, "record:AttestErasure", record.RecordRequest{Record: rec})
+	twice(c.coordinator, "record:AttestErasure", record.RecordRequest{Record: rec})
+	twice(c.officer, "record:CompleteErasure", record.RecordRequest{Record: rec})
 
 	// The same identifier with other content is not.
 	used := c.xray(1)
 	changed := register(used)
-	changed.Kind = consent.KindGenome
+	changed.Kind = record.KindGenome
 	c.refused("MF-RECORD-EXISTS", c.propose(c.officer, "record:Register", changed))
 	given := c.agree(used, c.terms(1000))
 	c.refused("MF-OFFER-EXISTS", c.propose(c.insurer, "consent:Request", consent.AskRequest{Consent: given, Record: used, Terms: c.terms(2000)}))
@@ -146,15 +147,15 @@ func TestRecordsAreIdempotent(t *testing.T) {
 // every other member attests, and what stays public says nothing.
 func TestErasure(t *testing.T) {
 	c := newClinic(t)
-	record, kept := c.xray(2), c.xray(1)
+	rec, kept := c.xray(2), c.xray(1)
 	wide := c.terms(100_000)
 	wide.Scope = consent.Scope{Kind: consent.ScopeAllFuture}
-	id := c.agree(record, wide)
+	id := c.agree(rec, wide)
 	c.grant(id, 1)
 	c.grant(id, 2)
-	access := c.ask(c.insurer, id, record, 1)
-	c.stage(record, 3) // staged and never registered
-	request := consent.RecordRequest{Record: record}
+	access := c.ask(c.insurer, id, rec, 1)
+	c.stage(rec, 3) // staged and never registered
+	request := record.RecordRequest{Record: rec}
 	c.refused("MF-RECORD-STATUS", c.propose(c.officer, "record:Purge", request))
 	c.refused("MF-RECORD-STATUS", c.propose(c.officer, "record:AttestErasure", request))
 	for _, stranger := range []*ledgertest.Identity{c.officer2, c.neighbour} {
@@ -163,13 +164,13 @@ func TestErasure(t *testing.T) {
 	}
 
 	for _, members := range [][]string{{"Hospital3MSP", "Hospital2MSP"}, {"Hospital2MSP", "Hospital2MSP"}, {"a/b"}, {""}} {
-		c.refused("MF-ERASURE-MEMBERS", c.propose(c.patient, "record:RequestErasure", consent.ErasureRequest{Record: record, Members: members}))
+		c.refused("MF-ERASURE-MEMBERS", c.propose(c.patient, "record:RequestErasure", record.ErasureRequest{Record: rec, Members: members}))
 	}
 	c.do(c.patient, "record:RequestErasure", request)
 	// Who asks may name more members that must attest, and takes none away.
-	c.do(c.officer, "record:RequestErasure", consent.ErasureRequest{Record: record, Members: []string{"Hospital2MSP", "Hospital3MSP"}})
-	c.do(c.patient, "record:RequestErasure", consent.ErasureRequest{Record: record, Members: []string{}})
-	if denied := c.ask(c.insurer, id, record, 1); denied.Code != "MF-RECORD-ERASED" {
+	c.do(c.officer, "record:RequestErasure", record.ErasureRequest{Record: rec, Members: []string{"Hospital2MSP", "Hospital3MSP"}})
+	c.do(c.patient, "record:RequestErasure", record.ErasureRequest{Record: rec, Members: []string{}})
+	if denied := c.ask(c.insurer, id, rec, 1); denied.Code != "MF-RECORD-ERASED" {
 		t.Errorf("%+v", denied)
 	}
 	_, err := c.read(c.insurer, access.Access)
@@ -179,7 +180,7 @@ func TestErasure(t *testing.T) {
 	c.refused("MF-RECORD-STATUS", c.propose(c.insurer, "consent:Renew", consent.OfferRequest{Consent: id, Offer: 2, Terms: c.terms(9000)}))
 	c.refused("MF-ERASURE-REMAINS", c.propose(c.officer, "record:CompleteErasure", request))
 
-	purged := put[consent.Purged](c, c.officer, "record:Purge", request)
+	purged := put[record.Purged](c, c.officer, "record:Purge", request)
 	if len(purged.Keys) != 6 { // custody, three versions, two grants
 		t.Errorf("%v", purged.Keys)
 	}
@@ -193,13 +194,13 @@ func TestErasure(t *testing.T) {
 	}
 	c.do(c.patient, "record:CompleteErasure", request)
 
-	erasure := get[consent.Erasure](c, c.auditor, "record:GetErasure", request)
-	if erasure.Record.Status != consent.RecordErased || len(erasure.Remaining) != 0 || len(erasure.Missing) != 0 || len(erasure.Attestations) != 4 || len(erasure.Members) != 4 {
+	erasure := get[record.Erasure](c, c.auditor, "record:GetErasure", request)
+	if erasure.Record.Status != record.Erased || len(erasure.Remaining) != 0 || len(erasure.Missing) != 0 || len(erasure.Attestations) != 4 || len(erasure.Members) != 4 {
 		t.Errorf("%+v", erasure)
 	}
 	held := c.ledger.PrivateBytes(hospital)
 	for version := 1; version <= 3; version++ {
-		gone := private(record, version)
+		gone := private(rec, version)
 		for _, text := range []string{gone.CID, gone.Salt, gone.PlainDigest, secret("grant", id, version)} {
 			if bytes.Contains(held, []byte(text)) {
 				t.Errorf("%s of version %d is held still", text, version)
@@ -215,12 +216,12 @@ func TestErasure(t *testing.T) {
 // A grant endorsed before an erasure does not come to lie beyond its purge.
 func TestGrantRacesErasure(t *testing.T) {
 	c := newClinic(t)
-	record := c.xray(1)
-	id := c.agree(record, c.terms(1000))
+	rec := c.xray(1)
+	id := c.agree(rec, c.terms(1000))
 	grant := c.endorse(c.propose(c.officer, "access:PutGrant", consent.GrantRequest{Consent: id, Version: 1}).
 		Transient(transient("grant", consent.GrantInput{Wrap: wrapped(canaryGrant), Salt: secret("x")})))
-	staged := c.endorse(c.propose(c.officer, "record:Stage", versionOf(record, 2)).Transient(transient("version", private(record, 2))))
-	c.do(c.patient, "record:RequestErasure", consent.RecordRequest{Record: record})
+	staged := c.endorse(c.propose(c.officer, "record:Stage", versionOf(rec, 2)).Transient(transient("version", private(rec, 2))))
+	c.do(c.patient, "record:RequestErasure", record.RecordRequest{Record: rec})
 	for _, result := range c.ledger.Commit(grant, staged) {
 		if result.Code != peer.TxValidationCode_MVCC_READ_CONFLICT {
 			t.Errorf("%s", result.Code)
@@ -311,14 +312,14 @@ func TestCase15DictionaryOfPatients(t *testing.T) {
 // write does not count.
 func TestCase16CollectionsHold(t *testing.T) {
 	c := newClinic(t)
-	record := c.xray(1)
+	rec := c.xray(1)
 	for _, stranger := range []*ledgertest.Identity{c.officer2, c.neighbour} {
-		_, err := c.propose(stranger, "record:GetPrivate", versionOf(record, 1)).On(hospital).Evaluate()
+		_, err := c.propose(stranger, "record:GetPrivate", versionOf(rec, 1)).On(hospital).Evaluate()
 		c.isRefusal("MF-RECORD-DENIED", err)
 	}
-	_, err := c.propose(c.officer, "record:GetPrivate", versionOf(record, 1)).On("Hospital2MSP").Evaluate()
+	_, err := c.propose(c.officer, "record:GetPrivate", versionOf(rec, 1)).On("Hospital2MSP").Evaluate()
 	c.isRefusal("MF-PRIVATE-READ", err)
-	next := c.draw(consent.RecordPrefix)
+	next := c.draw(record.RecordPrefix)
 	c.invalid(c.propose(c.officer, "record:Stage", versionOf(next, 1)).Transient(transient("version", private(next, 1))).On("Hospital2MSP"))
 	for _, member := range []string{"Hospital2MSP", "ResearchCentreMSP"} {
 		if bytes.Contains(c.ledger.PrivateBytes(member), []byte(canaryIdentifier)) {
@@ -330,27 +331,27 @@ func TestCase16CollectionsHold(t *testing.T) {
 // A right role in the wrong organisation, and a wrong role in the right one.
 func TestCase18Custodians(t *testing.T) {
 	c := newClinic(t)
-	record := c.xray(1)
-	next := c.draw(consent.RecordPrefix)
+	rec := c.xray(1)
+	next := c.draw(record.RecordPrefix)
 	insurersOfficer := c.ledger.Identity("InsurerMSP", "officer", "custodian")
 	c.refused("MF-PRIVATE-COLLECTION", c.propose(insurersOfficer, "record:Stage", versionOf(next, 1)).Transient(transient("version", private(next, 1))))
-	c.refused("MF-RECORD-DENIED", c.propose(c.officer2, "record:Stage", versionOf(record, 2)).Transient(transient("version", private(record, 2))))
+	c.refused("MF-RECORD-DENIED", c.propose(c.officer2, "record:Stage", versionOf(rec, 2)).Transient(transient("version", private(rec, 2))))
 	request := register(next)
 	request.Holders = []string{"InsurerMSP", "ResearchCentreMSP"}
 	c.refused("MF-PRIVATE-COLLECTION", c.propose(insurersOfficer, "record:Register", request))
 	for _, other := range []*ledgertest.Identity{c.patient, c.insurer, c.auditor, c.coordinator, c.ledger.Identity(hospital, "node1", "trainer")} {
 		c.refused("MF-ROLE-DENIED", c.propose(other, "record:Register", register(next)))
-		c.refused("MF-ROLE-DENIED", c.propose(other, "record:AddVersion", addVersion(record, 2)))
-		c.refused("MF-ROLE-DENIED", c.propose(other, "record:Deprecate", consent.RecordRequest{Record: record}))
+		c.refused("MF-ROLE-DENIED", c.propose(other, "record:AddVersion", addVersion(rec, 2)))
+		c.refused("MF-ROLE-DENIED", c.propose(other, "record:Deprecate", record.RecordRequest{Record: rec}))
 	}
-	c.refused("MF-RECORD-DENIED", c.propose(c.officer2, "record:AddVersion", addVersion(record, 2)))
-	c.refused("MF-RECORD-DENIED", c.propose(c.officer2, "record:Deprecate", consent.RecordRequest{Record: record}))
+	c.refused("MF-RECORD-DENIED", c.propose(c.officer2, "record:AddVersion", addVersion(rec, 2)))
+	c.refused("MF-RECORD-DENIED", c.propose(c.officer2, "record:Deprecate", record.RecordRequest{Record: rec}))
 	c.stage(next, 1)
 	named := register(next)
 	named.Patient = "alice-smith"
 	c.refused("MF-PATIENT-PSEUDONYM", c.propose(c.officer, "record:Register", named))
 	for _, other := range []*ledgertest.Identity{c.patient, c.officer, c.insurer} {
-		_, err := c.ledger.Evaluate(other, "audit:History", consent.HistoryRequest{Object: "record", Parts: []string{record}})
+		_, err := c.ledger.Evaluate(other, "audit:History", consent.HistoryRequest{Object: "record", Parts: []string{rec}})
 		c.isRefusal("MF-ROLE-DENIED", err)
 		_, err = c.ledger.Evaluate(other, "audit:ListAccesses", consent.AccessListRequest{By: "all", PageSize: 1})
 		c.isRefusal("MF-LIST-DENIED", err)
@@ -361,9 +362,9 @@ func TestCase18Custodians(t *testing.T) {
 // alone is enough.
 func TestCase19RecordWritesNeedMajorityAndCustodian(t *testing.T) {
 	c := newClinic(t)
-	record := c.xray(1)
-	c.stage(record, 2)
-	next := c.draw(consent.RecordPrefix)
+	rec := c.xray(1)
+	c.stage(rec, 2)
+	next := c.draw(record.RecordPrefix)
 	c.stage(next, 1)
 	others := []string{"Hospital2MSP", "Hospital3MSP", "Hospital4MSP", "ResearchCentreMSP"}
 	for _, write := range []struct {
@@ -371,9 +372,9 @@ func TestCase19RecordWritesNeedMajorityAndCustodian(t *testing.T) {
 		argument any
 	}{
 		{"record:Register", register(next)},
-		{"record:AddVersion", addVersion(record, 2)},
-		{"record:Deprecate", consent.RecordRequest{Record: record}},
-		{"record:RequestErasure", consent.RecordRequest{Record: record}},
+		{"record:AddVersion", addVersion(rec, 2)},
+		{"record:Deprecate", record.RecordRequest{Record: rec}},
+		{"record:RequestErasure", record.RecordRequest{Record: rec}},
 	} {
 		c.invalid(c.propose(c.officer, write.name, write.argument).On(others...))
 		c.invalid(c.propose(c.officer, write.name, write.argument).On(hospital))
@@ -387,28 +388,28 @@ func TestCase19RecordWritesNeedMajorityAndCustodian(t *testing.T) {
 // refused: it would go to peers that are not to see it.
 func TestTransientWhereNoneBelongs(t *testing.T) {
 	c := newClinic(t)
-	record := c.xray(1)
-	id := c.agree(record, c.terms(1000))
+	rec := c.xray(1)
+	id := c.agree(rec, c.terms(1000))
 	secretly := map[string][]byte{"note": []byte("CANARY")}
 	for name, p := range map[string]*ledgertest.Proposal{
-		"record:Deprecate":     c.propose(c.officer, "record:Deprecate", consent.RecordRequest{Record: record}),
+		"record:Deprecate":     c.propose(c.officer, "record:Deprecate", record.RecordRequest{Record: rec}),
 		"consent:Renew":        c.propose(c.insurer, "consent:Renew", consent.OfferRequest{Consent: id, Offer: 2, Terms: c.terms(2000)}),
 		"consent:Revoke":       c.propose(c.patient, "consent:Revoke", consent.RevokeRequest{Consent: id, Number: 1}),
-		"access:RequestAccess": c.propose(c.insurer, "access:RequestAccess", c.use(id, record, 1)),
+		"access:RequestAccess": c.propose(c.insurer, "access:RequestAccess", c.use(id, rec, 1)),
 	} {
 		t.Log(name)
 		c.refused("MF-TRANSIENT-UNKNOWN", p.Transient(secretly))
 	}
-	c.refused("MF-TRANSIENT-MISSING", c.propose(c.officer, "record:Stage", versionOf(record, 2)))
+	c.refused("MF-TRANSIENT-MISSING", c.propose(c.officer, "record:Stage", versionOf(rec, 2)))
 	c.private()
 }
 
 // The collections that the chaincode names are those that the network defines.
 func TestCollectionNamesAreDefined(t *testing.T) {
 	c := newClinic(t)
-	record := c.xray(1)
-	erasure := get[consent.Erasure](c, c.auditor, "record:GetErasure", consent.RecordRequest{Record: record})
-	want := collections.Records(hospital) + ":private-version/" + record + "/00000001"
+	rec := c.xray(1)
+	erasure := get[record.Erasure](c, c.auditor, "record:GetErasure", record.RecordRequest{Record: rec})
+	want := collections.Records(hospital) + ":private-version/" + rec + "/00000001"
 	if len(erasure.Remaining) != 2 || erasure.Remaining[1] != want {
 		t.Errorf("%v, want %s", erasure.Remaining, want)
 	}
@@ -424,17 +425,17 @@ func TestRecordLists(t *testing.T) {
 		field string
 		value string
 	}{{c.patient, "patient", c.patient.String()}, {c.officer, "custodian", hospital}, {c.auditor, "custodian", hospital}} {
-		first := get[consent.RecordPage](c, list.by, "record:List", consent.PageRequest{By: list.field, Value: list.value, PageSize: 2})
-		rest := get[consent.RecordPage](c, list.by, "record:List", consent.PageRequest{By: list.field, Value: list.value, PageSize: 2, Bookmark: first.Bookmark})
+		first := get[record.RecordPage](c, list.by, "record:List", record.PageRequest{By: list.field, Value: list.value, PageSize: 2})
+		rest := get[record.RecordPage](c, list.by, "record:List", record.PageRequest{By: list.field, Value: list.value, PageSize: 2, Bookmark: first.Bookmark})
 		if len(first.Records) != 2 || len(rest.Records) != 1 || rest.Bookmark != "" {
 			t.Errorf("%s: %+v %+v", list.by, first, rest)
 		}
 	}
 	for _, stranger := range []*ledgertest.Identity{c.neighbour, c.officer2, c.officer} {
-		_, err := c.ledger.Evaluate(stranger, "record:List", consent.PageRequest{By: "patient", Value: c.patient.String(), PageSize: 2})
+		_, err := c.ledger.Evaluate(stranger, "record:List", record.PageRequest{By: "patient", Value: c.patient.String(), PageSize: 2})
 		c.isRefusal("MF-LIST-DENIED", err)
 	}
-	_, err := c.ledger.Evaluate(c.auditor, "record:List", consent.PageRequest{By: "name", Value: "x", PageSize: 2})
+	_, err := c.ledger.Evaluate(c.auditor, "record:List", record.PageRequest{By: "name", Value: "x", PageSize: 2})
 	c.isRefusal("MF-LIST-UNKNOWN", err)
 }
 

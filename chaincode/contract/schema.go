@@ -8,8 +8,8 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
-	record "github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // schema is a JSON schema, draft 7, as far as the metadata needs one. In a

@@ -4,7 +4,7 @@ import (
 	"reflect"
 
 	"github.com/medfed/medfed/chaincode/consent"
-	record "github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // recordTransactions lists the transactions of records, consents, accesses and

@@ -13,13 +13,13 @@ import (
 // identifiers are opaque (package consent), so that a key says nothing.
 //
 //	key                                         constructor         document             written by
-//	record/<record>                             RecordKey           consent.Record       Register and moves of the record's status
-//	version/<record>/<version>                  VersionKey          consent.Version      Register, AddVersion; once
+//	record/<record>                             RecordKey           record.Record        Register and moves of the record's status
+//	version/<record>/<version>                  VersionKey          record.Version       Register, AddVersion; once
 //	record-patient/<patient>/<record>           RecordOfPatientKey  Reference            Register; once
 //	record-custodian/<msp>/<record>             RecordOfHospitalKey Reference            Register; once
-//	erasure/<record>/<msp>                      ErasureKey          consent.Attestation  AttestErasure, by the member itself; once
-//	erasure-members/<record>                    ErasureMembersKey   consent.ErasureMembers RequestErasure
-//	recipient/<msp>/<role>/<name>               RecipientKey        consent.Recipient    Publish, by the identity itself; Retire
+//	erasure/<record>/<msp>                      ErasureKey          record.Attestation   AttestErasure, by the member itself; once
+//	erasure-members/<record>                    ErasureMembersKey   record.ErasureMembers RequestErasure
+//	recipient/<msp>/<role>/<name>               RecipientKey        record.Recipient     Publish, by the identity itself; Retire
 //	consent/<consent>                           ConsentKey          consent.Parties      Request; once
 //	negotiation/<consent>                       NegotiationKey      consent.Negotiation  every move of the negotiation
 //	revocation/<consent>                        RevocationKey       consent.Revocation   Revoke, MarkEnteredInError, by the patient only
@@ -33,9 +33,9 @@ import (
 //
 // The keys of the collections. Their hashes are public, so they too say nothing.
 //
-//	records-<msp>: private-version/<record>/<version>                 PrivateVersionKey consent.PrivateVersion Stage
-//	records-<msp>: custody/<record>                                   CustodyKey        consent.Custody        the custodian's transactions on a record
-//	records-<msp>: hospital-key/<number>                              HospitalKeyKey    consent.HospitalKey    PutHospitalKey
+//	records-<msp>: private-version/<record>/<version>                 PrivateVersionKey record.PrivateVersion  Stage
+//	records-<msp>: custody/<record>                                   CustodyKey        record.Custody         the custodian's transactions on a record
+//	records-<msp>: hospital-key/<number>                              HospitalKeyKey    record.HospitalKey     PutHospitalKey
 //	grants-<msp>:  terms/<consent>/<offer>                            TermsKey          consent.PrivateTerms   PutTerms
 //	grants-<msp>:  grant/<consent>/<agreement>/<version>/<writer>     GrantKey          consent.Grant          PutGrant
 

@@ -6,6 +6,7 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/collections"
 )
 
@@ -54,9 +55,9 @@ func (r *review) access(request consent.AccessRequest) ([]expected, error) {
 	if err := r.caller.MustBe(ledger.RoleRequester); err != nil {
 		return nil, err
 	}
-	record, _ := prior[consent.Record](r, ledger.RecordKey(request.Record))
+	rec, _ := prior[record.Record](r, ledger.RecordKey(request.Record))
 	given, _, _ := r.consent(request.Consent)
-	access := consent.Decide(given, record, request, r.caller.ID, r.txID, r.now, ledger.TimeWindow)
+	access := consent.Decide(given, rec, request, r.caller.ID, r.txID, r.now, ledger.TimeWindow)
 	writes := []expected{{ledger.AccessKey(access.Access), access}}
 	for _, key := range ledger.AccessListKeys(access.Access, access.Patient, access.Record, access.Grantee, access.At) {
 		writes = append(writes, expected{key, access})
@@ -106,16 +107,16 @@ func (r *review) request(request consent.AskRequest) ([]expected, error) {
 	if err := r.caller.MustBe(ledger.RoleRequester); err != nil {
 		return nil, err
 	}
-	record, _ := prior[consent.Record](r, ledger.RecordKey(request.Record))
-	if record.Status != consent.RecordActive {
+	rec, _ := prior[record.Record](r, ledger.RecordKey(request.Record))
+	if rec.Status != record.Active {
 		return nil, codes.Errorf("MF-RECORD-STATUS", "the record takes no consents; look at the block")
 	}
 	act := consent.Act{By: r.caller.ID, Side: consent.SideGrantee, At: r.now, Window: ledger.TimeWindow}
-	if err := offerable(record, request.Terms, request.PrivateDigest, request.Expires, act); err != nil {
+	if err := offerable(rec, request.Terms, request.PrivateDigest, request.Expires, act); err != nil {
 		return nil, err
 	}
 	parties := consent.Parties{
-		Consent: request.Consent, Record: record.Record, Custodian: record.Custodian, Patient: record.Patient, Grantee: r.caller.ID, RequestedAt: r.now,
+		Consent: request.Consent, Record: rec.Record, Custodian: rec.Custodian, Patient: rec.Patient, Grantee: r.caller.ID, RequestedAt: r.now,
 	}
 	next, offer := consent.Ask(parties, request.Terms, request.PrivateDigest, request.Expires, act)
 	reference := ledger.Reference{ID: parties.Consent}
@@ -130,11 +131,11 @@ func (r *review) request(request consent.AskRequest) ([]expected, error) {
 }
 
 // offerable refuses an offer that no one should be asked to accept.
-func offerable(record consent.Record, terms consent.Terms, privateDigest string, expires int64, act consent.Act) error {
-	if !record.Status.Accessible() {
-		return codes.Errorf("MF-RECORD-STATUS", "the record is %s; look at the block", record.Status)
+func offerable(rec record.Record, terms consent.Terms, privateDigest string, expires int64, act consent.Act) error {
+	if !rec.Status.Accessible() {
+		return codes.Errorf("MF-RECORD-STATUS", "the record is %s; look at the block", rec.Status)
 	}
-	if terms.Scope.Kind == consent.ScopeThis && terms.Scope.Version > record.Versions {
+	if terms.Scope.Kind == consent.ScopeThis && terms.Scope.Version > rec.Versions {
 		return codes.Errorf("MF-VERSION-UNKNOWN", "the record has no version %d; look at the block", terms.Scope.Version)
 	}
 	return consent.CheckOffer(terms, privateDigest, expires, act)
@@ -147,8 +148,8 @@ func (r *review) propose(by string) func(consent.OfferRequest) ([]expected, erro
 		if err != nil || request.Offer >= 1 && request.Offer <= given.Offers {
 			return nil, err
 		}
-		record, _ := prior[consent.Record](r, ledger.RecordKey(given.Record))
-		if err := offerable(record, request.Terms, request.PrivateDigest, request.Expires, act); err != nil {
+		rec, _ := prior[record.Record](r, ledger.RecordKey(given.Record))
+		if err := offerable(rec, request.Terms, request.PrivateDigest, request.Expires, act); err != nil {
 			return nil, err
 		}
 		next, offer, err := given.Propose(by, request.Offer, request.Terms, request.PrivateDigest, request.Expires, act)
@@ -165,9 +166,9 @@ func (r *review) accept(request consent.AcceptRequest) ([]expected, error) {
 	if err != nil || given.Answered(consent.TxAccept, request.Offer, r.caller.ID) {
 		return nil, err
 	}
-	record, _ := prior[consent.Record](r, ledger.RecordKey(given.Record))
-	if !record.Status.Accessible() {
-		return nil, codes.Errorf("MF-RECORD-STATUS", "the record is %s; look at the block", record.Status)
+	rec, _ := prior[record.Record](r, ledger.RecordKey(given.Record))
+	if !rec.Status.Accessible() {
+		return nil, codes.Errorf("MF-RECORD-STATUS", "the record is %s; look at the block", rec.Status)
 	}
 	offer, _ := prior[consent.Offer](r, ledger.OfferKey(request.Consent, request.Offer))
 	next, err := given.Accept(offer, request.Digest, act)

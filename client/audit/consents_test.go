@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 func TestRecordedConsentsFollowFromTheRules(t *testing.T) {
@@ -160,25 +161,25 @@ func TestColludingEndorsersAreFound(t *testing.T) {
 			besides(t, r, revoked, consent.Revocation{})
 		}},
 		"a version that skips others": {"record:AddVersion", 1, "record/r-", "versions", func(r set) {
-			edit(t, r, "record", func(v *consent.Record) { v.Versions = 4 })
+			edit(t, r, "record", func(v *record.Record) { v.Versions = 4 })
 		}},
 		"a version of another digest": {"record:AddVersion", 1, "version/r-", "digest", func(r set) {
-			edit(t, r, "version", func(v *consent.Version) { v.Digest = strings.Repeat("0", 64) })
+			edit(t, r, "version", func(v *record.Version) { v.Digest = strings.Repeat("0", 64) })
 		}},
 		"a record of another patient": {"record:Register", 2, "record/r-", "patient", func(r set) {
-			edit(t, r, "record\x00", func(v *consent.Record) { v.Patient = "Hospital1MSP/p-00000000000000000000000000000000" })
+			edit(t, r, "record\x00", func(v *record.Record) { v.Patient = "Hospital1MSP/p-00000000000000000000000000000000" })
 		}},
 		"an erasure that nobody asked for": {"record:Deprecate", 1, "record/r-", "move from", func(r set) {
-			edit(t, r, "record\x00", func(v *consent.Record) { v.Status = consent.RecordErased })
+			edit(t, r, "record\x00", func(v *record.Record) { v.Status = record.Erased })
 		}},
 		"an attestation in another's name": {"record:AttestErasure", 2, "erasure/r-", "by", func(r set) {
-			edit(t, r, "erasure\x00", func(a *consent.Attestation) { a.By = "Hospital2MSP/officer" })
+			edit(t, r, "erasure\x00", func(a *record.Attestation) { a.By = "Hospital2MSP/officer" })
 		}},
 		"an erased record that comes back": {"record:CompleteErasure", 1, "record/r-", "move from", func(r set) {
-			edit(t, r, "record\x00", func(v *consent.Record) { v.Status = consent.RecordActive })
+			edit(t, r, "record\x00", func(v *record.Record) { v.Status = record.Active })
 		}},
 		"another's key in the directory": {"directory:Publish", 3, "recipient/", "identity", func(r set) {
-			edit(t, r, "recipient", func(v *consent.Recipient) { v.Identity = "InsurerMSP/other" })
+			edit(t, r, "recipient", func(v *record.Recipient) { v.Identity = "InsurerMSP/other" })
 		}},
 		"a deleted access": {"record:Deprecate", 1, "access/a-", "deleted", func(r set) {
 			key := keyOf(t, "access", 1)

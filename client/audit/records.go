@@ -9,6 +9,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/collections"
 )
 
@@ -82,75 +83,75 @@ func writes[T any](r *review, key ledger.Key) (content T, found bool) {
 
 // checkRecord: the custodian registers it, what identifies it never changes, its
 // state moves by the table, and its versions grow by one.
-func (r *review) checkRecord(c rules, record consent.Record) {
-	before, found := prior[consent.Record](r, ledger.RecordKey(record.Record))
-	c.want("record", record.Record, c.key[1])
-	c.want("changed_by", record.ChangedBy, r.caller.ID)
-	c.want("changed_at", record.ChangedAt, max(r.now, before.ChangedAt))
-	officer := r.caller.Role == ledger.RoleCustodian && r.caller.MSP == record.Custodian
-	patient := r.caller.Role == ledger.RolePatient && r.caller.ID == record.Patient
+func (r *review) checkRecord(c rules, rec record.Record) {
+	before, found := prior[record.Record](r, ledger.RecordKey(rec.Record))
+	c.want("record", rec.Record, c.key[1])
+	c.want("changed_by", rec.ChangedBy, r.caller.ID)
+	c.want("changed_at", rec.ChangedAt, max(r.now, before.ChangedAt))
+	officer := r.caller.Role == ledger.RoleCustodian && r.caller.MSP == rec.Custodian
+	patient := r.caller.Role == ledger.RolePatient && r.caller.ID == rec.Patient
 	if !found {
-		var asked consent.RegisterRequest
+		var asked record.RegisterRequest
 		r.read(&asked)
-		before = consent.Record{Record: record.Record, Kind: asked.Kind, Custodian: r.caller.MSP, Patient: r.caller.MSP + "/" + asked.Patient, RegisteredAt: r.now}
-		_, indexed := writes[ledger.Reference](r, ledger.RecordOfPatientKey(record.Patient, record.Record))
+		before = record.Record{Record: rec.Record, Kind: asked.Kind, Custodian: r.caller.MSP, Patient: r.caller.MSP + "/" + asked.Patient, RegisteredAt: r.now}
+		_, indexed := writes[ledger.Reference](r, ledger.RecordOfPatientKey(rec.Patient, rec.Record))
 		c.want("entry in the patient's list", indexed, true)
 	}
-	c.want("kind", record.Kind, before.Kind)
-	c.want("custodian", record.Custodian, before.Custodian)
-	c.want("patient", record.Patient, before.Patient)
-	c.want("registered_at", record.RegisteredAt, before.RegisteredAt)
-	if record.Status != before.Status {
-		move := consent.RecordMove{From: before.Status, To: record.Status, By: strings.TrimPrefix(r.function, "record:")}
-		c.want(fmt.Sprintf("move from %q to %q by %s", move.From, move.To, r.function), slices.ContainsFunc(consent.RecordMoves(), func(m consent.RecordMove) bool {
+	c.want("kind", rec.Kind, before.Kind)
+	c.want("custodian", rec.Custodian, before.Custodian)
+	c.want("patient", rec.Patient, before.Patient)
+	c.want("registered_at", rec.RegisteredAt, before.RegisteredAt)
+	if rec.Status != before.Status {
+		move := record.Move{From: before.Status, To: rec.Status, By: strings.TrimPrefix(r.function, "record:")}
+		c.want(fmt.Sprintf("move from %q to %q by %s", move.From, move.To, r.function), slices.ContainsFunc(record.Moves(), func(m record.Move) bool {
 			return m.From == move.From && m.To == move.To && m.By == move.By
 		}), true)
-		c.want("who moves it", officer || patient && found && !record.Status.Accessible(), true)
+		c.want("who moves it", officer || patient && found && !rec.Status.Accessible(), true)
 	}
-	_, added := writes[consent.Version](r, ledger.VersionKey(record.Record, before.Versions+1))
+	_, added := writes[record.Version](r, ledger.VersionKey(rec.Record, before.Versions+1))
 	follows := before.Versions
 	if added {
 		follows++
 		c.want("who adds a version", officer, true)
-		c.want("status", record.Status, consent.RecordActive)
+		c.want("status", rec.Status, record.Active)
 	}
-	c.want("versions", record.Versions, follows)
-	c.want("anything new", added || record.Status != before.Status, true)
-	if record.Status == consent.RecordErased {
+	c.want("versions", rec.Versions, follows)
+	c.want("anything new", added || rec.Status != before.Status, true)
+	if rec.Status == record.Erased {
 		c.want("what is left to be erased", r.unerased(before), []string{})
 	}
 }
 
 // checkVersion: versions are counted without gaps, written once, and their digest
 // is that of what the custodian's collection holds.
-func (r *review) checkVersion(c rules, version consent.Version) {
-	before, _ := prior[consent.Record](r, ledger.RecordKey(c.key[1]))
+func (r *review) checkVersion(c rules, version record.Version) {
+	before, _ := prior[record.Record](r, ledger.RecordKey(c.key[1]))
 	number, _ := strconv.Atoi(c.key[2])
-	record, found := writes[consent.Record](r, ledger.RecordKey(c.key[1]))
+	rec, found := writes[record.Record](r, ledger.RecordKey(c.key[1]))
 	c.want("version", number, before.Versions+1)
 	c.want("version", version.Version, number)
 	c.want("record", version.Record, c.key[1])
 	c.want("record's own document", found, true)
 	c.want("added_by", version.AddedBy, r.caller.ID)
 	c.want("added_at", version.AddedAt, r.now)
-	var asked consent.AddVersionRequest // what Register asks for has the same fields
+	var asked record.AddVersionRequest // what Register asks for has the same fields
 	r.read(&asked)
 	c.want("digest", version.Digest, asked.Digest)
 	c.want("size", version.Size, asked.Size)
 	c.want("holders", version.Holders, asked.Holders)
-	if err := consent.CheckVersion(version, record.Custodian); err != nil {
+	if err := record.CheckVersion(version, rec.Custodian); err != nil {
 		c.want("document", err, nil)
 	}
 	c.want("the collection holds the digest's document",
-		r.holds(collections.Records(record.Custodian), ledger.PrivateVersionKey(c.key[1], number), version.Digest), true)
+		r.holds(collections.Records(rec.Custodian), ledger.PrivateVersionKey(c.key[1], number), version.Digest), true)
 }
 
 // checkAttestation: a member attests an erasure that was asked for, itself and once.
-func (r *review) checkAttestation(c rules, attestation consent.Attestation) {
-	record, _ := prior[consent.Record](r, ledger.RecordKey(c.key[1]))
-	_, again := prior[consent.Attestation](r, ledger.ErasureKey(c.key[1], c.key[2]))
+func (r *review) checkAttestation(c rules, attestation record.Attestation) {
+	rec, _ := prior[record.Record](r, ledger.RecordKey(c.key[1]))
+	_, again := prior[record.Attestation](r, ledger.ErasureKey(c.key[1], c.key[2]))
 	c.want("attested before", again, false)
-	c.want("an erasure was asked for", record.Status == consent.RecordErasing || record.Status == consent.RecordErased, true)
+	c.want("an erasure was asked for", rec.Status == record.Erasing || rec.Status == record.Erased, true)
 	c.want("record", attestation.Record, c.key[1])
 	c.want("member", attestation.Member, c.key[2])
 	c.want("member", attestation.Member, r.caller.MSP)
@@ -159,8 +160,8 @@ func (r *review) checkAttestation(c rules, attestation consent.Attestation) {
 
 // checkRecipient: an identity publishes its own key, and only its organisation
 // changes the entry.
-func (r *review) checkRecipient(c rules, entry consent.Recipient) {
-	before, _ := prior[consent.Recipient](r, ledger.RecipientKey(c.key[1], c.key[2], c.key[3]))
+func (r *review) checkRecipient(c rules, entry record.Recipient) {
+	before, _ := prior[record.Recipient](r, ledger.RecipientKey(c.key[1], c.key[2], c.key[3]))
 	c.want("organisation", c.key[1], r.caller.MSP)
 	c.want("number", entry.Number, before.Number+1)
 	c.want("changed_by", entry.ChangedBy, r.caller.ID)
@@ -172,11 +173,11 @@ func (r *review) checkRecipient(c rules, entry consent.Recipient) {
 
 // checkReference: a record is listed when it is registered, under whom it is of.
 func (r *review) checkReference(c rules, reference ledger.Reference) {
-	record, found := writes[consent.Record](r, ledger.RecordKey(c.key[2]))
-	_, before := prior[consent.Record](r, ledger.RecordKey(c.key[2]))
-	follows := record.Patient
+	rec, found := writes[record.Record](r, ledger.RecordKey(c.key[2]))
+	_, before := prior[record.Record](r, ledger.RecordKey(c.key[2]))
+	follows := rec.Patient
 	if c.key[0] == "record-custodian" {
-		follows = record.Custodian
+		follows = rec.Custodian
 	}
 	c.want("registered with it", found && !before, true)
 	c.want("whose record", c.key[1], follows)
@@ -185,7 +186,7 @@ func (r *review) checkReference(c rules, reference ledger.Reference) {
 
 // unerased names what keeps a record from being erased: private documents that
 // its collections still hold, by the hashes, and members that have not attested.
-func (r *review) unerased(record consent.Record) []string {
+func (r *review) unerased(rec record.Record) []string {
 	left := []string{}
 	look := func(collection string, key ledger.Key) {
 		composite, err := key.Composite()
@@ -193,13 +194,13 @@ func (r *review) unerased(record consent.Record) []string {
 			left = append(left, key.String())
 		}
 	}
-	records, grants := collections.Records(record.Custodian), collections.Grants(record.Custodian)
-	look(records, ledger.CustodyKey(record.Record))
-	for version := 1; version <= record.Versions+1; version++ {
-		look(records, ledger.PrivateVersionKey(record.Record, version))
+	records, grants := collections.Records(rec.Custodian), collections.Grants(rec.Custodian)
+	look(records, ledger.CustodyKey(rec.Record))
+	for version := 1; version <= rec.Versions+1; version++ {
+		look(records, ledger.PrivateVersionKey(rec.Record, version))
 	}
 	d := documents{r.state, r.chaincode}
-	references, err := list[ledger.Reference](d, "consent-record", record.Record)
+	references, err := list[ledger.Reference](d, "consent-record", rec.Record)
 	if err != nil {
 		r.fail(err)
 	}
@@ -209,29 +210,29 @@ func (r *review) unerased(record consent.Record) []string {
 			look(grants, ledger.TermsKey(reference.ID, offer))
 		}
 		for agreement := 1; given.Agreement != nil && agreement <= given.Agreement.Version; agreement++ {
-			for version := 1; version <= record.Versions; version++ {
+			for version := 1; version <= rec.Versions; version++ {
 				for _, writer := range consent.Writers() {
 					look(grants, ledger.GrantKey(reference.ID, agreement, version, string(writer)))
 				}
 			}
 		}
 	}
-	return append(left, r.unattested(record)...)
+	return append(left, r.unattested(rec)...)
 }
 
 // unattested are the members that must attest an erasure and have not.
-func (r *review) unattested(record consent.Record) []string {
+func (r *review) unattested(rec record.Record) []string {
 	d := documents{r.state, r.chaincode}
-	versions, err := list[consent.Version](d, "version", record.Record)
+	versions, err := list[record.Version](d, "version", rec.Record)
 	if err != nil {
 		r.fail(err)
 	}
-	attestations, err := list[consent.Attestation](d, "erasure", record.Record)
+	attestations, err := list[record.Attestation](d, "erasure", rec.Record)
 	if err != nil {
 		r.fail(err)
 	}
-	named, _ := prior[consent.ErasureMembers](r, ledger.ErasureMembersKey(record.Record))
-	missing := consent.MissingAttestations(named.With(consent.Holders(versions)).Members, attestations)
+	named, _ := prior[record.ErasureMembers](r, ledger.ErasureMembersKey(rec.Record))
+	missing := record.MissingAttestations(named.With(record.Holders(versions)).Members, attestations)
 	slices.Sort(missing)
 	return missing
 }
@@ -239,18 +240,18 @@ func (r *review) unattested(record consent.Record) []string {
 // omitted notes what a transaction on records had to write and did not: a record
 // or version that somebody signed for, and an erasure that was asked for.
 func (r *review) omitted() {
-	var named consent.VersionRequest
+	var named record.VersionRequest
 	r.read(&named)
-	record, found := prior[consent.Record](r, ledger.RecordKey(named.Record))
-	_, written := writes[consent.Record](r, ledger.RecordKey(named.Record))
+	rec, found := prior[record.Record](r, ledger.RecordKey(named.Record))
+	_, written := writes[record.Record](r, ledger.RecordKey(named.Record))
 	due := false
 	switch r.function {
 	case "record:Register":
 		due = !found
 	case "record:AddVersion":
-		due = named.Version == record.Versions+1
+		due = named.Version == rec.Versions+1
 	case "record:RequestErasure":
-		due = record.Status.Accessible()
+		due = rec.Status.Accessible()
 	}
 	if due && !written {
 		r.differ([]string{"record", named.Record}, "document", "nothing", "the result of "+r.function)

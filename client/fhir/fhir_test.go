@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // states draws a consent in any state, with its offers and agreements.
@@ -56,7 +57,7 @@ func offers(p consent.Parties, number int) *rapid.Generator[consent.Offer] {
 	return rapid.Custom(func(t *rapid.T) consent.Offer {
 		scope := consent.Scope{Kind: rapid.SampledFrom([]consent.ScopeKind{consent.ScopeThis, consent.ScopeUpTo, consent.ScopeAllFuture}).Draw(t, "scope")}
 		if scope.Kind != consent.ScopeAllFuture {
-			scope.Version = rapid.IntRange(1, consent.MaxVersions).Draw(t, "version")
+			scope.Version = rapid.IntRange(1, record.MaxVersions).Draw(t, "version")
 		}
 		purposes := rapid.SliceOfNDistinct(rapid.SampledFrom(consent.Purposes()), 1, 3, rapid.ID).Draw(t, "purposes")
 		slices.Sort(purposes)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // Party is who a resource names: by medfed's own identifier where it has one, by
@@ -340,13 +341,13 @@ func (i *importer) data(c cursor) {
 	}
 }
 
-func (i *importer) recordOf(c cursor, system, value string) (record string, scope consent.Scope, ok bool) {
-	record, scope = value, consent.Scope{Kind: consent.ScopeAllFuture}
+func (i *importer) recordOf(c cursor, system, value string) (rec string, scope consent.Scope, ok bool) {
+	rec, scope = value, consent.Scope{Kind: consent.ScopeAllFuture}
 	if system == systemVersion {
 		var number string
-		record, number, _ = strings.Cut(value, "/")
+		rec, number, _ = strings.Cut(value, "/")
 		version, err := strconv.Atoi(number)
-		if err != nil || version < 1 || version > consent.MaxVersions || strconv.Itoa(version) != number {
+		if err != nil || version < 1 || version > record.MaxVersions || strconv.Itoa(version) != number {
 			return "", scope, false
 		}
 		scope = consent.Scope{Kind: consent.ScopeThis, Version: version}
@@ -357,13 +358,13 @@ func (i *importer) recordOf(c cursor, system, value string) (record string, scop
 		}
 		number, _ := e.get("valuePositiveInt").value.(json.Number)
 		version, err := strconv.Atoi(number.String())
-		if err != nil || version > consent.MaxVersions || scope.Kind != consent.ScopeAllFuture {
+		if err != nil || version > record.MaxVersions || scope.Kind != consent.ScopeAllFuture {
 			return "", scope, false
 		}
 		scope = consent.Scope{Kind: consent.ScopeUpTo, Version: version}
 	}
 	known := system == systemRecord || system == systemVersion
-	return record, scope, known && consent.CheckRecordID(record) == nil
+	return rec, scope, known && record.CheckRecordID(rec) == nil
 }
 
 // finish sorts the leaves into mapped and unmapped, says what is missing and

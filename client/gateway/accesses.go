@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // Accesses are the transactions of the contract access.
@@ -23,7 +24,7 @@ func (a Accesses) PutGrant(ctx context.Context, custodian string, version consen
 
 // PurgeGrants removes the grants and private terms of a consent that permits
 // nothing any more. Caller: an officer of the custodian, or the patient.
-func (a Accesses) PurgeGrants(ctx context.Context, r consent.ConsentRequest) (consent.Purged, error) {
+func (a Accesses) PurgeGrants(ctx context.Context, r consent.ConsentRequest) (record.Purged, error) {
 	return purgeGrants(ctx, a, r)
 }
 

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // Consents are the transactions of the contract consent.
@@ -71,7 +72,7 @@ func (c Consents) Get(ctx context.Context, r consent.ConsentRequest) (consent.St
 // List gives the consents by patient, grantee or record.
 func (c Consents) List(ctx context.Context, by, value string) iter.Seq2[consent.Consent, error] {
 	return pages(func(bookmark string) ([]consent.Consent, string, error) {
-		page, err := listConsents(ctx, c, consent.PageRequest{By: by, Value: value, Bookmark: bookmark, PageSize: pageSize})
+		page, err := listConsents(ctx, c, record.PageRequest{By: by, Value: value, Bookmark: bookmark, PageSize: pageSize})
 		return page.Consents, page.Bookmark, err
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 )
 
@@ -33,7 +33,7 @@ func TestPrivateGoesByTransientToTheCustodiansPeerAlone(t *testing.T) {
 	var asked []*gatewaypb.EndorseRequest
 	c.peers[1].onRequest = func(r *gatewaypb.EndorseRequest) { asked = append(asked, r) }
 	g := c.connect(t, gateway.Options{})
-	_, err := g.Contracts().Records.Stage(t.Context(), "Hospital2MSP", consent.PrivateVersion{Record: "r", Version: 3, PatientIdentifier: "CANARY"})
+	_, err := g.Contracts().Records.Stage(t.Context(), "Hospital2MSP", record.PrivateVersion{Record: "r", Version: 3, PatientIdentifier: "CANARY"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,12 +57,12 @@ func TestPrivateNeverGoesElsewhere(t *testing.T) {
 	c := newConsortium(t, 2)
 	c.peers[0].onEndorse = func(int) error { return status.Error(codes.Unavailable, "down") }
 	g := c.connect(t, gateway.Options{Attempts: 3})
-	_, err := g.Contracts().Records.Stage(t.Context(), "Hospital1MSP", consent.PrivateVersion{})
+	_, err := g.Contracts().Records.Stage(t.Context(), "Hospital1MSP", record.PrivateVersion{})
 	wantCode(t, err, "MF-GATEWAY-UNREACHABLE")
 	if n := c.peers[1].endorsed; n != 0 {
 		t.Errorf("another organisation's peer was sent it %d times", n)
 	}
-	_, err = g.Contracts().Records.Stage(t.Context(), "Hospital9MSP", consent.PrivateVersion{})
+	_, err = g.Contracts().Records.Stage(t.Context(), "Hospital9MSP", record.PrivateVersion{})
 	wantCode(t, err, "MF-GATEWAY-PROFILE")
 }
 
@@ -92,7 +92,7 @@ func TestARefusedPrivateWriteIsNotRepeated(t *testing.T) {
 			c.peers[0].endorsed = 0
 			c.peers[0].onEndorse = func(int) error { return refusal(codes.Aborted, words, d.details...) }
 		})
-		_, err := c.connect(t, gateway.Options{Attempts: 3}).Contracts().Records.Stage(t.Context(), "Hospital1MSP", consent.PrivateVersion{})
+		_, err := c.connect(t, gateway.Options{Attempts: 3}).Contracts().Records.Stage(t.Context(), "Hospital1MSP", record.PrivateVersion{})
 		wantCode(t, err, "MF-VERSION-NUMBER")
 		if got := c.peers[0].endorsed; got != d.attempts {
 			t.Errorf("%s: asked %d times, want %d", what, got, d.attempts)
@@ -103,13 +103,13 @@ func TestARefusedPrivateWriteIsNotRepeated(t *testing.T) {
 func TestEvaluateAtAsksTheOrganisation(t *testing.T) {
 	c := newConsortium(t, 2)
 	g := c.connect(t, gateway.Options{})
-	if _, err := g.Contracts().Records.GetPrivate(t.Context(), "Hospital2MSP", consent.VersionRequest{}); err != nil {
+	if _, err := g.Contracts().Records.GetPrivate(t.Context(), "Hospital2MSP", record.VersionRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.peers[1].targets; len(got) != 1 || !slices.Equal(got[0], []string{"Hospital2MSP"}) {
 		t.Errorf("asked of %v", got)
 	}
-	if _, err := g.Contracts().Records.GetPrivate(t.Context(), "Hospital9MSP", consent.VersionRequest{}); err != nil {
+	if _, err := g.Contracts().Records.GetPrivate(t.Context(), "Hospital9MSP", record.VersionRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := c.peers[0].targets; len(got) != 1 || !slices.Equal(got[0], []string{"Hospital9MSP"}) {

@@ -9,7 +9,7 @@ import (
 	"syscall"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/consent"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/record"
 )
@@ -54,9 +54,9 @@ func (j *Journal) Entries() ([]Entry, error) {
 // say the same.
 type Assignment struct {
 	Record  string                  `json:"record"`
-	Kind    consent.Kind            `json:"kind"`
+	Kind    records.Kind            `json:"kind"`
 	Patient string                  `json:"patient"` // pseudonym
-	Private *consent.PrivateVersion `json:"private,omitempty"`
+	Private *records.PrivateVersion `json:"private,omitempty"`
 	Added   *record.Added           `json:"added,omitempty"` // once it is registered
 }
 
@@ -64,7 +64,7 @@ type Assignment struct {
 type Patient struct {
 	Pseudonym  string
 	Identifier string       // the hospital's own
-	Kind       consent.Kind // of the record
+	Kind       records.Kind // of the record
 }
 
 // Assignments gives the entries that were given a patient, by record.
@@ -120,7 +120,7 @@ func (j *Journal) putAssignment(a *Assignment) error {
 // ledger does not know the record yet. The client needs what [record.Client.Add]
 // needs.
 func (j *Journal) Assign(ctx context.Context, c *record.Client, entry string, patient Patient) (added record.Added, err error) {
-	if err := errors.Join(consent.CheckRecordID(entry), consent.CheckPseudonym(patient.Pseudonym), consent.CheckKind(patient.Kind)); err != nil {
+	if err := errors.Join(records.CheckRecordID(entry), records.CheckPseudonym(patient.Pseudonym), records.CheckKind(patient.Kind)); err != nil {
 		return added, err
 	}
 	lock, err := j.lock()
@@ -189,7 +189,7 @@ func (j *Journal) assignment(ctx context.Context, c *record.Client, e Entry, pat
 		if a.Patient == patient.Pseudonym && a.Kind == patient.Kind {
 			return a, nil
 		}
-		_, err := c.Ledger.Records.Get(ctx, consent.RecordRequest{Record: e.Record})
+		_, err := c.Ledger.Records.Get(ctx, records.RecordRequest{Record: e.Record})
 		if err == nil {
 			return nil, codes.Errorf("MF-INGEST-ASSIGNED", "entry %s is a record of another patient or kind; an erasure and another registration correct that", e.Record)
 		}
@@ -205,14 +205,14 @@ func (j *Journal) assignment(ctx context.Context, c *record.Client, e Entry, pat
 	if err != nil {
 		return nil, err
 	}
-	private := consent.PrivateVersion{
+	private := records.PrivateVersion{
 		Record: e.Record, Version: 1, Salt: record.NewSalt(), CID: e.CID, PlainDigest: e.Digest, ContentType: e.ContentType, PatientIdentifier: patient.Identifier,
 	}
 	private.CustodianWrap, private.PatientWrap, err = c.Wraps(ctx, key, c.MSP+"/"+patient.Pseudonym)
 	if err != nil {
 		return nil, err
 	}
-	if err := consent.CheckPrivateVersion(private); err != nil {
+	if err := records.CheckPrivateVersion(private); err != nil {
 		return nil, err
 	}
 	if err := j.step("assign"); err != nil {
@@ -238,7 +238,7 @@ func (j *Journal) ForgetErased(ctx context.Context, c *record.Client) (int, erro
 		if a, found := assigned[e.Record]; !found || a.Added == nil || e.Erased {
 			continue
 		}
-		r, err := c.Ledger.Records.Get(ctx, consent.RecordRequest{Record: e.Record})
+		r, err := c.Ledger.Records.Get(ctx, records.RecordRequest{Record: e.Record})
 		if err != nil {
 			return forgotten, err
 		}

@@ -11,9 +11,9 @@ import (
 	"testing"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
@@ -56,18 +56,18 @@ func (p peer) SubmitPrivate(ctx context.Context, organisation, name string, requ
 
 func (p peer) answer(ctx context.Context, request any, private map[string]any) (any, error) {
 	switch r := request.(type) {
-	case consent.HospitalRequest:
+	case records.HospitalRequest:
 		wrap, err := envelope.Wrap(p.key, p.officer.Recipient())
-		return []consent.HospitalKey{{Number: 1, Recipient: p.key.Recipient(), Wrap: wrap}}, err
-	case consent.RecipientRequest:
-		return consent.Recipient{Identity: r.Identity, Role: r.Role, Number: 1, Recipient: p.patient.Recipient()}, nil
-	case consent.VersionRequest:
-		v := private["version"].(consent.PrivateVersion)
+		return []records.HospitalKey{{Number: 1, Recipient: p.key.Recipient(), Wrap: wrap}}, err
+	case records.RecipientRequest:
+		return records.Recipient{Identity: r.Identity, Role: r.Role, Number: 1, Recipient: p.patient.Recipient()}, nil
+	case records.VersionRequest:
+		v := private["version"].(records.PrivateVersion)
 		if public, found := p.public[v.Record]; found && public.Digest != form.Digest(v) {
 			return nil, codes.Errorf("MF-VERSION-EXISTS", "there is another; add a version")
 		}
 		return p.Stage(ctx, "Hospital1MSP", v)
-	case consent.RegisterRequest:
+	case records.RegisterRequest:
 		if p.refuse != nil {
 			return nil, p.refuse
 		}
@@ -76,16 +76,16 @@ func (p peer) answer(ctx context.Context, request any, private map[string]any) (
 			return nil, codes.Errorf("MF-RECORD-EXISTS", "there is another; draw a new one")
 		}
 		p.public[r.Record] = r
-		return consent.Record{Record: r.Record}, nil
-	case consent.RecordRequest:
+		return records.Record{Record: r.Record}, nil
+	case records.RecordRequest:
 		if _, found := p.public[r.Record]; !found {
 			return nil, codes.Errorf("MF-RECORD-UNKNOWN", "there is none; look")
 		}
-		status := consent.RecordActive
+		status := records.Active
 		if p.erased[r.Record] {
-			status = consent.RecordErased
+			status = records.Erased
 		}
-		return consent.Record{Record: r.Record, Status: status}, nil
+		return records.Record{Record: r.Record, Status: status}, nil
 	}
 	return nil, codes.Errorf("MF-X", "no answer to %T; write one", request)
 }
@@ -115,7 +115,7 @@ func assigning(t *testing.T) (*ward, *Journal, *record.Client, peer) {
 }
 
 func patientOf(n int) Patient {
-	return Patient{Pseudonym: fmt.Sprintf("p-%032d", n), Identifier: fmt.Sprint("MRN-CANARY-", n), Kind: consent.KindImage}
+	return Patient{Pseudonym: fmt.Sprintf("p-%032d", n), Identifier: fmt.Sprint("MRN-CANARY-", n), Kind: records.KindImage}
 }
 
 // A kill between any two steps of an assignment is healed by the next: one record,

@@ -33,8 +33,8 @@ import (
 	"time"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 )
 
@@ -48,7 +48,7 @@ type Store interface {
 // Ledger stages the private part of a version in the hospital's collection;
 // gateway.Records is one. The same version again is a success.
 type Ledger interface {
-	Stage(ctx context.Context, custodian string, version consent.PrivateVersion) (consent.Staged, error)
+	Stage(ctx context.Context, custodian string, version record.PrivateVersion) (record.Staged, error)
 }
 
 // Options say what is ingested by whom.
@@ -260,15 +260,15 @@ func (i *Ingester) store(ctx context.Context, entry Entry) error {
 // version is what the collection holds of an entry. Record and salt come from
 // the content and a secret of the identity, so a repetition says the same, and
 // nobody else can tell from them which file it is.
-func (i *Ingester) version(e Entry) consent.PrivateVersion {
-	return consent.PrivateVersion{
+func (i *Ingester) version(e Entry) record.PrivateVersion {
+	return record.PrivateVersion{
 		Record: e.Record, Version: 1, Salt: i.derive("salt", e.Digest), CID: e.CID, PlainDigest: e.Digest,
 		ContentType: e.ContentType, PatientIdentifier: Unassigned, CustodianWrap: e.Wrap, PatientWrap: e.Wrap,
 	}
 }
 
 func (i *Ingester) recordOf(digest string) string {
-	return consent.RecordPrefix + i.derive("record", digest)[:32]
+	return record.RecordPrefix + i.derive("record", digest)[:32]
 }
 
 func (i *Ingester) derive(purpose, digest string) string {

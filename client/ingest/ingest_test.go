@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/ipfs"
 	"github.com/medfed/medfed/trainer/dataset"
@@ -28,13 +28,13 @@ import (
 type hospital struct {
 	mu      sync.Mutex
 	objects map[string][]byte
-	staged  map[string]consent.PrivateVersion
+	staged  map[string]record.PrivateVersion
 	writes  map[string]int // distinct contents ever staged for a record
 	away    error          // what the ledger answers, nil for normal
 
 	key    *envelope.Identity // the hospital's
 	pins   map[string]bool
-	public map[string]consent.RegisterRequest // registered, by record
+	public map[string]record.RegisterRequest // registered, by record
 	erased map[string]bool
 	refuse error // what the ledger answers a registration, nil for normal
 }
@@ -45,8 +45,8 @@ func newHospital() *hospital {
 		panic(err)
 	}
 	return &hospital{
-		objects: map[string][]byte{}, staged: map[string]consent.PrivateVersion{}, writes: map[string]int{},
-		key: key, pins: map[string]bool{}, public: map[string]consent.RegisterRequest{}, erased: map[string]bool{},
+		objects: map[string][]byte{}, staged: map[string]record.PrivateVersion{}, writes: map[string]int{},
+		key: key, pins: map[string]bool{}, public: map[string]record.RegisterRequest{}, erased: map[string]bool{},
 	}
 }
 
@@ -73,20 +73,20 @@ func (h *hospital) Get(_ context.Context, cid string) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(h.objects[cid])), nil
 }
 
-func (h *hospital) Stage(_ context.Context, custodian string, v consent.PrivateVersion) (consent.Staged, error) {
+func (h *hospital) Stage(_ context.Context, custodian string, v record.PrivateVersion) (record.Staged, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.away != nil {
-		return consent.Staged{}, h.away
+		return record.Staged{}, h.away
 	}
-	if err := consent.CheckPrivateVersion(v); err != nil {
-		return consent.Staged{}, err
+	if err := record.CheckPrivateVersion(v); err != nil {
+		return record.Staged{}, err
 	}
 	if h.staged[v.Record] != v {
 		h.writes[v.Record]++
 	}
 	h.staged[v.Record] = v
-	return consent.Staged{Record: v.Record, Version: v.Version, Digest: form.Digest(v)}, nil
+	return record.Staged{Record: v.Record, Version: v.Version, Digest: form.Digest(v)}, nil
 }
 
 // ward is a hospital with a watched folder and a journal.

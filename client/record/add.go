@@ -10,23 +10,23 @@ import (
 	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
 )
 
 // Addition is a new version's file and what belongs to it.
 type Addition struct {
-	Record            string       // record that gets another version, "" to register a new one
-	Kind              consent.Kind // of a new record
-	Patient           string       // pseudonym of a new record's patient
-	PatientIdentifier string       // the hospital's own; "" on a further version keeps that of the version before
-	PatientRecipient  string       // age recipient of the patient, who so holds a key of the own; "" for that in the directory
-	ContentType       string       // media type, for instance image/png
-	File              io.Reader    // plain
-	Size              int64        // of the plain file in bytes for the progress, 0 when not known
+	Record            string      // record that gets another version, "" to register a new one
+	Kind              record.Kind // of a new record
+	Patient           string      // pseudonym of a new record's patient
+	PatientIdentifier string      // the hospital's own; "" on a further version keeps that of the version before
+	PatientRecipient  string      // age recipient of the patient, who so holds a key of the own; "" for that in the directory
+	ContentType       string      // media type, for instance image/png
+	File              io.Reader   // plain
+	Size              int64       // of the plain file in bytes for the progress, 0 when not known
 }
 
 // Added is a version that has become public.
@@ -72,8 +72,8 @@ func (c *Client) Add(ctx context.Context, a Addition) (Added, error) {
 
 // prepare checks what can be checked before anything is stored, and finds the
 // version's number, the patient's recipient and the hospital's.
-func (c *Client) prepare(ctx context.Context, a *Addition) (next consent.PrivateVersion, hospital string, err error) {
-	next = consent.PrivateVersion{
+func (c *Client) prepare(ctx context.Context, a *Addition) (next record.PrivateVersion, hospital string, err error) {
+	next = record.PrivateVersion{
 		Record: a.Record, Version: 1, Salt: NewSalt(), ContentType: a.ContentType, PatientIdentifier: a.PatientIdentifier,
 	}
 	if err := c.needOwn(); err != nil {
@@ -85,7 +85,7 @@ func (c *Client) prepare(ctx context.Context, a *Addition) (next consent.Private
 	patient := c.MSP + "/" + a.Patient
 	if a.Record == "" {
 		next.Record = NewRecordID()
-		err = errors.Join(consent.CheckKind(a.Kind), consent.CheckPseudonym(a.Patient))
+		err = errors.Join(record.CheckKind(a.Kind), record.CheckPseudonym(a.Patient))
 	} else {
 		patient, err = c.follow(ctx, &next)
 	}
@@ -105,28 +105,28 @@ func (c *Client) prepare(ctx context.Context, a *Addition) (next consent.Private
 }
 
 // follow completes the version after a record's newest, and gives the patient.
-func (c *Client) follow(ctx context.Context, next *consent.PrivateVersion) (patient string, err error) {
-	record, err := c.Ledger.Records.Get(ctx, consent.RecordRequest{Record: next.Record})
+func (c *Client) follow(ctx context.Context, next *record.PrivateVersion) (patient string, err error) {
+	rec, err := c.Ledger.Records.Get(ctx, record.RecordRequest{Record: next.Record})
 	if err != nil {
 		return "", err
 	}
-	if record.Status != consent.RecordActive {
-		return "", codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", record.Status)
+	if rec.Status != record.Active {
+		return "", codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", rec.Status)
 	}
-	next.Version = record.Versions + 1
+	next.Version = rec.Versions + 1
 	if next.PatientIdentifier == "" {
-		before, err := c.Ledger.Records.GetPrivate(ctx, record.Custodian, consent.VersionRequest{Record: record.Record, Version: record.Versions})
+		before, err := c.Ledger.Records.GetPrivate(ctx, rec.Custodian, record.VersionRequest{Record: rec.Record, Version: rec.Versions})
 		if err != nil {
 			return "", err
 		}
 		next.PatientIdentifier = before.PatientIdentifier
 	}
-	return record.Patient, nil
+	return rec.Patient, nil
 }
 
 // seal streams the file, encrypted, into the own node. It notes CID and plain
 // digest and returns the ciphertext's length.
-func (c *Client) seal(ctx context.Context, a Addition, recipient string, next *consent.PrivateVersion) (int64, error) {
+func (c *Client) seal(ctx context.Context, a Addition, recipient string, next *record.PrivateVersion) (int64, error) {
 	digest := sha256.New()
 	plain := c.count(io.TeeReader(source{a.File}, digest), "encrypt and store", a.Size)
 	sealed, err := envelope.SealReader(plain, recipient)
@@ -156,7 +156,7 @@ func (s source) Read(p []byte) (int, error) {
 // keepAndName pins the ciphertext on the other members' nodes and then tells the
 // ledger: first the custodian's collection, then everyone. Beside an error there
 // is a digest when the collection holds the private part.
-func (c *Client) keepAndName(ctx context.Context, a Addition, next consent.PrivateVersion, size int64) (Added, error) {
+func (c *Client) keepAndName(ctx context.Context, a Addition, next record.PrivateVersion, size int64) (Added, error) {
 	for i, other := range c.Others {
 		c.tell("pin on other members", int64(i)*size, int64(len(c.Others))*size)
 		if err := other.Store.Pin(ctx, next.CID); err != nil {
@@ -173,11 +173,11 @@ func (c *Client) keepAndName(ctx context.Context, a Addition, next consent.Priva
 	}
 	added := Added{Record: next.Record, Version: next.Version, Digest: staged.Digest, Size: size, Holders: c.holders()}
 	if next.Version == 1 && a.Record == "" {
-		_, err = c.Ledger.Records.Register(ctx, consent.RegisterRequest{
+		_, err = c.Ledger.Records.Register(ctx, record.RegisterRequest{
 			Record: next.Record, Kind: a.Kind, Patient: a.Patient, Digest: staged.Digest, Size: size, Holders: added.Holders,
 		})
 	} else {
-		_, err = c.Ledger.Records.AddVersion(ctx, consent.AddVersionRequest{
+		_, err = c.Ledger.Records.AddVersion(ctx, record.AddVersionRequest{
 			Record: next.Record, Version: next.Version, Digest: staged.Digest, Size: size, Holders: added.Holders,
 		})
 	}
@@ -214,12 +214,12 @@ func refused(err error) bool {
 }
 
 // takeBack removes what a refused version has left behind.
-func (c *Client) takeBack(ctx context.Context, next consent.PrivateVersion, staged bool) error {
+func (c *Client) takeBack(ctx context.Context, next record.PrivateVersion, staged bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	var failed error
 	if staged {
-		_, failed = c.Ledger.Records.Unstage(ctx, consent.VersionRequest{Record: next.Record, Version: next.Version})
+		_, failed = c.Ledger.Records.Unstage(ctx, record.VersionRequest{Record: next.Record, Version: next.Version})
 	}
 	return errors.Join(failed, c.unpin(ctx, next.CID))
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
 )
@@ -14,7 +14,7 @@ import (
 // Published is an identity's entry in the directory. An officer's says besides how
 // many keys the hospital has, and how many of them the officer can open.
 type Published struct {
-	consent.Recipient
+	record.Recipient
 	HospitalKeys int `json:"hospital_keys"`
 	Opened       int `json:"opened"`
 }
@@ -29,7 +29,7 @@ func (c *Client) Publish(ctx context.Context, identity string) (Published, error
 		return Published{}, err
 	}
 	if own := c.Key.Recipient(); entry.Recipient != own {
-		entry, err = c.Ledger.Directory.Publish(ctx, consent.PublishRequest{Number: entry.Number + 1, Recipient: own})
+		entry, err = c.Ledger.Directory.Publish(ctx, record.PublishRequest{Number: entry.Number + 1, Recipient: own})
 		if err != nil {
 			return Published{}, err
 		}
@@ -55,10 +55,10 @@ func (c *Client) Publish(ctx context.Context, identity string) (Published, error
 }
 
 // entryOf reads an entry of the directory, an empty one where there is none.
-func (c *Client) entryOf(ctx context.Context, identity string, role ledger.Role) (consent.Recipient, error) {
-	entry, err := c.Ledger.Directory.Get(ctx, consent.RecipientRequest{Identity: identity, Role: string(role)})
+func (c *Client) entryOf(ctx context.Context, identity string, role ledger.Role) (record.Recipient, error) {
+	entry, err := c.Ledger.Directory.Get(ctx, record.RecipientRequest{Identity: identity, Role: string(role)})
 	if err != nil && codes.Of(err) == "MF-RECIPIENT-UNKNOWN" {
-		return consent.Recipient{}, nil
+		return record.Recipient{}, nil
 	}
 	return entry, err
 }
@@ -75,7 +75,7 @@ func (c *Client) RecipientOf(ctx context.Context, identity string, role ledger.R
 
 // firstHospitalKey makes a hospital's key 1, or finds the one that another officer
 // has made meanwhile.
-func (c *Client) firstHospitalKey(ctx context.Context) ([]consent.HospitalKey, error) {
+func (c *Client) firstHospitalKey(ctx context.Context) ([]record.HospitalKey, error) {
 	officers, err := c.officers(ctx)
 	if err != nil {
 		return nil, err
@@ -87,18 +87,18 @@ func (c *Client) firstHospitalKey(ctx context.Context) ([]consent.HospitalKey, e
 	return c.Ledger.Directory.ListHospitalKeys(ctx, c.MSP)
 }
 
-func (c *Client) makeHospitalKey(ctx context.Context, number int, officers []consent.Recipient) (consent.HospitalKey, error) {
+func (c *Client) makeHospitalKey(ctx context.Context, number int, officers []record.Recipient) (record.HospitalKey, error) {
 	fresh, err := envelope.NewIdentity()
 	if err != nil {
-		return consent.HospitalKey{}, err
+		return record.HospitalKey{}, err
 	}
 	return c.shareHospitalKey(ctx, number, fresh, officers)
 }
 
 // shareHospitalKey puts a key, wrapped for officers, into the hospital's
 // collection.
-func (c *Client) shareHospitalKey(ctx context.Context, number int, key *envelope.Identity, officers []consent.Recipient) (consent.HospitalKey, error) {
-	shared := consent.HospitalKey{Number: number, Recipient: key.Recipient()}
+func (c *Client) shareHospitalKey(ctx context.Context, number int, key *envelope.Identity, officers []record.Recipient) (record.HospitalKey, error) {
+	shared := record.HospitalKey{Number: number, Recipient: key.Recipient()}
 	recipients := []string{c.Key.Recipient()}
 	for _, officer := range officers {
 		recipients = append(recipients, officer.Recipient)
@@ -113,9 +113,9 @@ func (c *Client) shareHospitalKey(ctx context.Context, number int, key *envelope
 
 // officers are the directory's entries of the hospital's officers that are not
 // retired.
-func (c *Client) officers(ctx context.Context) ([]consent.Recipient, error) {
+func (c *Client) officers(ctx context.Context) ([]record.Recipient, error) {
 	officers, err := gateway.Collect(c.Ledger.Directory.ListOfficers(ctx, c.MSP))
-	return slices.DeleteFunc(officers, func(r consent.Recipient) bool { return r.Recipient == "" }), err
+	return slices.DeleteFunc(officers, func(r record.Recipient) bool { return r.Recipient == "" }), err
 }
 
 // Rewrapped says which of a hospital's keys were wrapped anew, and for whom.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/record"
 )
@@ -127,12 +128,12 @@ func TestRemainsExplainsEveryValue(t *testing.T) {
 		Access: record.NewAccessID(), Consent: record.NewConsentID(), Record: added.Record, Version: 1, Purpose: "HPAYMT", Grantee: insurer,
 		Patient: hospital + "/" + record.NewPseudonym(), Custodian: hospital, Decision: consent.Deny, Code: "MF-CONSENT-REVOKED", TxID: strings.Repeat("0f", 32),
 	}}
-	w.record.Status, w.members = consent.RecordErasing, []string{hospital, centre}
+	w.record.Status, w.members = records.Erasing, []string{hospital, centre}
 	before, err := auditor.Remains(t.Context(), added.Record)
 	if err != nil || before.Meaningless {
 		t.Errorf("before the erasure is complete: %v, %v", before.Meaningless, err)
 	}
-	w.record.Status = consent.RecordErased
+	w.record.Status = records.Erased
 	remains, err := auditor.Remains(t.Context(), added.Record)
 	if err != nil || !remains.Meaningless {
 		t.Fatalf("%+v, %v", remains, err)

@@ -6,14 +6,14 @@ import (
 	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // Erased is how far an erasure has come, and what the other holders' nodes must
 // forget. CIDs are for those holders alone.
 type Erased struct {
-	consent.Erasure
+	record.Erasure
 	CIDs []string `json:"cids"`
 }
 
@@ -23,9 +23,9 @@ type Erased struct {
 // the erasure is complete. Repeating it is safe. Caller: an officer of the
 // custodian, or the patient, who can't attest for the hospital. Needs Key only
 // where the nodes of Own, Others and Public are to forget.
-func (c *Client) Erase(ctx context.Context, record string) (Erased, error) {
+func (c *Client) Erase(ctx context.Context, rec string) (Erased, error) {
 	erased := Erased{CIDs: []string{}}
-	public, err := c.Ledger.Records.RequestErasure(ctx, consent.ErasureRequest{Record: record, Members: append([]string{}, c.Members...)})
+	public, err := c.Ledger.Records.RequestErasure(ctx, record.ErasureRequest{Record: rec, Members: append([]string{}, c.Members...)})
 	if err != nil {
 		return erased, err
 	}
@@ -36,28 +36,28 @@ func (c *Client) Erase(ctx context.Context, record string) (Erased, error) {
 	if err := c.forget(ctx, erased.CIDs); err != nil {
 		return erased, err
 	}
-	if _, err := c.Ledger.Records.Purge(ctx, consent.RecordRequest{Record: record}); err != nil {
+	if _, err := c.Ledger.Records.Purge(ctx, record.RecordRequest{Record: rec}); err != nil {
 		return erased, err
 	}
 	if c.Role == ledger.RoleCustodian {
-		if _, err := c.Ledger.Records.AttestErasure(ctx, consent.RecordRequest{Record: record}); err != nil {
+		if _, err := c.Ledger.Records.AttestErasure(ctx, record.RecordRequest{Record: rec}); err != nil {
 			return erased, err
 		}
 	}
-	_, err = c.Ledger.Records.CompleteErasure(ctx, consent.RecordRequest{Record: record})
+	_, err = c.Ledger.Records.CompleteErasure(ctx, record.RecordRequest{Record: rec})
 	if err != nil && codes.Of(err) != "MF-ERASURE-UNATTESTED" {
 		return erased, err
 	}
-	erased.Erasure, err = c.Ledger.Records.GetErasure(ctx, consent.RecordRequest{Record: record})
+	erased.Erasure, err = c.Ledger.Records.GetErasure(ctx, record.RecordRequest{Record: rec})
 	return erased, err
 }
 
 // cids are the ciphertexts of all versions that the custodian's collection still
 // knows.
-func (c *Client) cids(ctx context.Context, record consent.Record) ([]string, error) {
+func (c *Client) cids(ctx context.Context, rec record.Record) ([]string, error) {
 	found := []string{}
-	for number := 1; number <= record.Versions; number++ {
-		private, err := c.Ledger.Records.GetPrivate(ctx, record.Custodian, consent.VersionRequest{Record: record.Record, Version: number})
+	for number := 1; number <= rec.Versions; number++ {
+		private, err := c.Ledger.Records.GetPrivate(ctx, rec.Custodian, record.VersionRequest{Record: rec.Record, Version: number})
 		switch {
 		case err == nil:
 			found = append(found, private.CID)
@@ -73,22 +73,22 @@ func (c *Client) cids(ctx context.Context, record consent.Record) ([]string, err
 // A holder names as many as it holds versions, unless they are dropped already: it
 // does not sign for what it was not told of, MF-ERASURE-CIDS. Caller: an officer or
 // the coordinator of a member. Needs Own.
-func (c *Client) Attest(ctx context.Context, record string, cids []string, dropped bool) (consent.Attestation, error) {
+func (c *Client) Attest(ctx context.Context, rec string, cids []string, dropped bool) (record.Attestation, error) {
 	if err := c.needOwn(); err != nil {
-		return consent.Attestation{}, err
+		return record.Attestation{}, err
 	}
-	versions, err := c.Versions(ctx, record)
+	versions, err := c.Versions(ctx, rec)
 	if err != nil {
-		return consent.Attestation{}, err
+		return record.Attestation{}, err
 	}
-	held := slices.DeleteFunc(versions, func(v consent.Version) bool { return !slices.Contains(v.Holders, c.MSP) })
+	held := slices.DeleteFunc(versions, func(v record.Version) bool { return !slices.Contains(v.Holders, c.MSP) })
 	if named := slices.Compact(slices.Sorted(slices.Values(cids))); len(named) < len(held) && !dropped {
-		return consent.Attestation{}, codes.Errorf("MF-ERASURE-CIDS", "%s holds %d versions and %d ciphertexts are named; name those that the custodian's erasure printed, or say that they are dropped already", c.MSP, len(held), len(named))
+		return record.Attestation{}, codes.Errorf("MF-ERASURE-CIDS", "%s holds %d versions and %d ciphertexts are named; name those that the custodian's erasure printed, or say that they are dropped already", c.MSP, len(held), len(named))
 	}
 	if err := c.forget(ctx, cids); err != nil {
-		return consent.Attestation{}, err
+		return record.Attestation{}, err
 	}
-	return c.Ledger.Records.AttestErasure(ctx, consent.RecordRequest{Record: record})
+	return c.Ledger.Records.AttestErasure(ctx, record.RecordRequest{Record: rec})
 }
 
 // forget unpins files everywhere the client can reach.

@@ -10,7 +10,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 )
 
@@ -26,18 +26,18 @@ type Fetched struct {
 
 // Get fetches a version for the custodian or the patient, from the private IPFS,
 // into a file. Version 0 is the newest. Needs Own and Key.
-func (c *Client) Get(ctx context.Context, record string, number int, output string) (Fetched, error) {
+func (c *Client) Get(ctx context.Context, rec string, number int, output string) (Fetched, error) {
 	if err := c.needOwn(); err != nil {
 		return Fetched{}, err
 	}
-	public, err := c.Ledger.Records.Get(ctx, consent.RecordRequest{Record: record})
+	public, err := c.Ledger.Records.Get(ctx, record.RecordRequest{Record: rec})
 	if err != nil {
 		return Fetched{}, err
 	}
 	if number == 0 {
 		number = public.Versions
 	}
-	version, err := c.version(ctx, record, number)
+	version, err := c.version(ctx, rec, number)
 	if err != nil {
 		return Fetched{}, err
 	}
@@ -49,7 +49,7 @@ func (c *Client) Get(ctx context.Context, record string, number int, output stri
 	if err != nil {
 		return Fetched{}, err
 	}
-	f := Fetched{Record: record, Version: number, ContentType: private.ContentType, SHA256: private.PlainDigest, File: output}
+	f := Fetched{Record: rec, Version: number, ContentType: private.ContentType, SHA256: private.PlainDigest, File: output}
 	f.Size, err = c.fetch(ctx, c.Own, sealedFile{private.CID, version.Size, private.PlainDigest}, key, output)
 	return f, err
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 )
 
@@ -55,27 +56,27 @@ func (c *Client) Grant(ctx context.Context, id string, number int, recipient str
 	return c.grant(ctx, state, record, number, recipient)
 }
 
-func (c *Client) consented(ctx context.Context, id string) (consent.State, consent.Record, error) {
+func (c *Client) consented(ctx context.Context, id string) (consent.State, record.Record, error) {
 	state, err := c.Ledger.Consents.Get(ctx, consent.ConsentRequest{Consent: id})
 	if err != nil {
-		return state, consent.Record{}, err
+		return state, record.Record{}, err
 	}
-	record, err := c.Ledger.Records.Get(ctx, consent.RecordRequest{Record: state.Consent.Record})
-	return state, record, err
+	rec, err := c.Ledger.Records.Get(ctx, record.RecordRequest{Record: state.Consent.Record})
+	return state, rec, err
 }
 
-func (c *Client) grant(ctx context.Context, state consent.State, record consent.Record, number int, recipient string) (Granted, error) {
+func (c *Client) grant(ctx context.Context, state consent.State, rec record.Record, number int, recipient string) (Granted, error) {
 	if err := c.needOwn(); err != nil {
 		return Granted{}, err
 	}
 	if err := c.needPublic(); err != nil {
 		return Granted{}, err
 	}
-	version, err := c.version(ctx, record.Record, number)
+	version, err := c.version(ctx, rec.Record, number)
 	if err != nil {
 		return Granted{}, err
 	}
-	private, err := c.private(ctx, record.Custodian, version)
+	private, err := c.private(ctx, rec.Custodian, version)
 	if err != nil {
 		return Granted{}, err
 	}
@@ -93,11 +94,11 @@ func (c *Client) grant(ctx context.Context, state consent.State, record consent.
 		return Granted{}, err
 	}
 	request := consent.GrantRequest{Consent: state.Consent.Consent, Version: number}
-	put, err := c.Ledger.Accesses.PutGrant(ctx, record.Custodian, request, consent.GrantInput{Wrap: wrap, Salt: NewSalt()})
+	put, err := c.Ledger.Accesses.PutGrant(ctx, rec.Custodian, request, consent.GrantInput{Wrap: wrap, Salt: NewSalt()})
 	if err != nil {
 		return Granted{}, err
 	}
-	granted := Granted{Consent: request.Consent, Record: record.Record, Version: number, Writer: put.Writer, Digest: put.Digest}
+	granted := Granted{Consent: request.Consent, Record: rec.Record, Version: number, Writer: put.Writer, Digest: put.Digest}
 	return granted, c.publish(ctx, private.CID, version.Size)
 }
 

@@ -3,8 +3,8 @@ package record
 import (
 	"context"
 
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 )
 
@@ -12,7 +12,7 @@ import (
 // pinned there and on the other members' nodes, and only then named on the ledger.
 // Size is that of the ciphertext in bytes. The same again is a success. Needs what
 // [Client.Add] needs.
-func (c *Client) Name(ctx context.Context, kind consent.Kind, patient string, private consent.PrivateVersion, size int64) (Added, error) {
+func (c *Client) Name(ctx context.Context, kind record.Kind, patient string, private record.PrivateVersion, size int64) (Added, error) {
 	if err := c.needOwn(); err != nil {
 		return Added{}, err
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
 )
@@ -70,7 +71,7 @@ type Client struct {
 const cleanupTime = 30 * time.Second
 
 // NewRecordID draws a record's identifier.
-func NewRecordID() string { return draw(consent.RecordPrefix, 16) }
+func NewRecordID() string { return draw(record.RecordPrefix, 16) }
 
 // NewConsentID draws a consent's identifier.
 func NewConsentID() string { return draw(consent.ConsentPrefix, 16) }
@@ -79,7 +80,7 @@ func NewConsentID() string { return draw(consent.ConsentPrefix, 16) }
 func NewAccessID() string { return draw(consent.AccessPrefix, 16) }
 
 // NewPseudonym draws a name to enrol a patient under.
-func NewPseudonym() string { return draw(consent.PatientPrefix, 16) }
+func NewPseudonym() string { return draw(record.PatientPrefix, 16) }
 
 // NewSalt draws a salt: 64 hexadecimal digits.
 func NewSalt() string { return draw("", 32) }
@@ -91,28 +92,28 @@ func draw(prefix string, n int) string {
 }
 
 // Versions lists all versions of a record, oldest first. Needs the ledger.
-func (c *Client) Versions(ctx context.Context, record string) ([]consent.Version, error) {
-	return gateway.Collect(c.Ledger.Records.ListVersions(ctx, record))
+func (c *Client) Versions(ctx context.Context, rec string) ([]record.Version, error) {
+	return gateway.Collect(c.Ledger.Records.ListVersions(ctx, rec))
 }
 
 // version reads the public part of one version.
-func (c *Client) version(ctx context.Context, record string, number int) (consent.Version, error) {
-	all, err := c.Versions(ctx, record)
+func (c *Client) version(ctx context.Context, rec string, number int) (record.Version, error) {
+	all, err := c.Versions(ctx, rec)
 	if err != nil {
-		return consent.Version{}, err
+		return record.Version{}, err
 	}
 	for _, v := range all {
 		if v.Version == number {
 			return v, nil
 		}
 	}
-	return consent.Version{}, codes.Errorf("MF-VERSION-UNKNOWN", "the record has no version %d; see its versions", number)
+	return record.Version{}, codes.Errorf("MF-VERSION-UNKNOWN", "the record has no version %d; see its versions", number)
 }
 
 // private reads the private part of a version and checks it against the digest
 // that everyone has agreed on.
-func (c *Client) private(ctx context.Context, custodian string, version consent.Version) (consent.PrivateVersion, error) {
-	request := consent.VersionRequest{Record: version.Record, Version: version.Version}
+func (c *Client) private(ctx context.Context, custodian string, version record.Version) (record.PrivateVersion, error) {
+	request := record.VersionRequest{Record: version.Record, Version: version.Version}
 	private, err := c.Ledger.Records.GetPrivate(ctx, custodian, request)
 	if err != nil {
 		return private, err
@@ -125,7 +126,7 @@ func (c *Client) private(ctx context.Context, custodian string, version consent.
 
 // unwrap opens a version's key: the patient with their own, an officer with one of
 // the hospital's.
-func (c *Client) unwrap(ctx context.Context, private consent.PrivateVersion) (*envelope.Identity, error) {
+func (c *Client) unwrap(ctx context.Context, private record.PrivateVersion) (*envelope.Identity, error) {
 	if c.Role == ledger.RolePatient {
 		return envelope.Unwrap(private.PatientWrap, c.Key)
 	}

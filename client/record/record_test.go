@@ -14,6 +14,7 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
@@ -21,8 +22,8 @@ import (
 
 func TestIdentifiersAreWhatTheLedgerTakes(t *testing.T) {
 	for _, err := range []error{
-		consent.CheckRecordID(record.NewRecordID()), consent.CheckConsentID(record.NewConsentID()),
-		consent.CheckAccessID(record.NewAccessID()), consent.CheckPseudonym(record.NewPseudonym()),
+		records.CheckRecordID(record.NewRecordID()), consent.CheckConsentID(record.NewConsentID()),
+		consent.CheckAccessID(record.NewAccessID()), records.CheckPseudonym(record.NewPseudonym()),
 	} {
 		if err != nil {
 			t.Error(err)
@@ -47,7 +48,7 @@ func TestTwoNodesPinBeforeTheLedgerHears(t *testing.T) {
 	if ok := w.own.pinned[p.CID] && w.other.pinned[p.CID]; !ok || len(w.public.files) != 0 {
 		t.Errorf("pinned on both %v, public %d", ok, len(w.public.files))
 	}
-	if err := consent.CheckPrivateVersion(p); err != nil {
+	if err := records.CheckPrivateVersion(p); err != nil {
 		t.Error(err)
 	}
 	if sealed := w.own.files[p.CID]; bytes.Contains(sealed, []byte("X-ray")) || int64(len(sealed)) != added.Size {
@@ -97,7 +98,7 @@ func TestAddRefusesBeforeItStores(t *testing.T) {
 		"kind":              {func(_ *world, _ *record.Client, a *record.Addition) { a.Kind = "diary" }, "MF-RECORD-KIND"},
 		"deprecated record": {func(w *world, _ *record.Client, a *record.Addition) {
 			a.Record = record.NewRecordID()
-			w.record.Status = consent.RecordDeprecated
+			w.record.Status = records.Deprecated
 		}, "MF-RECORD-STATUS"},
 	} {
 		t.Run(name, func(t *testing.T) {

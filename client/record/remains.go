@@ -11,13 +11,14 @@ import (
 
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // Remains is what the ledger goes on to show of a record that is erased, or is
 // being erased. It is meaningless when nothing private is left and every public
 // value is of a kind that says nothing of the patient.
 type Remains struct {
-	consent.Erasure
+	record.Erasure
 	Public      []Remaining `json:"public"`
 	Meaningless bool        `json:"meaningless"`
 }
@@ -34,10 +35,10 @@ type Remaining struct {
 // Remains looks up every document that names the record and holds each of its
 // values against the kinds that say nothing. Caller: an officer of the custodian,
 // the patient, or an auditor. Needs the ledger.
-func (c *Client) Remains(ctx context.Context, record string) (Remains, error) {
+func (c *Client) Remains(ctx context.Context, rec string) (Remains, error) {
 	r := Remains{Public: []Remaining{}}
 	var err error
-	if r.Erasure, err = c.Ledger.Records.GetErasure(ctx, consent.RecordRequest{Record: record}); err != nil {
+	if r.Erasure, err = c.Ledger.Records.GetErasure(ctx, record.RecordRequest{Record: rec}); err != nil {
 		return r, err
 	}
 	for _, gather := range []func(context.Context, *Remains) error{c.remainsOfRecord, c.remainsOfConsents, c.remainsOfAccesses} {
@@ -45,7 +46,7 @@ func (c *Client) Remains(ctx context.Context, record string) (Remains, error) {
 			return r, err
 		}
 	}
-	r.Meaningless = r.Record.Status == consent.RecordErased && len(r.Remaining) == 0 &&
+	r.Meaningless = r.Record.Status == record.Erased && len(r.Remaining) == 0 &&
 		!slices.ContainsFunc(r.Public, func(d Remaining) bool { return len(d.Unexplained) > 0 })
 	return r, nil
 }
@@ -62,7 +63,7 @@ func (c *Client) remainsOfRecord(ctx context.Context, r *Remains) error {
 		r.hash(records+ledger.PrivateVersionKey(id, version.Version).String(), saltedHash)
 	}
 	r.hash(records+ledger.CustodyKey(id).String(), "the hash of what the public record says too")
-	r.add(ledger.ErasureMembersKey(id), consent.ErasureMembers{Record: id, Members: r.Members})
+	r.add(ledger.ErasureMembersKey(id), record.ErasureMembers{Record: id, Members: r.Members})
 	for _, attestation := range r.Attestations {
 		r.add(ledger.ErasureKey(id, attestation.Member), attestation)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
@@ -34,9 +35,9 @@ const (
 type world struct {
 	t        *testing.T
 	happened []string
-	record   consent.Record
-	versions []consent.Version
-	private  map[int]consent.PrivateVersion
+	record   records.Record
+	versions []records.Version
+	private  map[int]records.PrivateVersion
 	grants   []consent.Grant
 	known    []consent.GrantDigest // what every peer has of them
 	attested []string
@@ -46,8 +47,8 @@ type world struct {
 	scope    consent.Scope
 	refuse   map[string]error // by transaction
 
-	directory map[string]consent.Recipient // by role and identity
-	keys      []consent.HospitalKey
+	directory map[string]records.Recipient // by role and identity
+	keys      []records.HospitalKey
 
 	own, other, public                *node
 	officer, patient, asker, hospital *envelope.Identity
@@ -65,8 +66,8 @@ type node struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{
-		t: t, private: map[int]consent.PrivateVersion{}, refuse: map[string]error{}, scope: consent.Scope{Kind: consent.ScopeThis, Version: 1},
-		directory: map[string]consent.Recipient{},
+		t: t, private: map[int]records.PrivateVersion{}, refuse: map[string]error{}, scope: consent.Scope{Kind: consent.ScopeThis, Version: 1},
+		directory: map[string]records.Recipient{},
 	}
 	w.own, w.other, w.public = w.node("own"), w.node("other"), w.node("public")
 	w.other.from = w.own
@@ -87,11 +88,11 @@ func (w *world) share(officers ...string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.keys = []consent.HospitalKey{{Number: 1, Recipient: w.hospital.Recipient(), Wrap: wrap}}
+	w.keys = []records.HospitalKey{{Number: 1, Recipient: w.hospital.Recipient(), Wrap: wrap}}
 }
 
-func (w *world) publish(role, identity, recipient string) consent.Recipient {
-	entry := consent.Recipient{Identity: identity, Role: role, Number: w.directory[role+" "+identity].Number + 1, Recipient: recipient}
+func (w *world) publish(role, identity, recipient string) records.Recipient {
+	entry := records.Recipient{Identity: identity, Role: role, Number: w.directory[role+" "+identity].Number + 1, Recipient: recipient}
 	w.directory[role+" "+identity] = entry
 	return entry
 }
@@ -193,7 +194,7 @@ func (w *world) answer(name string, request any, private map[string]any, result 
 		return err
 	}
 	answer := w.answers(name, request, private)
-	if _, asked := request.(consent.RecipientRequest); asked && answer == nil {
+	if _, asked := request.(records.RecipientRequest); asked && answer == nil {
 		return codes.Errorf("MF-RECIPIENT-UNKNOWN", "nothing is published; ask")
 	}
 	if answer == nil {
@@ -208,68 +209,68 @@ func (w *world) answer(name string, request any, private map[string]any, result 
 
 func (w *world) answers(name string, request any, private map[string]any) any {
 	switch r := request.(type) {
-	case consent.RecipientRequest:
+	case records.RecipientRequest:
 		if entry, found := w.directory[r.Role+" "+r.Identity]; found {
 			return entry
 		}
 		return nil
-	case consent.PublishRequest:
+	case records.PublishRequest:
 		return w.publish("custodian", hospital+"/officer", r.Recipient)
-	case consent.OfficersRequest:
-		page := consent.RecipientPage{Recipients: []consent.Recipient{}}
+	case records.OfficersRequest:
+		page := records.RecipientPage{Recipients: []records.Recipient{}}
 		for _, key := range slices.Sorted(maps.Keys(w.directory)) {
 			if strings.HasPrefix(key, "custodian "+r.MSP+"/") {
 				page.Recipients = append(page.Recipients, w.directory[key])
 			}
 		}
 		return page
-	case consent.HospitalRequest:
+	case records.HospitalRequest:
 		return w.keys
-	case consent.HospitalKeyRequest:
-		w.keys = append(w.keys[:r.Number-1:r.Number-1], append([]consent.HospitalKey{private["key"].(consent.HospitalKey)}, w.keys[min(r.Number, len(w.keys)):]...)...)
-		return consent.HospitalKeyDigest{Number: r.Number}
-	case consent.ErasureRequest:
-		w.record.Status, w.members = consent.RecordErasing, r.Members
+	case records.HospitalKeyRequest:
+		w.keys = append(w.keys[:r.Number-1:r.Number-1], append([]records.HospitalKey{private["key"].(records.HospitalKey)}, w.keys[min(r.Number, len(w.keys)):]...)...)
+		return records.HospitalKeyDigest{Number: r.Number}
+	case records.ErasureRequest:
+		w.record.Status, w.members = records.Erasing, r.Members
 		return w.record
-	case consent.PageRequest:
+	case records.PageRequest:
 		return consent.Page{Consents: []consent.Consent{}}
 	case consent.AccessListRequest:
 		return consent.AccessPage{Accesses: w.accesses}
-	case consent.VersionRequest:
+	case records.VersionRequest:
 		if name == "record:Stage" {
-			w.private[r.Version] = private["version"].(consent.PrivateVersion)
-			return consent.Staged{Record: r.Record, Version: r.Version, Digest: form.Digest(w.private[r.Version])}
+			w.private[r.Version] = private["version"].(records.PrivateVersion)
+			return records.Staged{Record: r.Record, Version: r.Version, Digest: form.Digest(w.private[r.Version])}
 		}
 		if name == "record:Unstage" {
 			delete(w.private, r.Version)
-			return consent.Purged{Keys: []string{}}
+			return records.Purged{Keys: []string{}}
 		}
 		if _, held := w.private[r.Version]; !held {
 			return nil
 		}
 		return w.private[r.Version]
-	case consent.RegisterRequest:
-		w.record = consent.Record{Record: r.Record, Kind: r.Kind, Custodian: hospital, Versions: 1, Status: consent.RecordActive, Patient: hospital + "/" + r.Patient}
-		w.versions = append(w.versions, consent.Version{Record: r.Record, Version: 1, Digest: r.Digest, Size: r.Size, Holders: r.Holders})
+	case records.RegisterRequest:
+		w.record = records.Record{Record: r.Record, Kind: r.Kind, Custodian: hospital, Versions: 1, Status: records.Active, Patient: hospital + "/" + r.Patient}
+		w.versions = append(w.versions, records.Version{Record: r.Record, Version: 1, Digest: r.Digest, Size: r.Size, Holders: r.Holders})
 		return w.record
-	case consent.AddVersionRequest:
+	case records.AddVersionRequest:
 		w.record.Versions = r.Version
-		w.versions = append(w.versions, consent.Version{Record: r.Record, Version: r.Version, Digest: r.Digest, Size: r.Size, Holders: r.Holders})
+		w.versions = append(w.versions, records.Version{Record: r.Record, Version: r.Version, Digest: r.Digest, Size: r.Size, Holders: r.Holders})
 		return w.versions[r.Version-1]
-	case consent.RecordRequest:
+	case records.RecordRequest:
 		switch name {
 		case "record:Purge":
 			clear(w.private)
-			return consent.Purged{Keys: []string{}}
+			return records.Purged{Keys: []string{}}
 		case "record:AttestErasure":
 			w.attested = append(w.attested, r.Record)
-			return consent.Attestation{Record: r.Record, Member: hospital}
+			return records.Attestation{Record: r.Record, Member: hospital}
 		case "record:GetErasure":
-			return consent.Erasure{Record: w.record, Members: w.members, Remaining: []string{}, Missing: []string{centre}}
+			return records.Erasure{Record: w.record, Members: w.members, Remaining: []string{}, Missing: []string{centre}}
 		}
 		return w.record
-	case consent.VersionsRequest:
-		return consent.VersionPage{Versions: w.versions}
+	case records.VersionsRequest:
+		return records.VersionPage{Versions: w.versions}
 	case consent.ConsentRequest:
 		agreement := &consent.Agreement{Version: 1, Terms: consent.Terms{Scope: w.scope}}
 		return consent.State{Consent: consent.Consent{
@@ -305,7 +306,7 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 
 func (w *world) addition(text string) record.Addition {
 	return record.Addition{
-		Kind: consent.KindImage, Patient: record.NewPseudonym(), PatientIdentifier: "MRN-CANARY", PatientRecipient: w.patient.Recipient(),
+		Kind: records.KindImage, Patient: record.NewPseudonym(), PatientIdentifier: "MRN-CANARY", PatientRecipient: w.patient.Recipient(),
 		ContentType: "image/png", File: strings.NewReader(text), Size: int64(len(text)),
 	}
 }

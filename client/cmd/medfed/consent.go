@@ -11,6 +11,7 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
 )
@@ -28,7 +29,7 @@ func newConsentRequest(a *app) *cobra.Command {
 		Short: "Ask a patient for a consent: the first offer (role requester)",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := consent.CheckRecordID(args[0]); err != nil {
+			if err := records.CheckRecordID(args[0]); err != nil {
 				return err
 			}
 			o, err := f.offer(record.NewConsentID(), 1)

@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
 	"github.com/medfed/medfed/client/session"
@@ -31,7 +31,7 @@ type identity struct {
 	Recipient string      `json:"recipient,omitempty"` // age X25519; "identity list" reads no keys
 
 	// Entry is what the directory has, where a profile is named and it can be asked.
-	Entry *consent.Recipient `json:"entry,omitempty"`
+	Entry *records.Recipient `json:"entry,omitempty"`
 }
 
 func newIdentity(a *app) *cobra.Command {
@@ -193,16 +193,16 @@ func newIdentityRetire(a *app) *cobra.Command {
 		Short: "End your own entry in the directory, or as an officer that of another officer who left",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			retired, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) (consent.Recipient, error) {
+			retired, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) (records.Recipient, error) {
 				name, role := who.Name, who.Role
 				if len(args) > 0 {
 					name, role = args[0], ledger.RoleCustodian
 				}
-				entry, err := r.Directory.Get(cmd.Context(), consent.RecipientRequest{Identity: who.MSP + "/" + name, Role: string(role)})
+				entry, err := r.Directory.Get(cmd.Context(), records.RecipientRequest{Identity: who.MSP + "/" + name, Role: string(role)})
 				if err != nil || entry.Recipient == "" {
 					return entry, err
 				}
-				return r.Directory.Retire(cmd.Context(), consent.RetireRequest{Role: string(role), Name: name, Number: entry.Number + 1})
+				return r.Directory.Retire(cmd.Context(), records.RetireRequest{Role: string(role), Name: name, Number: entry.Number + 1})
 			})
 			if err != nil {
 				return err
@@ -237,8 +237,8 @@ func (a *app) entryOf(ctx context.Context, who *identity) string {
 	if a.profile == "" {
 		return "not looked up: no --profile is named"
 	}
-	entry, err := ask(a, func(r gateway.Contracts, own *gateway.Identity) (consent.Recipient, error) {
-		return r.Directory.Get(ctx, consent.RecipientRequest{Identity: own.ID(), Role: string(own.Role)})
+	entry, err := ask(a, func(r gateway.Contracts, own *gateway.Identity) (records.Recipient, error) {
+		return r.Directory.Get(ctx, records.RecipientRequest{Identity: own.ID(), Role: string(own.Role)})
 	})
 	if err != nil {
 		return "not found: " + string(codes.Of(err))

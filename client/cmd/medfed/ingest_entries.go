@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/consent"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/ingest"
 	"github.com/medfed/medfed/client/record"
 )
@@ -97,7 +97,7 @@ the same command again, after a kill too, gives the same record. An "ingest" may
 running meanwhile.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := consent.CheckRecordID(args[0]); err != nil {
+			if err := records.CheckRecordID(args[0]); err != nil {
 				return err
 			}
 			switch {
@@ -117,7 +117,7 @@ running meanwhile.`,
 				if err != nil {
 					return err
 				}
-				if patient.Kind = consent.Kind(kind); kind == "" {
+				if patient.Kind = records.Kind(kind); kind == "" {
 					patient.Kind = kindOf(j, args[0])
 				}
 				added, err := j.Assign(cmd.Context(), c, args[0], patient)
@@ -138,7 +138,7 @@ running meanwhile.`,
 
 // kindOf is the kind of record that an entry's type suggests. An entry that is not
 // there is refused later.
-func kindOf(j *ingest.Journal, id string) consent.Kind {
+func kindOf(j *ingest.Journal, id string) records.Kind {
 	entries, _ := j.Entries()
 	for _, e := range entries {
 		if e.Record != id {
@@ -146,14 +146,14 @@ func kindOf(j *ingest.Journal, id string) consent.Kind {
 		}
 		switch e.ContentType {
 		case ingest.TypeFHIR:
-			return consent.KindEHR
+			return records.KindEHR
 		case ingest.TypePNG, ingest.TypeJPEG:
-			return consent.KindImage
+			return records.KindImage
 		case ingest.TypeCSV:
-			return consent.KindBiomedical
+			return records.KindBiomedical
 		}
 	}
-	return consent.KindEMR
+	return records.KindEMR
 }
 
 // imageSet is what "ingest images" prints.

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/form"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
 	"github.com/medfed/medfed/client/record"
@@ -21,20 +21,20 @@ import (
 // collection is a ledger that keeps what is staged.
 type collection struct {
 	ledgerClient
-	staged map[string]consent.PrivateVersion
+	staged map[string]records.PrivateVersion
 }
 
 func (c collection) Identity() *gateway.Identity { return &gateway.Identity{MSP: "Hospital1MSP"} }
 func (c collection) Close() error                { return nil }
 func (c collection) SubmitPrivate(_ context.Context, _, _ string, _ any, private map[string]any, result any) error {
-	v := private["version"].(consent.PrivateVersion)
+	v := private["version"].(records.PrivateVersion)
 	c.staged[v.Record] = v
-	return c.give(consent.Staged{Record: v.Record, Version: v.Version, Digest: form.Digest(v)}, result)
+	return c.give(records.Staged{Record: v.Record, Version: v.Version, Digest: form.Digest(v)}, result)
 }
 
 // EvaluateAt gives the hospital's one key.
 func (c collection) EvaluateAt(_ context.Context, _, _ string, _, result any) error {
-	return c.give([]consent.HospitalKey{{Number: 1, Recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p", Wrap: "AAAA"}}, result)
+	return c.give([]records.HospitalKey{{Number: 1, Recipient: "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p", Wrap: "AAAA"}}, result)
 }
 
 func (collection) give(answer, result any) error {
@@ -63,7 +63,7 @@ func TestIngestTakesAFolderOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ledger, added := collection{staged: map[string]consent.PrivateVersion{}}, 0
+	ledger, added := collection{staged: map[string]records.PrivateVersion{}}, 0
 	for round := range 2 {
 		var out, errs bytes.Buffer
 		a := newApp(&out, &errs)

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/consent"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
 )
@@ -52,7 +52,7 @@ directory says. What says whose it is goes to your own peer's collection alone.`
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.record, "record", "", "record that gets another version (default a new record)")
-	flags.StringVar(&f.kind, "kind", string(consent.KindImage), "kind of a new record: "+kinds())
+	flags.StringVar(&f.kind, "kind", string(records.KindImage), "kind of a new record: "+kinds())
 	flags.StringVar(&f.patient, "patient", "", "pseudonym that a new record's patient is enrolled under")
 	flags.StringVar(&f.recipient, "patient-recipient", "", "the patient's age recipient (default the one in the directory)")
 	flags.StringVar(&f.identifier, "patient-identifier-file", "", "file with your own identifier of the patient, - for standard input")
@@ -63,7 +63,7 @@ directory says. What says whose it is goes to your own peer's collection alone.`
 
 func kinds() string {
 	words := []string{}
-	for _, kind := range consent.Kinds() {
+	for _, kind := range records.Kinds() {
 		words = append(words, string(kind))
 	}
 	return strings.Join(words, ", ")
@@ -76,7 +76,7 @@ func (f *addFlags) check() error {
 	case f.record != "" && f.patient != "":
 		return usage("--patient is for a new record; leave it out with --record")
 	case f.record != "":
-		return consent.CheckRecordID(f.record)
+		return records.CheckRecordID(f.record)
 	case f.patient == "":
 		return usage("no --patient is named; use the pseudonym the patient is enrolled under")
 	case f.identifier == "":
@@ -87,7 +87,7 @@ func (f *addFlags) check() error {
 
 func (f *addFlags) add(cmd *cobra.Command, a *app, path string) error {
 	addition := record.Addition{
-		Record: f.record, Kind: consent.Kind(f.kind), Patient: f.patient, PatientRecipient: f.recipient, ContentType: f.contentType,
+		Record: f.record, Kind: records.Kind(f.kind), Patient: f.patient, PatientRecipient: f.recipient, ContentType: f.contentType,
 	}
 	var err error
 	if addition.PatientIdentifier, err = readSecret(cmd.InOrStdin(), f.identifier); err != nil {
@@ -165,7 +165,7 @@ func newRecordList(a *app) *cobra.Command {
 			if err := checkList(by.value, value, ""); err != nil {
 				return err
 			}
-			found, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) ([]consent.Record, error) {
+			found, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) ([]records.Record, error) {
 				if by.value == "" {
 					by.value, value = ownList(who)
 				}
@@ -193,11 +193,11 @@ func newRecordShow(a *app) *cobra.Command {
 		Short: "Show what is public of a record",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := consent.CheckRecordID(args[0]); err != nil {
+			if err := records.CheckRecordID(args[0]); err != nil {
 				return err
 			}
-			found, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (consent.Record, error) {
-				return r.Records.Get(cmd.Context(), consent.RecordRequest{Record: args[0]})
+			found, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (records.Record, error) {
+				return r.Records.Get(cmd.Context(), records.RecordRequest{Record: args[0]})
 			})
 			if err != nil {
 				return err
@@ -216,10 +216,10 @@ func newRecordVersions(a *app) *cobra.Command {
 		Short: "List a record's versions",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := consent.CheckRecordID(args[0]); err != nil {
+			if err := records.CheckRecordID(args[0]); err != nil {
 				return err
 			}
-			found, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) ([]consent.Version, error) {
+			found, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) ([]records.Version, error) {
 				return (&record.Client{Ledger: r}).Versions(cmd.Context(), args[0])
 			})
 			if err != nil {
@@ -244,7 +244,7 @@ func newRecordGet(a *app) *cobra.Command {
 		Short: "Fetch a version as its custodian or its patient; the file is written once it is checked whole",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := consent.CheckRecordID(args[0]); err != nil {
+			if err := records.CheckRecordID(args[0]); err != nil {
 				return err
 			}
 			switch {
@@ -282,11 +282,11 @@ func newRecordDeprecate(a *app) *cobra.Command {
 		Short: "End new versions and new consents of a record; what was consented to goes on",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := consent.CheckRecordID(args[0]); err != nil {
+			if err := records.CheckRecordID(args[0]); err != nil {
 				return err
 			}
-			r, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (consent.Record, error) {
-				return r.Records.Deprecate(cmd.Context(), consent.RecordRequest{Record: args[0]})
+			r, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (records.Record, error) {
+				return r.Records.Deprecate(cmd.Context(), records.RecordRequest{Record: args[0]})
 			})
 			if err != nil {
 				return err
@@ -311,7 +311,7 @@ complete the erasure. With --status nothing is changed: it shows how far the era
 has come, every key that stays public, and why its values say nothing.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := consent.CheckRecordID(args[0]); err != nil {
+			if err := records.CheckRecordID(args[0]); err != nil {
 				return err
 			}
 			if status {
@@ -333,7 +333,7 @@ has come, every key that stays public, and why its values say nothing.`,
 	return c
 }
 
-func printErasure(w io.Writer, e consent.Erasure) {
+func printErasure(w io.Writer, e records.Erasure) {
 	fmt.Fprintf(w, "record\t%s\nstatus\t%s\nprivate documents left\t%d\nattested\t%d of %d members\nnot attested\t%s\n",
 		e.Record.Record, e.Record.Status, len(e.Remaining), len(e.Attestations), len(e.Members), orDash(strings.Join(e.Missing, ", ")))
 }
@@ -360,7 +360,7 @@ func (a *app) printRemains(ctx context.Context, id string) error {
 			}
 		}
 	})
-	if err == nil && remains.Record.Status == consent.RecordErased && !remains.Meaningless {
+	if err == nil && remains.Record.Status == records.Erased && !remains.Meaningless {
 		err = codes.Errorf("MF-ERASURE-UNEXPLAINED", "the record is erased and something of it may still say whose it was; report this")
 	}
 	return err
@@ -410,7 +410,7 @@ func newRecordAttest(a *app) *cobra.Command {
 		Short: "Forget an erased record's ciphertexts on your node, and sign that it has",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := consent.CheckRecordID(args[0]); err != nil {
+			if err := records.CheckRecordID(args[0]); err != nil {
 				return err
 			}
 			return a.records(nil, func(c *record.Client) error {

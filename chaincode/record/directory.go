@@ -1,4 +1,4 @@
-package consent
+package record
 
 import (
 	"github.com/medfed/medfed/chaincode/codes"
