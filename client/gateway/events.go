@@ -58,7 +58,7 @@ func (g *Gateway) Events(ctx context.Context, from Checkpoint) <-chan Event {
 	return events
 }
 
-// follow delivers events from one peer until it breaks off, and tells whether
+// follow delivers events from one peer until it breaks off, and reports whether
 // there were any.
 func (g *Gateway) follow(ctx context.Context, p *peerConnection, position *client.InMemoryCheckpointer, events chan<- Event) (any bool) {
 	ctx, cancel := context.WithCancel(ctx)

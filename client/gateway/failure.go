@@ -66,7 +66,7 @@ func explain(ctx context.Context, name string, p *peerConnection, err error) fai
 	}
 }
 
-// lagging tells whether the endorsers that a refused transaction was sent to do
+// lagging reports whether the endorsers that a refused transaction was sent to do
 // not have the same blocks, so that it may be endorsed a little later. Chosen says
 // that the caller named the one organisation whose peers endorse: those that were
 // asked have all refused, and where they did so with one code there is no lag.
@@ -77,7 +77,7 @@ func lagging(err error, chosen bool) bool {
 	return !chosen || disagree(err)
 }
 
-// disagree tells whether the endorsers did not all refuse with the same code.
+// disagree reports whether the endorsers did not all refuse with the same code.
 func disagree(err error) bool {
 	messages := messagesIn(err)
 	answers := map[mfcodes.Code]bool{}

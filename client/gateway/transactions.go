@@ -10,7 +10,8 @@ import (
 )
 
 // The table of transactions: of each its name, whether it is submitted or
-// evaluated, what it is asked with and what it answers. A test holds it against
+// evaluated, by any peer or the custodian's, what it is asked with and what it
+// answers. A test holds it against
 // the chaincode's own.
 var (
 	createTask    = submitted[fl.Terms, fl.Task]("task:CreateTask")
@@ -86,6 +87,7 @@ var (
 type row struct {
 	name              string // "contract:Name"
 	evaluated         bool   // a query: evaluated, not submitted
+	custodian         bool   // endorsed or answered by the custodian's peer alone
 	field             string // transient field of its private part, "" for none
 	request, response reflect.Type
 }
@@ -130,7 +132,7 @@ func evaluated[Request, Response any](name string) query[Request, Response] {
 // private is a row of a transaction whose private part goes in a transient field
 // and is endorsed by the organisation's peers.
 func private[Request, Private, Response any](name, field string) privateSubmission[Request, Private, Response] {
-	enter[Request, Response](row{name: name, field: field})
+	enter[Request, Response](row{name: name, custodian: true, field: field})
 	return func(ctx context.Context, c PrivateCaller, organisation string, r Request, p Private) (result Response, err error) {
 		err = c.SubmitPrivate(ctx, organisation, name, r, map[string]any{field: p}, &result)
 		return result, err
@@ -139,7 +141,7 @@ func private[Request, Private, Response any](name, field string) privateSubmissi
 
 // evaluatedAt is a row of a query of the organisation's collections.
 func evaluatedAt[Request, Response any](name string) privateQuery[Request, Response] {
-	enter[Request, Response](row{name: name, evaluated: true})
+	enter[Request, Response](row{name: name, evaluated: true, custodian: true})
 	return func(ctx context.Context, c PrivateCaller, organisation string, r Request) (result Response, err error) {
 		err = c.EvaluateAt(ctx, organisation, name, r, &result)
 		return result, err

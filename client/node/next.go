@@ -172,7 +172,7 @@ func aggregating(v View, me Me) Action {
 	return v.own(Wait, 0, end)
 }
 
-// joined tells whether this node is one of the task's.
+// joined reports whether this node is one of the task's.
 func (v View) joined(me Me) bool {
 	return slices.ContainsFunc(v.Task.Nodes, func(n fl.Node) bool { return n.ID == me.ID })
 }
@@ -187,17 +187,17 @@ func (v View) attested(me Me) string {
 	return ""
 }
 
-// isProposed tells whether anyone has proposed that digest.
+// isProposed reports whether anyone has proposed that digest.
 func (v View) isProposed(digest string) bool {
 	return slices.ContainsFunc(v.Round.Proposals, func(p fl.Proposal) bool { return p.Model.Digest == digest })
 }
 
-// over tells whether the chaincode would end the round's phase now.
+// over reports whether the chaincode would end the round's phase now.
 func (v View) over(have, all, quorum int) bool {
 	return fl.Over(have, all, quorum, v.past(v.Round.Round.Deadline)) != fl.Wait
 }
 
-// past tells whether a deadline has come. A deadline is a whole second of the
+// past reports whether a deadline has come. A deadline is a whole second of the
 // client's own clock, which is what its transactions will claim.
 func (v View) past(deadline int64) bool { return deadline > 0 && v.Now.Unix() >= deadline }
 

@@ -230,7 +230,7 @@ func TestNextProperties(t *testing.T) {
 	})
 }
 
-// done tells whether the ledger already has a node's own step.
+// done reports whether the ledger already has a node's own step.
 func done(v View, id string, k Kind) bool {
 	switch k {
 	case Train:
