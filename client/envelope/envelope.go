@@ -34,7 +34,7 @@ const (
 	emptyChunks = 1        // an empty plaintext still has one chunk
 )
 
-// SealedSize is the length in bytes of what [Seal] writes for a plaintext of
+// SealedSize is the length in bytes of what [SealReader] gives for a plaintext of
 // that many bytes and so many distinct recipients. A reader bounds a stranger's
 // ciphertext with it.
 func SealedSize(plain int64, recipients int) int64 {
@@ -74,18 +74,6 @@ func parseRecipients(recipients []string) ([]age.Recipient, error) {
 	return parsed, nil
 }
 
-// Seal starts an age file on dst that each of the recipients can open. Doubled
-// recipients count once. What is written to the result is encrypted in chunks of
-// 64 KiB; Close writes the last one and must be called, or the file is cut short
-// and [Open] refuses it. Close does not close dst.
-func Seal(dst io.Writer, recipients ...string) (io.WriteCloser, error) {
-	parsed, err := parseRecipients(recipients)
-	if err != nil {
-		return nil, err
-	}
-	return seal(dst, parsed)
-}
-
 func seal(dst io.Writer, recipients []age.Recipient) (io.WriteCloser, error) {
 	w, err := age.Encrypt(dst, recipients...)
 	if err != nil {
@@ -94,8 +82,9 @@ func seal(dst io.Writer, recipients []age.Recipient) (io.WriteCloser, error) {
 	return w, nil
 }
 
-// SealReader is [Seal] turned round: reading it gives the age file of what src
-// holds. An error of src comes out unchanged, so a plaintext that could not be
+// SealReader gives the age file, which each of the recipients can open, of what src
+// holds; doubled recipients count once. It is encrypted in chunks of 64 KiB while it
+// is read, and [Open] refuses a file that was not read to its end. An error of src comes out unchanged, so a plaintext that could not be
 // read whole never becomes a whole ciphertext. Close releases it before its end;
 // src is read by those who read the result and by nobody else.
 func SealReader(src io.Reader, recipients ...string) (io.ReadCloser, error) {

@@ -26,18 +26,15 @@ func newIdentity(t testing.TB) *envelope.Identity {
 
 func seal(t testing.TB, plain []byte, recipients ...string) []byte {
 	t.Helper()
-	var sealed bytes.Buffer
-	w, err := envelope.Seal(&sealed, recipients...)
+	r, err := envelope.SealReader(bytes.NewReader(plain), recipients...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Write(plain); err != nil {
+	sealed, err := io.ReadAll(r)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return sealed.Bytes()
+	return sealed
 }
 
 func open(sealed []byte, identity *envelope.Identity) ([]byte, error) {
@@ -109,10 +106,10 @@ func TestTrailingBytesAreRefused(t *testing.T) {
 }
 
 func TestBadRecipients(t *testing.T) {
-	_, err := envelope.Seal(io.Discard)
+	_, err := envelope.SealReader(strings.NewReader(""))
 	wantCode(t, err, "MF-ENVELOPE-RECIPIENT")
 	for _, bad := range []string{"", "age1", "age1qqqq", "AGE-SECRET-KEY-1X", "ssh-ed25519 AAAA", strings.ToUpper("age1")} {
-		_, err := envelope.Seal(io.Discard, newIdentity(t).Recipient(), bad)
+		_, err := envelope.SealReader(strings.NewReader(""), newIdentity(t).Recipient(), bad)
 		wantCode(t, err, "MF-ENVELOPE-RECIPIENT")
 		_, err = envelope.SealReader(strings.NewReader(""), bad)
 		wantCode(t, err, "MF-ENVELOPE-RECIPIENT")
