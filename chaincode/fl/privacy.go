@@ -58,10 +58,11 @@ func privacyBounds(t Terms) []Bound {
 	}
 }
 
-// CheckDataset refuses a node that joins a private task without naming its data
-// set and how many examples it has, or another task with one. The name is a salted
-// digest: it says nothing but that two tasks train on the same data. A budget of 0
-// is none of the node's own.
+// CheckDataset reports whether a node may join with the data set of its request. A
+// private task takes a node that names its data set and says how many examples it
+// has, any other task one that does not. The name is a salted digest, from which
+// nobody learns more than that two tasks train on the same data. With a budget of 0
+// the node sets no limit of its own. The error is MF-PRIVACY-DATASET.
 func CheckDataset(t Terms, request JoinRequest) error {
 	switch {
 	case !t.Privacy.On() && (request.Dataset != "" || request.Examples != 0 || request.Budget != 0):

@@ -8,8 +8,8 @@ import (
 // upward is a number from 0 in integers only, mantissa·2^exponent, that is never
 // less than what it stands for: each operation gives its exact result or, where
 // that has more than 64 binary digits, a number above by less than a share of
-// 2^-62. All that is done with such numbers grows with each of them, so that
-// bounds stay bounds. The mantissa's highest bit is set, save in 0.
+// 2^-62. Every operation is monotonic in each of its operands, so that bounds stay
+// bounds. The mantissa's highest bit is set, save in 0.
 type upward struct {
 	mantissa uint64
 	exponent int

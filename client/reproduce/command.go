@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/simulate"
 )
 
@@ -29,28 +28,10 @@ func command(data string, s simulate.Settings) string {
 	add(s.Momentum != d.Momentum, "momentum", micro(s.Momentum))
 	add(s.Decay != d.Decay, "learning-rate-decay", micro(s.Decay))
 	add(s.Balance, "balance-classes", "")
-	add(s.Augmentation != d.Augmentation, "augment", augmentation(s.Augmentation))
+	add(s.Augmentation != d.Augmentation, "augment", s.Augmentation.String())
 	add(s.Strategy != d.Strategy, "strategy", s.Strategy)
 	add(s.Masters != d.Masters, "masters", strconv.Itoa(s.Masters))
 	add(s.Threshold != d.Threshold && s.Masters > 0, "threshold", micro(s.Threshold))
 	add(true, "seed", strconv.FormatInt(s.Seed, 10))
 	return strings.Join(words, " ")
-}
-
-// augmentation is what "medfed simulate --augment" takes.
-func augmentation(a fl.Augmentation) string {
-	var parts []string
-	if a.Flip {
-		parts = append(parts, "flip")
-	}
-	if a.Shift != 0 {
-		parts = append(parts, fmt.Sprintf("shift=%d", a.Shift))
-	}
-	if a.Rotate != 0 {
-		parts = append(parts, "rotate="+micro(a.Rotate))
-	}
-	if a.Contrast != 0 {
-		parts = append(parts, "contrast="+micro(a.Contrast))
-	}
-	return strings.Join(parts, ",")
 }

@@ -29,33 +29,12 @@ func (r *refinements) bind(flags *pflag.FlagSet) {
 // augmentation is a flag and YAML value.
 type augmentation fl.Augmentation
 
-const noAugmentation = "none"
-
-func (a *augmentation) Type() string { return "augmentation" }
-
-func (a *augmentation) String() string {
-	var parts []string
-	if a.Flip {
-		parts = append(parts, "flip")
-	}
-	if a.Shift != 0 {
-		parts = append(parts, fmt.Sprintf("shift=%d", a.Shift))
-	}
-	if a.Rotate != 0 {
-		parts = append(parts, "rotate="+plain(a.Rotate))
-	}
-	if a.Contrast != 0 {
-		parts = append(parts, "contrast="+plain(a.Contrast))
-	}
-	if parts == nil {
-		return noAugmentation
-	}
-	return strings.Join(parts, ",")
-}
+func (a *augmentation) Type() string   { return "augmentation" }
+func (a *augmentation) String() string { return fl.Augmentation(*a).String() }
 
 func (a *augmentation) Set(s string) error {
 	read := augmentation{}
-	if s != noAugmentation {
+	if s != fl.NoAugmentation {
 		for _, part := range strings.Split(s, ",") {
 			if err := read.add(part); err != nil {
 				return err
@@ -104,8 +83,8 @@ func trainingInWords(t fl.Training) string {
 	if t.BalanceClasses {
 		words += ", classes balanced"
 	}
-	if augment := augmentation(t.Augmentation); augment != (augmentation{}) {
-		words += ", augmented by " + augment.String()
+	if t.Augmentation != (fl.Augmentation{}) {
+		words += ", augmented by " + t.Augmentation.String()
 	}
 	return words
 }
