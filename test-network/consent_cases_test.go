@@ -81,6 +81,9 @@ func (w *ward) readGrantAt(at int64, access string) (grants []consent.Grant, err
 	w.t.Helper()
 	answer, err := w.proposeAt(w.requester, at, "access:ReadGrant", consent.ReadGrantRequest{Access: access}, custodianMSP).EvaluateWithContext(w.t.Context())
 	if err != nil {
+		if refusal := codes.Parse(err.Error()); refusal != nil { // Fabric's own client knows no codes
+			return nil, refusal
+		}
 		return nil, err
 	}
 	return grants, json.Unmarshal(answer, &grants)

@@ -115,11 +115,14 @@ type negotiator struct {
 	chance     *rand.Rand
 }
 
-// client connects to an organisation's peer. The fate of every transaction is
-// waited for, however slow the machine is.
+// client connects to an organisation's peer, and to no other when that one is slow
+// to answer: another may lag behind it. The fate of every transaction is waited for,
+// however slow the machine is.
 func (h *history) client(number int, side consent.Side, through string, id *gateway.Identity) *negotiator {
 	h.w.t.Helper()
-	connection, err := gateway.Connect(h.w.profile(through), id, gateway.Options{Attempts: 30, StatusTimeout: time.Minute})
+	profile := h.w.profile(through)
+	profile.Channels = nil
+	connection, err := gateway.Connect(profile, id, gateway.Options{Attempts: 30, StatusTimeout: time.Minute})
 	h.w.must(err)
 	h.w.t.Cleanup(func() { _ = connection.Close() })
 	return &negotiator{
