@@ -130,7 +130,7 @@ func TestLaunchAndStop(t *testing.T) {
 func TestStopInsists(t *testing.T) {
 	n := scripted(t, map[string]string{
 		"deaf":   `trap "" TERM; touch "$READY"; while :; do sleep 600; done`,
-		"polite": `trap "touch $BYE; exit 0" TERM; touch "$READY"; while :; do sleep 0.01; done`,
+		"polite": `trap 'touch "$BYE"; exit 0' TERM; touch "$READY"; while :; do sleep 0.01; done`,
 	})
 	patience := n.consortium.Timeouts.Stop
 	for name, suspend := range map[string]bool{"deaf": false, "polite": true} {
