@@ -48,7 +48,7 @@ func syntheticImage(r random, label int) []byte {
 	if label == 1 {
 		c.drawPneumonia()
 	} else if r.below(6) == 0 {
-		c.drawPatch(r.between(2*px, 3*px), r.between(8, 20))
+		c.drawPatch(r.between(2*px, 3*px), r.between(8, 14))
 	}
 	c.drawHeart()
 	c.drawDiaphragm()
@@ -79,7 +79,7 @@ func newChest(r random) *chest {
 	c := &chest{r: r}
 	c.x, c.y = r.between(13*px, 15*px), r.between(12*px, 13*px)
 	c.wide, c.tall = r.between(11*px/2, 13*px/2), r.between(8*px, 10*px)
-	c.depth = r.between(70, 100)
+	c.depth = r.between(80, 105)
 	c.domes = [2]int{c.y + r.between(7*px, 9*px), c.y + r.between(8*px, 10*px)} // the liver lies under the left one
 	c.ribs, c.shifted = r.between(50, 62), r.between(0, 61)
 	return c
@@ -136,13 +136,13 @@ func (c *chest) lung(x, y int) int {
 func (c *chest) drawPneumonia() {
 	switch c.r.below(3) {
 	case 0:
-		c.drawPatch(c.r.between(3*px, 5*px), c.r.between(55, 90))
+		c.drawPatch(c.r.between(7*px/2, 5*px), c.r.between(70, 100))
 	case 1:
-		for range c.r.between(3, 6) {
-			c.drawPatch(c.r.between(3*px/2, 3*px), c.r.between(35, 65))
+		for range c.r.between(4, 7) {
+			c.drawPatch(c.r.between(2*px, 3*px), c.r.between(50, 80))
 		}
 	default:
-		haze := c.r.between(22, 44)
+		haze := c.r.between(36, 56)
 		mesh := noiseImage(c.r, syntheticSize)
 		c.paintLungs(func(i, _, _ int) int { return haze + mesh[i]*haze/120 })
 	}
@@ -208,7 +208,7 @@ func (c *chest) drawBones() {
 
 // exposed is the picture as it is taken: with a contrast, a brightness and grain.
 func (c *chest) exposed() []byte {
-	contrast, brightness, grain := c.r.between(80, 115), c.r.between(-12, 12), c.r.between(5, 12)
+	contrast, brightness, grain := c.r.between(85, 115), c.r.between(-10, 10), c.r.between(5, 12)
 	cloud := noiseImage(c.r, syntheticSize)
 	out := make([]byte, len(c.pixels))
 	for i, v := range c.pixels {
