@@ -8,16 +8,13 @@ import (
 	"github.com/medfed/medfed/chaincode/ledger"
 )
 
-// maxRound is the highest number a round can have: keys pad it to eight digits.
-const maxRound = 99_999_999
-
 // GetRound gives everything the ledger knows of a round.
 func (*RoundContract) GetRound(ctx *ledger.Context, request fl.RoundRequest) (*fl.RoundState, error) {
 	round, err := readRound(ctx, request.Task, request.Round)
 	if err != nil {
 		return nil, err
 	}
-	state, err := readState(ctx, round)
+	state, err := readState(ctx, round, updates, commitments, reveals, proposals, attestations)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +61,7 @@ func lineageStep(ctx *ledger.Context, round fl.Round) (fl.LineageStep, error) {
 	if round.Global == nil {
 		return fl.LineageStep{}, codes.Errorf("MF-ROUND-NO-GLOBAL", "round %d is %s and has made no global model; ask for a closed round", round.Number, round.Phase)
 	}
-	updates, err := ledger.List[fl.Update](ctx, ledger.Updates(round.Task, round.Number))
+	state, err := readState(ctx, round, updates)
 	if err != nil {
 		return fl.LineageStep{}, err
 	}
@@ -90,51 +87,11 @@ func lineageStep(ctx *ledger.Context, round fl.Round) (fl.LineageStep, error) {
 			step.Rejected = append(step.Rejected, result.Node)
 			continue
 		}
-		i := slices.IndexFunc(updates, func(u fl.Update) bool { return u.Node == result.Node })
+		i := slices.IndexFunc(state.Updates, func(u fl.Update) bool { return u.Node == result.Node })
 		if i < 0 {
 			return fl.LineageStep{}, codes.Errorf("MF-LEDGER-CORRUPT", "round %d accepted an update that is not there; report this", round.Number)
 		}
-		step.Updates = append(step.Updates, updates[i])
+		step.Updates = append(step.Updates, state.Updates[i])
 	}
 	return step, nil
-}
-
-// findRound reads a round that may be there.
-func findRound(ctx *ledger.Context, task string, number int) (fl.Round, bool, error) {
-	if err := fl.CheckTaskName(task); err != nil {
-		return fl.Round{}, false, err
-	}
-	if number < 1 || number > maxRound {
-		return fl.Round{}, false, codes.Errorf("MF-ROUND-NUMBER", "there is no round %d; rounds are numbered from 1", number)
-	}
-	return ledger.Get[fl.Round](ctx, ledger.RoundKey(task, number))
-}
-
-// readRound reads a round that must be there.
-func readRound(ctx *ledger.Context, task string, number int) (fl.Round, error) {
-	round, found, err := findRound(ctx, task, number)
-	if err == nil && !found {
-		err = codes.Errorf("MF-ROUND-UNKNOWN", "the task %s has no round %d; look at the task for its newest", task, number)
-	}
-	return round, err
-}
-
-// readState reads a round with all that was submitted to it.
-func readState(ctx *ledger.Context, round fl.Round) (fl.RoundState, error) {
-	state := fl.RoundState{Round: round}
-	var err error
-	if state.Updates, err = ledger.List[fl.Update](ctx, ledger.Updates(round.Task, round.Number)); err != nil {
-		return state, err
-	}
-	if state.Commitments, err = ledger.List[fl.ScoreCommitment](ctx, ledger.Commitments(round.Task, round.Number)); err != nil {
-		return state, err
-	}
-	if state.Reveals, err = ledger.List[fl.Reveal](ctx, ledger.Reveals(round.Task, round.Number)); err != nil {
-		return state, err
-	}
-	if state.Proposals, err = ledger.List[fl.Proposal](ctx, ledger.Proposals(round.Task, round.Number)); err != nil {
-		return state, err
-	}
-	state.Attestations, err = ledger.List[fl.Attestation](ctx, ledger.Attestations(round.Task, round.Number))
-	return state, err
 }

@@ -35,11 +35,11 @@ func TestReplayEqualsTheLedger(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	replayed := fl.Replay(state, rounds)
-	if len(replayed) != 4 || *replayed[2].Global != global(3) || replayed[3].Previous != global(3) || replayed[1].Global != nil {
+	if again := replayed.Rounds; len(again) != 4 || *again[2].Round.Global != global(3) || again[3].Round.Previous != global(3) || again[1].Round.Global != nil {
 		t.Errorf("%+v", replayed)
 	}
-	if !slices.Equal(replayed[3].Standings, state.Standings) {
-		t.Errorf("standings %+v, want %+v", replayed[3].Standings, state.Standings)
+	if !slices.Equal(replayed.Standings, state.Standings) {
+		t.Errorf("standings %+v, want %+v", replayed.Standings, state.Standings)
 	}
 }
 

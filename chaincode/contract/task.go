@@ -5,7 +5,6 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
-	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/renyi"
 )
@@ -42,28 +41,15 @@ func (*TaskContract) CreateTask(ctx *ledger.Context, terms fl.Terms) (*fl.Task, 
 	if err := fl.CheckTerms(terms); err != nil {
 		return nil, err
 	}
-	task, found, err := ledger.Get[fl.Task](ctx, ledger.TaskKey(terms.Task))
+	there, err := optional[fl.Task](ctx, ledger.TaskKey(terms.Task))
 	if err != nil {
 		return nil, err
 	}
-	if found {
-		if task.Terms != terms || task.Creator != caller.ID {
-			return nil, codes.Errorf("MF-TASK-EXISTS", "the task %s exists with other terms or another coordinator; choose another name", terms.Task)
-		}
-		return &task, emitTask(ctx, "CreateTask", task, caller)
-	}
-	task = fl.Task{Terms: terms, First: terms.Initial, Phase: fl.TaskJoining, Creator: caller.ID, CreatedAt: now}
-	if err := ledger.Put(ctx, ledger.TaskKey(terms.Task), task); err != nil {
+	task, changes, err := fl.CreateTask(there, terms, caller.ID, now)
+	if err != nil {
 		return nil, err
 	}
-	if err := ledger.Put(ctx, ledger.ProgressKey(terms.Task), fl.Progress{}); err != nil {
-		return nil, err
-	}
-	first := fl.DigestUse{Node: caller.ID, Round: 0}
-	if err := ledger.Put(ctx, ledger.DigestKey(terms.Task, terms.Initial.Digest), first); err != nil {
-		return nil, err
-	}
-	return &task, emitTask(ctx, "CreateTask", task, caller)
+	return &task, endTask(ctx, task, changes, caller)
 }
 
 // JoinTask enters the caller as a node while the task is joining. Caller: a
@@ -81,36 +67,15 @@ func (*TaskContract) JoinTask(ctx *ledger.Context, request fl.JoinRequest) (*fl.
 	if err != nil {
 		return nil, err
 	}
-	node, found, err := ledger.Get[fl.Node](ctx, ledger.NodeKey(request.Task, caller.ID))
+	there, err := optional[fl.Node](ctx, ledger.NodeKey(request.Task, caller.ID))
 	if err != nil {
 		return nil, err
 	}
-	if found {
-		if node.Commitment != request.Commitment || node.Recipient != request.Recipient || node.Dataset != request.Dataset || node.Examples != request.Examples || node.Budget != request.Budget {
-			return nil, codes.Errorf("MF-NODE-EXISTS", "%s has joined with another commitment, recipient, data set, number of examples or budget; go on with the first", caller.ID)
-		}
-		return &node, emitTask(ctx, "JoinTask", task, caller)
-	}
-	if task.Phase != fl.TaskJoining {
-		return nil, codes.Errorf("MF-TASK-PHASE", "the task is %s and takes no more nodes; join another task", task.Phase)
-	}
-	if !form.IsHex32(request.Commitment) {
-		return nil, codes.Errorf("MF-COMMITMENT-INVALID", "the commitment is not 64 lower-case hexadecimal digits; send the hash of the beacon salt")
-	}
-	if err := form.CheckRecipient(request.Recipient); err != nil {
+	node, changes, err := fl.JoinTask(task, there, request, caller.ID, caller.MSP, now)
+	if err != nil {
 		return nil, err
 	}
-	if err := fl.CheckDataset(task.Terms, request); err != nil {
-		return nil, err
-	}
-	node = fl.Node{
-		ID: caller.ID, Org: caller.MSP, Commitment: request.Commitment, Recipient: request.Recipient, JoinedAt: now,
-		Dataset: request.Dataset, Examples: request.Examples, Budget: request.Budget,
-	}
-	if err := ledger.Put(ctx, ledger.NodeKey(request.Task, caller.ID), node); err != nil {
-		return nil, err
-	}
-	return &node, emitTask(ctx, "JoinTask", task, caller)
+	return &node, endTask(ctx, task, changes, caller)
 }
 
 // StartTask ends joining, if enough nodes of enough organisations have joined. It
@@ -129,34 +94,15 @@ func (*TaskContract) StartTask(ctx *ledger.Context, request fl.StartRequest) (*f
 	if err != nil {
 		return nil, err
 	}
-	if caller.ID != task.Creator {
-		return nil, codes.Errorf("MF-TASK-DENIED", "%s did not create the task; its coordinator %s starts it", caller.ID, task.Creator)
-	}
-	if task.Phase != fl.TaskJoining {
-		return &task, emitTask(ctx, "StartTask", task, caller)
-	}
 	nodes, err := ledger.List[fl.Node](ctx, ledger.Nodes(request.Task))
 	if err != nil {
 		return nil, err
 	}
-	if err := fl.CheckNodes(task.Terms, nodes); err != nil {
+	task, changes, err := fl.StartTask(task, nodes, request, caller.ID, now)
+	if err != nil {
 		return nil, err
 	}
-	if err := fl.CheckModel(request.First); err != nil {
-		return nil, err
-	}
-	if request.Nodes != len(nodes) {
-		return nil, codes.Errorf("MF-TASK-JOINED", "%d nodes have joined, but the first model was encrypted to %d; encrypt it to all of them", len(nodes), request.Nodes)
-	}
-	if request.First.Digest != task.Initial.Digest || request.First.Size != task.Initial.Size {
-		return nil, codes.Errorf("MF-TASK-FIRST", "the first model sent is not the one the task was created with; encrypt that one to all nodes")
-	}
-	task.First = request.First
-	task.Deadline = max(now, task.CreatedAt) + task.Deadlines.Starting
-	if err := moveTask(ctx, &task, fl.TaskStarting); err != nil {
-		return nil, err
-	}
-	return &task, emitTask(ctx, "StartTask", task, caller)
+	return &task, endTask(ctx, task, changes, caller)
 }
 
 // RevealSalt opens the caller's commitment while the task is starting. Caller: a
@@ -170,31 +116,19 @@ func (*TaskContract) RevealSalt(ctx *ledger.Context, request fl.RevealSaltReques
 	if err != nil {
 		return nil, err
 	}
-	node, found, err := ledger.Get[fl.Node](ctx, ledger.NodeKey(request.Task, caller.ID))
+	node, err := optional[fl.Node](ctx, ledger.NodeKey(request.Task, caller.ID))
 	if err != nil {
 		return nil, err
 	}
-	if !found {
-		return nil, codes.Errorf("MF-NODE-UNKNOWN", "%s has not joined the task; join a task while it is joining", caller.ID)
-	}
-	if !form.IsHex32(request.Salt) || fl.SaltCommitment(request.Task, caller.ID, request.Salt) != node.Commitment {
-		return nil, codes.Errorf("MF-SALT-MISMATCH", "the salt does not open the commitment %s made when it joined; send that salt", caller.ID)
-	}
-	salt := fl.BeaconSalt{Node: caller.ID, Salt: request.Salt}
 	revealed, err := ledger.Exists(ctx, ledger.SaltKey(request.Task, caller.ID))
 	if err != nil {
 		return nil, err
 	}
-	if revealed {
-		return &salt, emitTask(ctx, "RevealSalt", task, caller)
-	}
-	if task.Phase != fl.TaskStarting {
-		return nil, codes.Errorf("MF-TASK-PHASE", "the task is %s; salts are revealed while it is starting", task.Phase)
-	}
-	if err := ledger.Put(ctx, ledger.SaltKey(request.Task, caller.ID), salt); err != nil {
+	salt, changes, err := fl.RevealSalt(task, node, revealed, request, caller.ID)
+	if err != nil {
 		return nil, err
 	}
-	return &salt, emitTask(ctx, "RevealSalt", task, caller)
+	return &salt, endTask(ctx, task, changes, caller)
 }
 
 // GetTask gives a task with its nodes and how far it has come.
@@ -281,20 +215,11 @@ func readProgress(ctx *ledger.Context, task string) (fl.Progress, error) {
 	return progress, err
 }
 
-// moveTask writes a task in its next phase, if the table has the move.
-func moveTask(ctx *ledger.Context, task *fl.Task, to fl.TaskPhase) error {
-	if !task.Phase.CanMoveTo(to) {
-		return codes.Errorf("MF-INTERNAL", "a task can't move from %s to %s; report this", task.Phase, to)
+// endTask writes what the transaction's step gave and sets its one event.
+func endTask(ctx *ledger.Context, task fl.Task, changes fl.Changes, caller ledger.Caller) error {
+	if err := writeChanges(ctx, task.Terms.Task, 0, changes); err != nil {
+		return err
 	}
-	if to != fl.TaskStarting {
-		task.Deadline = 0
-	}
-	task.Phase = to
-	return ledger.Put(ctx, ledger.TaskKey(task.Terms.Task), task)
-}
-
-// emitTask sets the one event of a task's transaction.
-func emitTask(ctx *ledger.Context, name string, task fl.Task, caller ledger.Caller) error {
 	return ctx.Emit(fl.Event{Task: task.Terms.Task, Round: 0, Phase: string(task.Phase), Actor: caller.ID})
 }
 

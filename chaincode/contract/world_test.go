@@ -163,7 +163,7 @@ func (w *world) measured(round fl.Round) []fl.Score {
 
 // commit is a master's request to seal scores.
 func (w *world) commit(number int, id string, scores []fl.Score) fl.CommitRequest {
-	return fl.CommitRequest{Task: task, Round: number, Hash: fl.CommitScores(task, number, id, scores, secret("scores", number, id))}
+	return fl.CommitRequest{Task: task, Round: number, Hash: fl.ScoresCommitment(task, number, id, scores, secret("scores", number, id))}
 }
 
 // reveal is a master's request to open them.

@@ -16,11 +16,11 @@ func SaltCommitment(task, node, salt string) string {
 	return hash("medfed/beacon-salt/1", task, node, salt)
 }
 
-// CommitScores is a master's sealed scores: the hash of their canonical form
+// ScoresCommitment is a master's sealed scores: the hash of their canonical form
 // with task, round and master bound in, so that a commitment copied from
 // another master or another round can't be opened. The order of the scores does
 // not matter. The salt is 64 hexadecimal digits of the master's own randomness.
-func CommitScores(task string, round int, master string, scores []Score, salt string) string {
+func ScoresCommitment(task string, round int, master string, scores []Score, salt string) string {
 	fields := []string{task, strconv.Itoa(round), master, salt}
 	for _, score := range SortScores(scores) {
 		fields = append(fields, score.Node, strconv.FormatInt(score.Score, 10))

@@ -18,8 +18,8 @@ func codeOf(err error) codes.Code {
 
 func TestCommitmentsArePinned(t *testing.T) {
 	scores := []fl.Score{{Node: fl.PreviousGlobal, Score: 800_000}, {Node: "B/1", Score: 875_000}}
-	if got, want := fl.CommitScores("covid", 3, "A/1", scores, beacon("s")), "9ffe1e2f1288f0d205faa9cad86739c001db3d8245a439fd573e3bd523a6934b"; got != want {
-		t.Errorf("CommitScores gives %s, want %s", got, want)
+	if got, want := fl.ScoresCommitment("covid", 3, "A/1", scores, beacon("s")), "9ffe1e2f1288f0d205faa9cad86739c001db3d8245a439fd573e3bd523a6934b"; got != want {
+		t.Errorf("ScoresCommitment gives %s, want %s", got, want)
 	}
 	if got, want := fl.SaltCommitment("covid", "A/1", beacon("s")), "6f5b506d2f279caf8b25a252b378eac0c46d94447a5803ba4769843991299a42"; got != want {
 		t.Errorf("SaltCommitment gives %s, want %s", got, want)
@@ -35,7 +35,9 @@ type sealed struct {
 	salt   string
 }
 
-func (s sealed) hash() string { return fl.CommitScores(s.task, s.round, s.master, s.scores, s.salt) }
+func (s sealed) hash() string {
+	return fl.ScoresCommitment(s.task, s.round, s.master, s.scores, s.salt)
+}
 
 func sealeds(t *rapid.T, name string) sealed {
 	short := rapid.StringMatching(`[ab]{0,2}`)

@@ -24,13 +24,13 @@ func LowerMedian(values []Micro) Micro {
 	return sorted[(len(sorted)-1)/2]
 }
 
-// Tally finds a round's results, in the order of its trainers: each update's
+// Results are those of a round, in the order of its trainers: each update's
 // lower median over the masters that revealed, its own organisation's left
 // out, and whether the task's threshold with the round's allowance accepts it
 // (Hu et al. section 3.2.2, phases 3 to 5). An update that a revealing master left
 // out counts as scored 0 by it. It also gives the median of the previous global
 // model, Unscored when no master scored it or fewer than a quorum revealed.
-func Tally(terms Terms, allowance Micro, trainers []string, updates []Update, reveals []Reveal) ([]Result, Micro) {
+func Results(terms Terms, allowance Micro, trainers []string, updates []Update, reveals []Reveal) ([]Result, Micro) {
 	previous := previousMedian(terms, reveals)
 	results := []Result{}
 	for _, trainer := range trainers {

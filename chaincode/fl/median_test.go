@@ -174,7 +174,7 @@ func naiveTally(p play) (map[string]fl.Result, fl.Micro) {
 func TestTallyEqualsNaiveOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := plays(t)
-		got, gotPrevious := fl.Tally(p.terms, p.allowance, p.trainers, p.updates, p.reveals)
+		got, gotPrevious := fl.Results(p.terms, p.allowance, p.trainers, p.updates, p.reveals)
 		want, wantPrevious := naiveTally(p)
 		if gotPrevious != wantPrevious || len(got) != len(want) {
 			t.Fatalf("got %v, previous %d; want %v, previous %d", got, gotPrevious, want, wantPrevious)
@@ -196,7 +196,7 @@ func TestTallyEqualsNaiveOracle(t *testing.T) {
 func TestCase22OwnOrganisationsScoreIsIgnored(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := plays(t)
-		before, _ := fl.Tally(p.terms, p.allowance, p.trainers, p.updates, p.reveals)
+		before, _ := fl.Results(p.terms, p.allowance, p.trainers, p.updates, p.reveals)
 		for i := range p.reveals { // every master praises its own organisation
 			for j, score := range p.reveals[i].Scores {
 				if fl.OrgOf(score.Node) == fl.OrgOf(p.reveals[i].Master) {
@@ -204,7 +204,7 @@ func TestCase22OwnOrganisationsScoreIsIgnored(t *testing.T) {
 				}
 			}
 		}
-		after, _ := fl.Tally(p.terms, p.allowance, p.trainers, p.updates, p.reveals)
+		after, _ := fl.Results(p.terms, p.allowance, p.trainers, p.updates, p.reveals)
 		if !slices.Equal(before, after) {
 			t.Fatalf("praise of one's own changed %v to %v", before, after)
 		}
@@ -217,11 +217,11 @@ func TestCase22QuorumOfScores(t *testing.T) {
 		return fl.Reveal{Master: master, Scores: []fl.Score{{Node: "A/t", Score: 600_000}}}
 	}
 	updates := []fl.Update{{Node: "A/t"}}
-	two, _ := fl.Tally(terms, 0, []string{"A/t"}, updates, []fl.Reveal{reveal("B/m"), reveal("C/m"), reveal("A/m")})
+	two, _ := fl.Results(terms, 0, []string{"A/t"}, updates, []fl.Reveal{reveal("B/m"), reveal("C/m"), reveal("A/m")})
 	if two[0] != (fl.Result{Node: "A/t", Median: fl.Unscored, Scores: 2}) {
 		t.Errorf("2f scores of other organisations give %+v", two[0])
 	}
-	three, _ := fl.Tally(terms, 0, []string{"A/t"}, updates, []fl.Reveal{reveal("B/m"), reveal("C/m"), reveal("D/m")})
+	three, _ := fl.Results(terms, 0, []string{"A/t"}, updates, []fl.Reveal{reveal("B/m"), reveal("C/m"), reveal("D/m")})
 	if three[0] != (fl.Result{Node: "A/t", Median: 600_000, Scores: 3, Accepted: true}) {
 		t.Errorf("2f+1 scores give %+v", three[0])
 	}
@@ -230,7 +230,7 @@ func TestCase22QuorumOfScores(t *testing.T) {
 func TestScoreLeftOutCountsAsZero(t *testing.T) {
 	terms := fl.Terms{F: 1, ThresholdKind: fl.ThresholdAbsolute, Threshold: 1}
 	score := []fl.Score{{Node: "A/t", Score: 600_000}}
-	results, _ := fl.Tally(terms, 0, []string{"A/t"}, []fl.Update{{Node: "A/t"}},
+	results, _ := fl.Results(terms, 0, []string{"A/t"}, []fl.Update{{Node: "A/t"}},
 		[]fl.Reveal{{Master: "B/m", Scores: score}, {Master: "C/m"}, {Master: "D/m"}})
 	if results[0] != (fl.Result{Node: "A/t", Median: 0, Scores: 3}) {
 		t.Errorf("one score and two left out give %+v", results[0])

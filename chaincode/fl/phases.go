@@ -15,9 +15,9 @@ func TaskMoves() []TaskMove {
 		{"", TaskJoining, "CreateTask", "the terms hold"},
 		{TaskJoining, TaskStarting, "StartTask", "enough nodes of enough organisations have joined"},
 		{TaskStarting, TaskRunning, "OpenRound", "all nodes revealed their salts, or the deadline passed and enough did"},
-		{TaskStarting, TaskFailed, "OpenRound", "the deadline passed and too few nodes revealed their salts"},
+		{TaskStarting, TaskFailed, "OpenRound", "the deadline passed and too few nodes revealed their salts, or too few nodes of a private task have budget for an update, whoever is a master"},
 		{TaskRunning, TaskCompleted, "CloseRound", "the task's rounds have closed"},
-		{TaskRunning, TaskFailed, "CloseTraining, CloseCommits, Tally, CloseRound", "too many rounds in a row failed"},
+		{TaskRunning, TaskFailed, "OpenRound, CloseTraining, CloseCommits, Tally, CloseRound", "too many rounds in a row failed, or too few nodes of a private task have budget for an update, whoever is a master"},
 	}
 }
 
@@ -34,7 +34,7 @@ type RoundMove struct {
 func RoundMoves() []RoundMove {
 	return []RoundMove{
 		{"", RoundTraining, "OpenRound", "the round before is final and the task runs"},
-		{"", RoundFailed, "OpenRound", "the task's starting deadline passed and too few nodes revealed their salts"},
+		{"", RoundFailed, "OpenRound", "the task's starting deadline passed and too few nodes revealed their salts, or too few nodes of a private task that are no masters have budget for an update"},
 		{RoundTraining, RoundCommitting, "CloseTraining", "all updates are in, or the deadline passed and the task's quorum of updates is"},
 		{RoundTraining, RoundFailed, "CloseTraining", "the deadline passed with fewer updates"},
 		{RoundCommitting, RoundRevealing, "CloseCommits", "all masters committed, or the deadline passed and 2f+1 did"},

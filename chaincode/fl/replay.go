@@ -5,25 +5,6 @@ import (
 	"slices"
 )
 
-// Replayed is what a round should have been, computed from what the nodes
-// submitted and the rounds before.
-type Replayed struct {
-	Round          int
-	Beacon         string
-	Masters        []string
-	Trainers       []string
-	Spent          []string // of a private task: nodes that were not drawn to train for want of budget
-	Previous       ModelRef
-	PreviousRound  int
-	Allowance      Micro
-	Results        []Result // empty when it never came to a tally
-	PreviousMedian Micro
-	Global         *ModelRef // nil unless the round closed
-	Attestations   int
-	Standings      []Standing // after the round, of all nodes that have one, sorted by node
-	Spendings      []Spending // after the round, of a private task; sorted by node
-}
-
 // Difference is a place where the ledger is not what the rules make of it.
 type Difference struct {
 	Round    int    // 0 for the task itself
@@ -32,100 +13,52 @@ type Difference struct {
 	Replayed string // as JSON
 }
 
-// Participants are the nodes that revealed their salts: the others take no part
-// in the rounds.
-func Participants(nodes []Node, salts []BeaconSalt) []Node {
-	participants := []Node{}
-	for _, node := range nodes {
-		if slices.ContainsFunc(salts, func(s BeaconSalt) bool { return s.Node == node.ID }) {
-			participants = append(participants, node)
-		}
-	}
-	return participants
-}
-
-// Replay computes a task's rounds again: beacons, elections, samples, allowances,
-// medians, global models and standings. The rounds are all of the task in order,
-// from number 1; the last may still be open.
-func Replay(state TaskState, rounds []RoundState) []Replayed {
-	task := state.Task
+// Replay takes a task's steps again, with what the nodes submitted, as far as the
+// ledger says that they were taken: beacons, elections, samples, allowances, medians,
+// global models, standings and phases follow. The rounds are all of the task in order,
+// from number 1; the last may still be open. When a round can't be opened after what
+// the replay made of the one before, it and those after it are missing.
+func Replay(state TaskState, rounds []RoundState) *Course {
+	course := NewCourse(state.Task, state.Nodes, state.Salts)
 	nodes := Participants(state.Nodes, state.Salts)
-	next := Replayed{
-		Beacon:    FirstBeacon(task.Terms.Task, state.Salts),
-		Previous:  task.First,
-		Allowance: FirstAllowance(task.Terms),
-		Standings: []Standing{},
+	for _, onLedger := range rounds {
+		spent := replaySpent(state.Task.Terms, nodes, course.Spendings, onLedger.Round.Spent)
+		if course.OpenRound(spent, onLedger.Round.OpenedAt) != nil {
+			break
+		}
+		for _, update := range onLedger.Updates {
+			course.Submit(update)
+		}
+		round := course.Newest()
+		round.Commitments, round.Reveals = onLedger.Commitments, onLedger.Reveals
+		round.Proposals, round.Attestations = onLedger.Proposals, onLedger.Attestations
+		course.replayMoves(onLedger.Round)
 	}
-	replayed := []Replayed{}
-	for i, round := range rounds {
-		next.Round = i + 1
-		next.Masters, next.Trainers = []string{}, []string{}
-		if CheckNodes(task.Terms, nodes) == nil {
-			next.Spent = replaySpent(task.Terms, nodes, next.Spendings, round.Round.Spent)
-			next.Masters, next.Trainers = Draw(task.Terms, nodes, next.Standings, next.Spent, next.Beacon)
-		}
-		done := replayRound(task, next, round)
-		done.Spendings = ReplaySpendings(task.Terms, nodes, next.Spendings, round.Updates)
-		replayed = append(replayed, done)
-		next = Replayed{
-			Beacon:        NextBeacon(task.Terms.Task, done.Round, done.Beacon, round.Reveals),
-			Previous:      done.Previous,
-			PreviousRound: done.PreviousRound,
-			Allowance:     NextAllowance(task.Terms, done.Allowance, done.Results, done.PreviousMedian),
-			Standings:     done.Standings,
-			Spendings:     done.Spendings,
-		}
-		if done.Global != nil {
-			next.Previous, next.PreviousRound = *done.Global, done.Round
-		}
-	}
-	return replayed
+	return course
 }
 
-// replayRound adds to a drawn round what came of it, as far as it came.
-func replayRound(task Task, drawn Replayed, state RoundState) Replayed {
-	done := drawn
-	done.Results, done.PreviousMedian = []Result{}, Unscored
-	spoke := drawn.Masters
-	if state.Round.Phase == RoundFailed && state.Round.FailedIn == RoundCommitting {
-		spoke = Committed(state.Commitments)
-	}
-	if cameToTally(state.Round) {
-		spoke = Revealed(state.Reveals)
-		if len(state.Reveals) >= Quorum(task.F) {
-			done.Results, done.PreviousMedian = Tally(task.Terms, drawn.Allowance, drawn.Trainers, state.Updates, state.Reveals)
+// replayMoves takes the newest round through the phases that it has left on the
+// ledger. When that was the ledger does not say, so that all deadlines have passed.
+func (c *Course) replayMoves(onLedger Round) {
+	for _, end := range []struct {
+		of   RoundPhase
+		step func(now int64) error
+	}{
+		{RoundTraining, c.CloseTraining}, {RoundCommitting, c.CloseCommits}, {RoundRevealing, c.Tally}, {RoundAggregating, c.CloseRound},
+	} {
+		late := c.Newest().Round.Deadline + c.Task.Deadlines.Aggregating
+		if !onLedger.hasLeft(end.of) || end.step(late) != nil {
+			return
 		}
 	}
-	changed := append(ScoredStandings(done.Round, done.Results), SilentStandings(done.Round, drawn.Masters, spoke)...)
-	done.Standings = UpdateStandings(drawn.Standings, changed)
-	if state.Round.Phase == RoundClosed {
-		if agreed, count, ok := Agreed(task.Terms, task.Creator, drawn.Masters, state.Proposals, state.Attestations); ok {
-			done.Global, done.Attestations = &agreed.Model, count
-		}
-	}
-	return done
 }
 
-// ReplaySpendings adds what a round's updates spent to what the task had spent
-// before; nil for a task that does not train privately. Whether a node kept to a
-// budget of its own over all tasks can't be seen from one.
-func ReplaySpendings(terms Terms, nodes []Node, spendings []Spending, updates []Update) []Spending {
-	if !terms.Privacy.On() {
-		return nil
+// hasLeft reports whether a round has been in a phase and has left it.
+func (r Round) hasLeft(phase RoundPhase) bool {
+	if r.Phase == RoundFailed {
+		return r.FailedIn == phase || phase.Before(r.FailedIn) && r.FailedIn != ""
 	}
-	for _, update := range updates {
-		i := slices.IndexFunc(nodes, func(n Node) bool { return n.ID == update.Node })
-		if i < 0 {
-			continue // the draw does not have it either
-		}
-		node := nodes[i]
-		node.Budget = 0
-		task, _, err := Charge(terms, node, SpendingOf(spendings, node.ID), Spending{}, update.NumExamples)
-		if err == nil {
-			spendings = UpdateSpendings(spendings, task)
-		}
-	}
-	return spendings
+	return phase.Before(r.Phase)
 }
 
 // replaySpent are the nodes that have no budget left: those that the task's own
@@ -140,18 +73,6 @@ func replaySpent(terms Terms, nodes []Node, spendings []Spending, onLedger []str
 		}
 	}
 	return all
-}
-
-// cameToTally tells whether a round's tally was taken, with or without success.
-func cameToTally(round Round) bool {
-	switch round.Phase {
-	case RoundAggregating, RoundClosed:
-		return true
-	case RoundFailed:
-		return round.FailedIn == RoundRevealing || round.FailedIn == RoundAggregating
-	default:
-		return false
-	}
 }
 
 // Differences replays a task and lists where the ledger says otherwise: none
@@ -169,30 +90,35 @@ func Differences(state TaskState, rounds []RoundState) []Difference {
 		found.compare(0, "salt of "+salt.Node, state.Nodes[i].Commitment, SaltCommitment(state.Task.Terms.Task, salt.Node, salt.Salt))
 	}
 	found.compare(0, "first", state.Task.First.Digest, state.Task.Initial.Digest)
-	standings, closed := []Standing{}, 0
-	var spendings []Spending
-	for i, replayed := range Replay(state, rounds) {
-		found.compareRound(replayed, rounds[i])
-		standings, spendings = replayed.Standings, replayed.Spendings
-		if replayed.Global != nil {
-			closed++
+	replayed := Replay(state, rounds)
+	for i, round := range rounds {
+		again := Round{Number: i + 1}
+		if i < len(replayed.Rounds) {
+			again = replayed.Rounds[i].Round
 		}
+		found.compareRound(i+1, round, again)
 	}
-	found.compare(0, "standings", state.Standings, standings)
-	if len(state.Spendings) > 0 || len(spendings) > 0 {
-		found.compare(0, "spendings", state.Spendings, spendings)
+	if len(rounds) > 0 {
+		found.compare(0, "phase", state.Task.Phase, replayed.Task.Phase)
 	}
-	found.compare(0, "last_round", state.LastRound, len(rounds))
-	found.compare(0, "closed", state.Closed, closed)
+	found.compare(0, "standings", state.Standings, replayed.Standings)
+	if len(state.Spendings) > 0 || len(replayed.Spendings) > 0 {
+		found.compare(0, "spendings", state.Spendings, replayed.Spendings)
+	}
+	found.compare(0, "last_round", state.LastRound, replayed.Progress.LastRound)
+	found.compare(0, "closed", state.Closed, replayed.Progress.Closed)
 	return found.list
 }
 
 // differences collects what does not compare equal.
 type differences struct{ list []Difference }
 
-func (d *differences) compareRound(replayed Replayed, state RoundState) {
-	number, round := replayed.Round, state.Round
-	d.compare(number, "number", round.Number, number)
+// compareRound compares a round as it is on the ledger with what the replay made of it.
+func (d *differences) compareRound(number int, state RoundState, replayed Round) {
+	round := state.Round
+	d.compare(number, "phase", round.Phase, replayed.Phase)
+	d.compare(number, "failed_in", round.FailedIn, replayed.FailedIn)
+	d.compare(number, "number", round.Number, replayed.Number)
 	d.compare(number, "beacon", round.Beacon, replayed.Beacon)
 	d.compare(number, "masters", round.Masters, replayed.Masters)
 	d.compare(number, "trainers", round.Trainers, replayed.Trainers)
@@ -211,7 +137,7 @@ func (d *differences) compareRound(replayed Replayed, state RoundState) {
 				committed = commitment.Hash
 			}
 		}
-		opened := CommitScores(round.Task, number, reveal.Master, reveal.Scores, reveal.Salt)
+		opened := ScoresCommitment(round.Task, number, reveal.Master, reveal.Scores, reveal.Salt)
 		d.compare(number, "commitment of "+reveal.Master, committed, opened)
 	}
 }

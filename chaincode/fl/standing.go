@@ -50,7 +50,7 @@ func SilentStandings(round int, masters, spoke []string) []Standing {
 
 // UpdateStandings puts new standings over old ones, sorted by node.
 func UpdateStandings(old, changed []Standing) []Standing {
-	merged := slices.Clone(changed)
+	merged := append([]Standing{}, changed...)
 	for _, standing := range old {
 		if !slices.ContainsFunc(changed, func(s Standing) bool { return s.Node == standing.Node }) {
 			merged = append(merged, standing)

@@ -64,7 +64,7 @@ func TestAllowanceCountsTheRoundsInARow(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(t, "rounds") {
 			p := plays(t)
 			p.terms, p.allowance = first.terms, allowance
-			results, previous := fl.Tally(p.terms, p.allowance, p.trainers, p.updates, p.reveals)
+			results, previous := fl.Results(p.terms, p.allowance, p.trainers, p.updates, p.reveals)
 			allowance = fl.NextAllowance(p.terms, allowance, results, previous)
 			accepted, compared := 0, 0
 			for _, r := range results {

@@ -134,7 +134,7 @@ func play(ctx context.Context, t *testing.T, coordinator *player, nodes []*playe
 	must(coordinator.contracts.Rounds.CloseTraining(ctx, fl.RoundRequest{Task: recordedTask, Round: number}))(t)
 	for _, id := range round.Masters {
 		p := find(nodes, id)
-		must(p.contracts.Rounds.CommitScores(ctx, fl.CommitRequest{Task: recordedTask, Round: number, Hash: fl.CommitScores(recordedTask, number, id, scores, p.salt(number))}))(t)
+		must(p.contracts.Rounds.CommitScores(ctx, fl.CommitRequest{Task: recordedTask, Round: number, Hash: fl.ScoresCommitment(recordedTask, number, id, scores, p.salt(number))}))(t)
 	}
 	must(coordinator.contracts.Rounds.CloseCommits(ctx, fl.RoundRequest{Task: recordedTask, Round: number}))(t)
 	for _, id := range round.Masters {

@@ -21,7 +21,7 @@ func (n *Node) score(ctx context.Context, v View, a Action) error {
 	if err != nil {
 		return err
 	}
-	hash := fl.CommitScores(n.Task, a.Round, n.ID, scores, n.salt(scoreSalt, a.Round))
+	hash := fl.ScoresCommitment(n.Task, a.Round, n.ID, scores, n.salt(scoreSalt, a.Round))
 	_, err = n.rounds(a.Round).CommitScores(ctx, fl.CommitRequest{Task: n.Task, Round: a.Round, Hash: hash})
 	return err
 }
@@ -35,7 +35,7 @@ func (n *Node) reveal(ctx context.Context, v View, a Action) error {
 	salt := n.salt(scoreSalt, a.Round)
 	sealed := slices.IndexFunc(v.Round.Commitments, func(c fl.ScoreCommitment) bool { return c.Master == n.ID })
 	opens := func(s []fl.Score) bool {
-		return fl.CommitScores(n.Task, a.Round, n.ID, s, salt) == v.Round.Commitments[sealed].Hash
+		return fl.ScoresCommitment(n.Task, a.Round, n.ID, s, salt) == v.Round.Commitments[sealed].Hash
 	}
 	if scores = asSealed(scores, opens); scores == nil {
 		return codes.Errorf("MF-NODE-SEALED", "the scores that %s measures now are not those it sealed in round %d; an update may be out of reach or its data may have changed, see that IPFS and the data are as before", n.ID, a.Round)

@@ -24,7 +24,7 @@ type Checkpoint struct {
 }
 
 func (s *Simulation) checkpoint() Checkpoint {
-	return Checkpoint{Settings: s.settings, SHA256: s.data.SHA256, Standings: s.standings, Rounds: s.rounds, Global: s.global.Bytes()}
+	return Checkpoint{Settings: s.settings, SHA256: s.data.SHA256, Standings: s.course.Standings, Rounds: s.rounds, Global: s.global.Bytes()}
 }
 
 // Resume goes on from a checkpoint. The settings and data must be the ones it was
@@ -46,44 +46,76 @@ func Resume(settings Settings, data *dataset.Data, from Checkpoint) (*Simulation
 	if err != nil {
 		return nil, codes.Wrapf("MF-SIMULATE-CHECKPOINT", "the checkpoint's global model can't be used: %w; begin anew with another checkpoint file", err)
 	}
-	s.global, s.standings, s.rounds = global, from.Standings, from.Rounds
-	for _, round := range s.rounds {
-		s.spendings = fl.ReplaySpendings(s.terms, s.nodes, s.spendings, round.Updates)
-	}
-	if err := s.replay(); err != nil {
+	s.rounds = from.Rounds
+	if err := s.replay(from); err != nil {
 		return nil, err
+	}
+	s.global = global
+	if newest := s.newest(); newest.Digest != s.global.Digest() {
+		return nil, codes.Errorf("MF-SIMULATE-CHECKPOINT", "the checkpoint's global model is not that of its last closed round; begin anew with another checkpoint file")
 	}
 	return s, nil
 }
 
-// replay refuses rounds that the rules do not give.
-func (s *Simulation) replay() error {
-	newest, _ := s.newest()
-	if newest.Digest != s.global.Digest() {
-		return codes.Errorf("MF-SIMULATE-CHECKPOINT", "the checkpoint's global model is not that of its last closed round; begin anew with another checkpoint file")
-	}
+// replay takes the checkpoint's rounds again, and refuses those that the rules do not
+// give. They are of a task of as many rounds as either settings ask for.
+func (s *Simulation) replay(from Checkpoint) error {
+	s.course.Task.Rounds = max(s.settings.Rounds, from.Settings.Rounds)
 	if s.settings.Masters == 0 {
-		return nil // nothing was scored and attested, so that there is nothing to replay
+		for _, round := range from.Rounds {
+			if err := s.repeat(round.RoundState); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	state, rounds := s.State()
+	var rounds []fl.RoundState
+	for _, round := range from.Rounds {
+		rounds = append(rounds, round.RoundState)
+	}
+	s.course = fl.Replay(s.course.State(), rounds)
+	state := s.course.State()
+	state.Standings = from.Standings
 	if found := fl.Differences(state, rounds); len(found) > 0 {
 		return codes.Errorf("MF-SIMULATE-CHECKPOINT", "the checkpoint's round %d is not what the rules give in %q; begin anew with another checkpoint file", found[0].Round, found[0].What)
 	}
 	return nil
 }
 
+// repeat plays a round without masters again, on the updates and the global model that
+// it had. Nothing was scored and attested in it, so that the rules' replay has nothing
+// to hold it against.
+func (s *Simulation) repeat(round fl.RoundState) error {
+	if err := s.open(); err != nil || s.final() {
+		return err
+	}
+	for _, update := range round.Updates {
+		s.course.Submit(update)
+	}
+	if len(round.Updates) == 0 {
+		return s.course.FailRound(round.Round.Reason, now)
+	}
+	if err := s.course.CloseTraining(now); err != nil {
+		return err
+	}
+	if err := s.unscored(round.Round.Results); err != nil || s.final() {
+		return err
+	}
+	if round.Round.Global == nil {
+		return s.course.FailRound(round.Round.Reason, now)
+	}
+	return s.close(*round.Round.Global)
+}
+
 // newest refers to the newest global model as the rounds have it.
-func (s *Simulation) newest() (ref fl.ModelRef, made int) {
-	for _, round := range s.rounds {
+func (s *Simulation) newest() fl.ModelRef {
+	newest := s.course.Task.First
+	for _, round := range s.course.Rounds {
 		if round.Round.Global != nil {
-			ref, made = *round.Round.Global, round.Round.Number
+			newest = *round.Round.Global
 		}
 	}
-	if made == 0 {
-		state, _ := s.State()
-		ref = state.Task.First
-	}
-	return ref, made
+	return newest
 }
 
 // ReadCheckpoint reads a checkpoint file. The error is MF-SIMULATE-CHECKPOINT,

@@ -154,6 +154,6 @@ func (s *Simulation) scores(ctx context.Context, master *client, round int, all 
 	}
 	scores = fl.SortScores(scores)
 	salt := s.settings.salt(master.id, round)
-	return fl.ScoreCommitment{Master: master.id, Hash: fl.CommitScores(task, round, master.id, scores, salt)},
+	return fl.ScoreCommitment{Master: master.id, Hash: fl.ScoresCommitment(task, round, master.id, scores, salt)},
 		fl.Reveal{Master: master.id, Scores: scores, Salt: salt}, nil
 }

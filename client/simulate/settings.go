@@ -136,7 +136,7 @@ func (p Poison) clients(k int) int {
 const task = "simulation"
 
 // terms are the settings as a task on a ledger would have them. A simulation has
-// no clock, so that its deadlines say nothing.
+// no clock, so that it has no deadlines.
 func (s Settings) terms(data *dataset.Data) fl.Terms {
 	return fl.Terms{
 		Task: task, Model: s.Model, Data: data.Name, Channels: data.Channels, ImageSize: data.Size, Classes: data.Classes,
@@ -147,7 +147,6 @@ func (s Settings) terms(data *dataset.Data) fl.Terms {
 		Strategy: s.Strategy, Metric: s.Metric, ThresholdKind: s.ThresholdKind, Threshold: s.Threshold,
 		F: s.F, Masters: s.Masters, Participation: s.Participation, MinUpdates: 1, MaxExamples: fl.MaxExamples,
 		BaseWeight: s.BaseWeight, Rounds: s.Rounds, MaxFailed: s.MaxFailed, Privacy: s.Privacy, Backbone: s.Backbone,
-		Deadlines: fl.Deadlines{Starting: 1, Training: 1, Committing: 1, Revealing: 1, Aggregating: 1},
 	}
 }
 
@@ -155,6 +154,7 @@ func (s Settings) terms(data *dataset.Data) fl.Terms {
 // simulated.
 func (s Settings) check(data *dataset.Data) error {
 	terms := s.terms(data)
+	terms.Deadlines = fl.Deadlines{Starting: 1, Training: 1, Committing: 1, Revealing: 1, Aggregating: 1}
 	if s.Masters == 0 {
 		terms.Masters, terms.F = 2, 0 // nobody scores: the arithmetic of f does not matter
 	}

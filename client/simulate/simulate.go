@@ -55,13 +55,10 @@ type Simulation struct {
 	terms    fl.Terms
 	strategy fed.Strategy
 	clients  []client
-	nodes    []fl.Node
-	salts    []fl.BeaconSalt
 
-	global    *weights.Weights
-	standings []fl.Standing
-	spendings []fl.Spending
-	rounds    []Round
+	course *fl.Course // the task as a ledger would hold it
+	global *weights.Weights
+	rounds []Round
 }
 
 // New prepares a simulation. The errors are coded.
@@ -69,7 +66,7 @@ func New(settings Settings, data *dataset.Data) (*Simulation, error) {
 	if err := settings.check(data); err != nil {
 		return nil, err
 	}
-	s := &Simulation{settings: settings, data: data, terms: settings.terms(data), standings: []fl.Standing{}, rounds: []Round{}}
+	s := &Simulation{settings: settings, data: data, terms: settings.terms(data), rounds: []Round{}}
 	s.spec = model.Spec{Name: settings.Model, Channels: data.Channels, Size: data.Size, Classes: data.Classes}
 	if s.spec.CheckFrozen() == nil && settings.Backbone.Digest == "" {
 		return nil, codes.Errorf("MF-SIMULATE-SETTINGS", "the data for %s are its backbone's features, and the settings do not name the backbone; name it", settings.Model)
@@ -86,17 +83,29 @@ func New(settings Settings, data *dataset.Data) (*Simulation, error) {
 	if s.clients, err = newClients(settings, data); err != nil {
 		return nil, err
 	}
-	for _, c := range s.clients {
-		salt := settings.salt(c.id, 0)
-		node := fl.Node{ID: c.id, Org: fl.OrgOf(c.id), Commitment: fl.SaltCommitment(task, c.id, salt)}
-		if settings.Privacy.On() {
-			node.Dataset, node.Examples = settings.dataset(c.id), int64(c.data.Len())
-		}
-		s.nodes = append(s.nodes, node)
-		s.salts = append(s.salts, fl.BeaconSalt{Node: c.id, Salt: salt})
+	if s.global, err = model.Initial(s.spec, settings.Seed); err != nil {
+		return nil, err
 	}
-	s.global, err = model.Initial(s.spec, settings.Seed)
-	return s, err
+	s.course = s.start()
+	return s, nil
+}
+
+// start is the task when all clients have joined it and revealed their salts.
+func (s *Simulation) start() *fl.Course {
+	var nodes []fl.Node
+	var salts []fl.BeaconSalt
+	for _, c := range s.clients {
+		salt := s.settings.salt(c.id, 0)
+		node := fl.Node{ID: c.id, Org: fl.OrgOf(c.id), Commitment: fl.SaltCommitment(task, c.id, salt)}
+		if s.settings.Privacy.On() {
+			node.Dataset, node.Examples = s.settings.dataset(c.id), int64(c.data.Len())
+		}
+		nodes, salts = append(nodes, node), append(salts, fl.BeaconSalt{Node: c.id, Salt: salt})
+	}
+	first := refer(s.global)
+	terms := s.terms
+	terms.Initial = first
+	return fl.NewCourse(fl.Task{Terms: terms, First: first, Creator: coordinator}, nodes, salts)
 }
 
 // Run plays rounds until as many have closed as the settings ask for, or too many
@@ -108,12 +117,10 @@ func (s *Simulation) Run(ctx context.Context, hooks Hooks) (*Report, error) {
 		hooks.Trained = func(int, int) {}
 	}
 	started := time.Now()
-	for s.phase() == fl.TaskRunning {
-		round, err := s.play(ctx, hooks.Trained)
-		if err != nil {
+	for !s.phase().Final() {
+		if err := s.play(ctx, hooks.Trained); err != nil {
 			return nil, err
 		}
-		s.rounds = append(s.rounds, round)
 		if hooks.Saved != nil {
 			if err := hooks.Saved(s.checkpoint()); err != nil {
 				return nil, err
@@ -122,7 +129,7 @@ func (s *Simulation) Run(ctx context.Context, hooks Hooks) (*Report, error) {
 	}
 	report := &Report{
 		Settings: s.settings, Data: s.data.Name, SHA256: s.data.SHA256, Synthetic: s.data.Synthetic,
-		Phase: s.phase(), Poisoned: []string{}, Rounds: s.rounds, Spendings: s.spendings, Digest: s.global.Digest(),
+		Phase: s.phase(), Poisoned: []string{}, Rounds: s.rounds, Spendings: s.course.Spendings, Digest: s.global.Digest(),
 	}
 	for _, c := range s.clients {
 		if c.poisoned {
@@ -145,117 +152,89 @@ func (s *Simulation) Global() *weights.Weights { return s.global }
 
 // State is the task as a ledger would hold it, for the rules' own replay.
 func (s *Simulation) State() (fl.TaskState, []fl.RoundState) {
-	rounds, closed := []fl.RoundState{}, 0
-	for _, round := range s.rounds {
-		rounds = append(rounds, round.RoundState)
-		if round.Round.Phase == fl.RoundClosed {
-			closed++
-		}
-	}
-	state := fl.TaskState{
-		Task:  fl.Task{Terms: s.terms, Phase: s.phase(), Creator: coordinator},
-		Nodes: s.nodes, Salts: s.salts, Standings: s.standings, Spendings: s.spendings, LastRound: len(rounds), Closed: closed,
-	}
-	first, err := model.Initial(s.spec, s.settings.Seed)
-	if err == nil {
-		state.Task.First = refer(first)
-		state.Task.Initial = state.Task.First
-	}
-	return state, rounds
+	return s.course.State(), s.course.Rounds
 }
 
 // coordinator proposes the global models.
 const coordinator = "CoordinatorMSP/coordinator"
 
-// phase follows from the rounds as a task's does.
+// phase is the task's, which a checkpoint may have taken further than the settings ask.
 func (s *Simulation) phase() fl.TaskPhase {
-	closed, failed := 0, 0
-	for _, round := range s.rounds {
-		if round.Round.Phase == fl.RoundClosed {
-			closed, failed = closed+1, 0
-		} else {
-			failed++
-		}
-	}
-	switch {
-	case closed >= s.settings.Rounds:
+	if s.course.Progress.Closed >= s.settings.Rounds {
 		return fl.TaskCompleted
-	case failed >= s.settings.MaxFailed || s.spent():
-		return fl.TaskFailed
 	}
-	return fl.TaskRunning
+	return s.course.Task.Phase
 }
 
-// spent tells whether the newest round had, and every other would have, too few
-// trainers with budget left.
-func (s *Simulation) spent() bool {
-	n := len(s.rounds)
-	if n == 0 {
-		return false
-	}
-	last := s.rounds[n-1].Round
-	_, forever := fl.TooFewTrainers(s.terms, s.nodes, last.Spent, last.Trainers)
-	return forever
-}
-
-// open draws the next round.
-func (s *Simulation) open() fl.RoundState {
-	beacon, previous, made, allowance := fl.FirstBeacon(task, s.salts), refer(s.global), 0, fl.FirstAllowance(s.terms)
-	if n := len(s.rounds); n > 0 {
-		last := s.rounds[n-1]
-		beacon = fl.NextBeacon(task, n, last.Round.Beacon, last.Reveals)
-		allowance = fl.NextAllowance(s.terms, last.Round.Allowance, last.Round.Results, last.Round.PreviousMedian)
-		made = last.Round.PreviousRound
-		if last.Round.Phase == fl.RoundClosed {
-			made = n
-		}
-	}
-	spent := fl.SpentNodes(s.terms, s.nodes, s.spendings, nil)
-	masters, trainers := fl.Draw(s.terms, s.nodes, s.standings, spent, beacon)
-	return fl.RoundState{
-		Round: fl.Round{
-			Task: task, Number: len(s.rounds) + 1, Beacon: beacon, Masters: masters, Trainers: trainers, Spent: spent,
-			Previous: previous, PreviousRound: made, Allowance: allowance, Results: []fl.Result{}, PreviousMedian: fl.Unscored,
-		},
-		Updates: []fl.Update{}, Commitments: []fl.ScoreCommitment{}, Reveals: []fl.Reveal{},
-		Proposals: []fl.Proposal{}, Attestations: []fl.Attestation{},
-	}
-}
+// now is the time of every step. A simulation has no clock: its phases take no time,
+// so that whoever has not submitted when a phase ends will not.
+const now = 0
 
 // play plays the next round to its end.
-func (s *Simulation) play(ctx context.Context, trained func(done, total int)) (Round, error) {
-	state := s.open()
-	if reason, _ := fl.TooFewTrainers(s.terms, s.nodes, state.Round.Spent, state.Round.Trainers); reason != "" {
-		return s.fail(state, "", reason), nil
+func (s *Simulation) play(ctx context.Context, trained func(done, total int)) error {
+	if err := s.open(); err != nil {
+		return err
 	}
-	updates, err := s.trainAll(ctx, &state, trained)
-	if err != nil {
-		return Round{}, err
+	var result *metrics.Result
+	if !s.final() {
+		global, err := s.finish(ctx, trained)
+		if err != nil {
+			return err
+		}
+		if global != nil {
+			s.global = global
+			if result, err = s.measure(ctx); err != nil {
+				return err
+			}
+		}
 	}
-	s.spendings = fl.ReplaySpendings(s.terms, s.nodes, s.spendings, state.Updates)
-	if len(updates) == 0 {
-		return s.fail(state, fl.RoundTraining, "no trainer has an update: their training ran into numbers that are not finite"), nil
-	}
-	if err := s.scoreAll(ctx, &state, updates); err != nil {
-		return Round{}, err
-	}
-	s.standings = fl.UpdateStandings(s.standings, fl.ScoredStandings(state.Round.Number, state.Round.Results))
-	if !fl.AnyAccepted(state.Round.Results) {
-		return s.fail(state, fl.RoundRevealing, "no update was accepted"), nil
-	}
-	global, err := fed.Aggregate(s.settings.Strategy, s.global, accepted(state.Round.Results, updates))
-	if err != nil {
-		return s.fail(state, fl.RoundAggregating, err.Error()), nil
-	}
-	s.close(&state, global)
-	round := Round{RoundState: state, Epsilon: mostSpent(s.spendings)}
-	round.Metrics, err = s.measure(ctx)
-	return round, err
+	s.rounds = append(s.rounds, Round{RoundState: *s.course.Newest(), Epsilon: mostSpent(s.course.Spendings), Metrics: result})
+	return nil
 }
 
-func (s *Simulation) fail(state fl.RoundState, in fl.RoundPhase, reason string) Round {
-	state.Round.Phase, state.Round.FailedIn, state.Round.Reason = fl.RoundFailed, in, reason
-	return Round{RoundState: state, Epsilon: mostSpent(s.spendings)}
+// open opens the next round.
+func (s *Simulation) open() error {
+	return s.course.OpenRound(fl.SpentNodes(s.terms, s.course.Nodes, s.course.Spendings, nil), now)
+}
+
+// final reports whether the newest round has come to its end.
+func (s *Simulation) final() bool { return s.course.Newest().Round.Phase.Final() }
+
+// finish plays a round that is open. It gives its global model, nil when it failed.
+func (s *Simulation) finish(ctx context.Context, trained func(done, total int)) (*weights.Weights, error) {
+	updates, err := s.trainAll(ctx, trained)
+	if err != nil {
+		return nil, err
+	}
+	if len(updates) == 0 {
+		return nil, s.course.FailRound("no trainer has an update: their training ran into numbers that are not finite", now)
+	}
+	if err := s.course.CloseTraining(now); err != nil {
+		return nil, err
+	}
+	if err := s.scoreAll(ctx, updates); err != nil || s.final() {
+		return nil, err
+	}
+	global, err := fed.Aggregate(s.settings.Strategy, s.global, accepted(s.course.Newest().Round.Results, updates))
+	if err != nil {
+		return nil, s.course.FailRound(err.Error(), now)
+	}
+	return global, s.close(refer(global))
+}
+
+// close makes a model the global one: proposed by the coordinator and attested by
+// every master.
+func (s *Simulation) close(global fl.ModelRef) error {
+	state := s.course.Newest()
+	proposal := fl.Proposal{Proposer: coordinator, Model: global}
+	state.Proposals = append(state.Proposals, proposal)
+	for _, master := range slices.Sorted(slices.Values(state.Round.Masters)) {
+		state.Attestations = append(state.Attestations, fl.Attestation{Master: master, Digest: global.Digest})
+	}
+	if s.settings.Masters == 0 {
+		return s.course.AdoptGlobal(proposal, now)
+	}
+	return s.course.CloseRound(now)
 }
 
 // mostSpent is the largest ε of any client.
@@ -271,25 +250,13 @@ func mostSpent(spendings []fl.Spending) fl.Micro {
 // millionths.
 func (r *Report) Epsilon() fl.Micro { return mostSpent(r.Spendings) }
 
-// close makes a model the global one: proposed by the coordinator and attested by
-// every master.
-func (s *Simulation) close(state *fl.RoundState, global *weights.Weights) {
-	s.global = global
-	ref := refer(global)
-	state.Round.Phase, state.Round.Global = fl.RoundClosed, &ref
-	state.Proposals = append(state.Proposals, fl.Proposal{Proposer: coordinator, Model: ref})
-	for _, master := range slices.Sorted(slices.Values(state.Round.Masters)) {
-		state.Attestations = append(state.Attestations, fl.Attestation{Master: master, Digest: ref.Digest})
-	}
-	state.Round.Attestations = len(state.Attestations)
-}
-
 // trainAll lets the round's trainers train, several at once. One whose training
 // runs into numbers that are not finite submits nothing.
-func (s *Simulation) trainAll(ctx context.Context, state *fl.RoundState, trained func(done, total int)) ([]fed.Update, error) {
+func (s *Simulation) trainAll(ctx context.Context, trained func(done, total int)) ([]fed.Update, error) {
+	state := s.course.Newest()
 	trainers := slices.Sorted(slices.Values(state.Round.Trainers))
 	start, made, refs := fed.Model(s.global), make([]*weights.Weights, len(trainers)), make([]fl.ModelRef, len(trainers))
-	before, total := s.closed()*len(trainers), s.settings.Rounds*len(trainers)
+	before, total := s.course.Progress.Closed*len(trainers), s.settings.Rounds*len(trainers)
 	err := inParallel(ctx, len(trainers), func(ctx context.Context, i int) error {
 		w, err := s.train(ctx, s.client(trainers[i]), state.Round.Number, start)
 		if err != nil && codes.Of(err) != "MF-MODEL-DIVERGED" {
@@ -310,32 +277,54 @@ func (s *Simulation) trainAll(ctx context.Context, state *fl.RoundState, trained
 		}
 		examples := int64(s.client(trainers[i]).data.Len())
 		updates = append(updates, fed.Update{ID: trainers[i], Weights: w, NumExamples: examples})
-		state.Updates = append(state.Updates, fl.Update{Node: trainers[i], Model: refs[i], NumExamples: examples})
+		s.course.Submit(fl.Update{Node: trainers[i], Model: refs[i], NumExamples: examples})
 	}
 	return updates, nil
 }
 
-// scoreAll lets the masters score, and tallies. Without masters every update that
-// is finite is accepted.
-func (s *Simulation) scoreAll(ctx context.Context, state *fl.RoundState, updates []fed.Update) error {
+// scoreAll lets the masters score, and tallies.
+func (s *Simulation) scoreAll(ctx context.Context, updates []fed.Update) error {
+	state := s.course.Newest()
 	if s.settings.Masters == 0 {
-		for _, update := range updates {
-			_, finite := update.Weights.Finite()
-			state.Round.Results = append(state.Round.Results, fl.Result{Node: update.ID, Median: fl.Unscored, Accepted: finite})
-		}
-		return nil
+		return s.acceptAll(updates)
 	}
 	masters := slices.Sorted(slices.Values(state.Round.Masters))
-	state.Commitments, state.Reveals = make([]fl.ScoreCommitment, len(masters)), make([]fl.Reveal, len(masters))
+	commitments, reveals := make([]fl.ScoreCommitment, len(masters)), make([]fl.Reveal, len(masters))
 	scored := candidates(fed.Model(s.global), updates)
 	err := inParallel(ctx, len(masters), func(ctx context.Context, i int) (err error) {
-		state.Commitments[i], state.Reveals[i], err = s.scores(ctx, s.client(masters[i]), state.Round.Number, scored)
+		commitments[i], reveals[i], err = s.scores(ctx, s.client(masters[i]), state.Round.Number, scored)
 		return err
 	}, func(int) {})
 	if err != nil {
 		return err
 	}
-	state.Round.Results, state.Round.PreviousMedian = fl.Tally(s.terms, state.Round.Allowance, state.Round.Trainers, state.Updates, state.Reveals)
+	state.Commitments = commitments
+	if err := s.course.CloseCommits(now); err != nil {
+		return err
+	}
+	state.Reveals = reveals
+	return s.course.Tally(now)
+}
+
+// acceptAll is what a task on a ledger can't do: without masters every update that is
+// finite is accepted, unscored.
+func (s *Simulation) acceptAll(updates []fed.Update) error {
+	var results []fl.Result
+	for _, update := range updates {
+		_, finite := update.Weights.Finite()
+		results = append(results, fl.Result{Node: update.ID, Median: fl.Unscored, Accepted: finite})
+	}
+	return s.unscored(results)
+}
+
+// unscored takes the newest round past its masters, of which there are none.
+func (s *Simulation) unscored(results []fl.Result) error {
+	round := &s.course.Newest().Round
+	round.Results, round.Phase = results, fl.RoundRevealing
+	if !fl.AnyAccepted(results) {
+		return s.course.FailRound("no update was accepted", now)
+	}
+	round.Phase = fl.RoundAggregating
 	return nil
 }
 
@@ -353,16 +342,6 @@ func (s *Simulation) measure(ctx context.Context) (*metrics.Result, error) {
 	}
 	result, err := model.Evaluate(ctx, s.spec, fed.Model(s.global), split)
 	return &result, err
-}
-
-func (s *Simulation) closed() int {
-	n := 0
-	for _, round := range s.rounds {
-		if round.Round.Phase == fl.RoundClosed {
-			n++
-		}
-	}
-	return n
 }
 
 func (s *Simulation) client(id string) *client {

@@ -243,6 +243,7 @@ func TestPoisonedUpdatesAreRejected(t *testing.T) {
 	s.Rounds, s.Threshold = 6, fl.One*45/100
 	simulation, clean := run(t, s)
 	simulation.settings.Rounds, simulation.settings.Poison.Kind = 12, PoisonSignFlip
+	simulation.course.Task.Rounds, simulation.course.Task.Phase = 12, fl.TaskRunning
 	for i := range 3 {
 		simulation.clients[i].poisoned = true
 	}

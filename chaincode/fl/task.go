@@ -4,13 +4,6 @@
 // gives the consensus these rules carry; sections 4.2 and 4.3 the round.
 package fl
 
-// Micro is a score or a rate in millionths: 875000 is 0.875. The ledger holds
-// no floating-point numbers.
-type Micro = int64
-
-// One is the Micro of 1.0.
-const One Micro = 1_000_000
-
 // Metric names what a score measures.
 type Metric string
 
@@ -42,19 +35,6 @@ const (
 	TaskRunning   TaskPhase = "running"   // rounds are open or can be opened
 	TaskCompleted TaskPhase = "completed" // the task's rounds have closed
 	TaskFailed    TaskPhase = "failed"    // too many rounds in a row failed
-)
-
-// RoundPhase is the state of a round. The table of moves is in phases.go.
-type RoundPhase string
-
-// The phases of a round.
-const (
-	RoundTraining    RoundPhase = "training"    // trainers submit updates
-	RoundCommitting  RoundPhase = "committing"  // masters commit to their scores
-	RoundRevealing   RoundPhase = "revealing"   // masters reveal scores and salts
-	RoundAggregating RoundPhase = "aggregating" // global model proposed and attested
-	RoundClosed      RoundPhase = "closed"      // a quorum attested one global model
-	RoundFailed      RoundPhase = "failed"      // below quorum at a deadline; redrawn as the next round
 )
 
 // ModelRef names weights that lie encrypted in the private IPFS.
@@ -173,107 +153,12 @@ type Standing struct {
 	Reason string `json:"reason"` // accepted, rejected or silent
 }
 
-// Round is one pass. It is written only when its phase changes; what nodes
-// submit lies under keys of their own.
-type Round struct {
-	Task           string     `json:"task"`
-	Number         int        `json:"number"` // from 1, failed rounds included
-	Phase          RoundPhase `json:"phase"`
-	Deadline       int64      `json:"deadline"`                             // Unix seconds at which the phase may be moved on without all
-	Beacon         string     `json:"beacon"`                               // 64 hexadecimal digits
-	Masters        []string   `json:"masters"`                              // node IDs in drawn order
-	Trainers       []string   `json:"trainers"`                             // node IDs in drawn order
-	Spent          []string   `json:"spent,omitempty" metadata:",optional"` // of a private task: nodes whose budgets hold no further update, so that they were not drawn to train
-	Previous       ModelRef   `json:"previous"`                             // global model the trainers start from
-	PreviousRound  int        `json:"previous_round"`                       // round that made Previous, 0 for the task's first model
-	OpenedAt       int64      `json:"opened_at"`
-	ChangedAt      int64      `json:"changed_at"`                            // Unix seconds of the last change of phase
-	Results        []Result   `json:"results"`                               // set by the tally, in the order of Trainers; empty before
-	Allowance      Micro      `json:"allowance"`                             // of a relative threshold: how far below PreviousMedian an update is accepted; see NextAllowance
-	PreviousMedian Micro      `json:"previous_median"`                       // of the previous global model, -1 when not scored
-	Global         *ModelRef  `json:"global,omitempty" metadata:",optional"` // set when the round closes
-	Attestations   int        `json:"attestations"`                          // masters that attested Global
-	Reason         string     `json:"reason"`                                // why it failed, "" otherwise
-	FailedIn       RoundPhase `json:"failed_in"`                             // phase it failed in, "" otherwise and when it never began
-}
-
 // Progress is how far a task has come. It is written only when a round opens or
 // comes to a final phase.
 type Progress struct {
 	LastRound int `json:"last_round"` // number of the newest round, 0 when none is open
 	Closed    int `json:"closed"`     // rounds closed
 	Failed    int `json:"failed"`     // rounds failed in a row since the last that closed
-}
-
-// DigestUse is who first used a digest in a task: nobody else may, and nobody
-// in a later round.
-type DigestUse struct {
-	Node  string `json:"node"`  // trainer, or who proposed the global model
-	Round int    `json:"round"` // 0 for the first model
-}
-
-// Update is a trainer's weights for a round.
-type Update struct {
-	Node        string   `json:"node"`
-	Model       ModelRef `json:"model"`
-	NumExamples int64    `json:"num_examples"`
-	SubmittedAt int64    `json:"submitted_at"`
-}
-
-// Score is what a master measured for one update, or for the previous global
-// model where Node is PreviousGlobal.
-type Score struct {
-	Node  string `json:"node"`
-	Score Micro  `json:"score"` // 0 to 1000000
-}
-
-// PreviousGlobal stands in Score.Node for the previous global model.
-const PreviousGlobal = "previous-global"
-
-// ScoreCommitment is a master's sealed scores.
-type ScoreCommitment struct {
-	Master string `json:"master"`
-	Hash   string `json:"hash"` // see CommitScores
-}
-
-// Reveal is a master's opened scores. An update that a revealing master leaves
-// out counts as scored 0: it could not be fetched, or was not what its digest
-// says.
-type Reveal struct {
-	Master string  `json:"master"`
-	Scores []Score `json:"scores"` // sorted by Node
-	Salt   string  `json:"salt"`   // 64 hexadecimal digits; feeds the next beacon
-}
-
-// Result is what the tally found for one update.
-type Result struct {
-	Node     string `json:"node"`
-	Median   Micro  `json:"median"` // lower median, -1 when fewer than 2f+1 masters of other organisations revealed
-	Scores   int    `json:"scores"` // how many scores the median was taken over
-	Accepted bool   `json:"accepted"`
-}
-
-// Proposal is an aggregate offered as the global model.
-type Proposal struct {
-	Proposer string   `json:"proposer"`
-	Model    ModelRef `json:"model"`
-}
-
-// Attestation is a master's word that it computed this digest itself.
-type Attestation struct {
-	Master string `json:"master"`
-	Digest string `json:"digest"`
-}
-
-// RoundState is everything the ledger knows of a round: what a client needs to
-// decide its next step. Lists are sorted by node.
-type RoundState struct {
-	Round        Round             `json:"round"`
-	Updates      []Update          `json:"updates"`
-	Commitments  []ScoreCommitment `json:"commitments"`
-	Reveals      []Reveal          `json:"reveals"`
-	Proposals    []Proposal        `json:"proposals"`
-	Attestations []Attestation     `json:"attestations"`
 }
 
 // TaskState is a task with its nodes and how far it has come.
@@ -285,124 +170,4 @@ type TaskState struct {
 	LastRound int          `json:"last_round"`                               // number of the newest round, 0 when none is open
 	Closed    int          `json:"closed"`                                   // rounds closed
 	Spendings []Spending   `json:"spendings,omitempty" metadata:",optional"` // of a private task: what it has spent of the nodes' data sets, sorted by node
-}
-
-// LineageStep is one link of a global model's ancestry: the model, who trained
-// the updates it was made of, who scored them, and the model they started from.
-type LineageStep struct {
-	Round         int      `json:"round"`
-	Global        ModelRef `json:"global"`
-	Previous      ModelRef `json:"previous"`
-	PreviousRound int      `json:"previous_round"`
-	Masters       []string `json:"masters"`
-	Updates       []Update `json:"updates"`  // accepted ones only
-	Rejected      []string `json:"rejected"` // trainers whose update was not accepted
-	TxID          string   `json:"tx_id"`    // transaction that closed the round
-}
-
-// HistoryEntry is one committed value of a key.
-type HistoryEntry struct {
-	TxID      string `json:"tx_id"`
-	Timestamp int64  `json:"timestamp"` // Unix seconds, the client's claim within the peer's time window
-	Deleted   bool   `json:"deleted"`
-	Value     string `json:"value"` // the document as stored
-}
-
-// The arguments of the transactions, one JSON object each.
-type (
-	// TaskRequest names a task.
-	TaskRequest struct {
-		Task string `json:"task"`
-	}
-	// StartRequest ends joining.
-	StartRequest struct {
-		Task  string   `json:"task"`
-		First ModelRef `json:"first"` // Terms.Initial, encrypted to all nodes that have joined
-		Nodes int      `json:"nodes"` // how many those were
-	}
-	// ListRequest pages through a list in key order.
-	ListRequest struct {
-		Bookmark string `json:"bookmark" metadata:",optional"`
-		PageSize int    `json:"page_size"` // 1 to 1000
-	}
-	// TaskPage is one page of tasks.
-	TaskPage struct {
-		Tasks    []Task `json:"tasks"`
-		Bookmark string `json:"bookmark"` // "" on the last page
-	}
-	// JoinRequest enters the caller as a node.
-	JoinRequest struct {
-		Task       string `json:"task"`
-		Commitment string `json:"commitment"`
-		Recipient  string `json:"recipient"`
-		Dataset    string `json:"dataset,omitempty" metadata:",optional"`  // see Node
-		Examples   int64  `json:"examples,omitempty" metadata:",optional"` // see Node
-		Budget     Micro  `json:"budget,omitempty" metadata:",optional"`   // see Node
-	}
-	// DatasetRequest names a node's data set.
-	DatasetRequest struct {
-		Node    string `json:"node"`
-		Dataset string `json:"dataset"`
-	}
-	// SpendingPage is one page of what all tasks have spent of data sets.
-	SpendingPage struct {
-		Spendings []Spending `json:"spendings"`
-		Bookmark  string     `json:"bookmark"` // "" on the last page
-	}
-	// RevealSaltRequest opens the commitment made on joining.
-	RevealSaltRequest struct {
-		Task string `json:"task"`
-		Salt string `json:"salt"`
-	}
-	// RoundRequest names a round.
-	RoundRequest struct {
-		Task  string `json:"task"`
-		Round int    `json:"round"`
-	}
-	// UpdateRequest submits the caller's update.
-	UpdateRequest struct {
-		Task        string   `json:"task"`
-		Round       int      `json:"round"`
-		Model       ModelRef `json:"model"`
-		NumExamples int64    `json:"num_examples"`
-	}
-	// CommitRequest submits the caller's sealed scores.
-	CommitRequest struct {
-		Task  string `json:"task"`
-		Round int    `json:"round"`
-		Hash  string `json:"hash"`
-	}
-	// RevealRequest opens the caller's scores.
-	RevealRequest struct {
-		Task   string  `json:"task"`
-		Round  int     `json:"round"`
-		Scores []Score `json:"scores"`
-		Salt   string  `json:"salt"`
-	}
-	// ProposeRequest offers an aggregate.
-	ProposeRequest struct {
-		Task  string   `json:"task"`
-		Round int      `json:"round"`
-		Model ModelRef `json:"model"`
-	}
-	// AttestRequest attests an aggregate's digest.
-	AttestRequest struct {
-		Task   string `json:"task"`
-		Round  int    `json:"round"`
-		Digest string `json:"digest"`
-	}
-	// HistoryRequest asks for every committed value of a round (or of the task, Round 0).
-	HistoryRequest struct {
-		Task  string `json:"task"`
-		Round int    `json:"round"`
-	}
-)
-
-// Event is the payload of every round and task transaction's single event; the
-// event's name is the transaction's name.
-type Event struct {
-	Task  string `json:"task"`
-	Round int    `json:"round"` // 0 for events of the task itself
-	Phase string `json:"phase"` // the phase after the transaction
-	Actor string `json:"actor"` // "MSP/name"
 }
