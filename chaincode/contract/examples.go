@@ -162,7 +162,7 @@ func taskExamples() map[string]example {
 		}},
 		"round:CloseTraining": {request: round},
 		"round:CommitScores": {request: fl.CommitRequest{
-			Task: exampleTask, Round: 1, Hash: fl.CommitScores(exampleTask, 1, exampleMaster, exampleScores(), scoresSalt),
+			Task: exampleTask, Round: 1, Hash: fl.ScoresCommitment(exampleTask, 1, exampleMaster, exampleScores(), scoresSalt),
 		}},
 		"round:CloseCommits":    {request: round},
 		"round:RevealScores":    {request: fl.RevealRequest{Task: exampleTask, Round: 1, Scores: exampleScores(), Salt: scoresSalt}},

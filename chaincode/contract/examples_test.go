@@ -239,7 +239,7 @@ func (s *story) federated() {
 	sealed := parse[fl.CommitRequest](s, text)
 	trainers := slices.Sorted(slices.Values(round.Trainers))
 	master := slices.IndexFunc(round.Masters, func(master string) bool {
-		return fl.CommitScores(reveal.Task, reveal.Round, master, reveal.Scores, reveal.Salt) == sealed.Hash
+		return fl.ScoresCommitment(reveal.Task, reveal.Round, master, reveal.Scores, reveal.Salt) == sealed.Hash
 	})
 	if len(trainers) != 2 || reveal.Scores[0].Node != trainers[0] || reveal.Scores[1].Node != trainers[1] || master < 0 {
 		s.Fatalf("the beacon draws the trainers %v and the masters %v, and the examples have others; name these there", trainers, round.Masters)
@@ -253,7 +253,7 @@ func (s *story) federated() {
 	s.tell(s.node(round.Masters[master]), "round:CommitScores")
 	for _, other := range others {
 		s.also(s.node(other), "round:CommitScores", func(request, _ fields) {
-			request["hash"] = fl.CommitScores(reveal.Task, reveal.Round, other, reveal.Scores, contract.ExampleDraw(other))
+			request["hash"] = fl.ScoresCommitment(reveal.Task, reveal.Round, other, reveal.Scores, contract.ExampleDraw(other))
 		})
 	}
 	s.tell(s.coordinator, "round:CloseCommits")
