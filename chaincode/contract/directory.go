@@ -49,7 +49,7 @@ func (*DirectoryContract) Publish(ctx *ledger.Context, request record.PublishReq
 			return nil, err
 		}
 	}
-	return changeRecipient(ctx, caller, "directory:Publish", record.Recipient{
+	return changeRecipient(ctx, caller, record.Recipient{
 		Identity: caller.ID, Role: string(caller.Role), Number: request.Number, Recipient: request.Recipient,
 	})
 }
@@ -69,7 +69,7 @@ func (*DirectoryContract) Retire(ctx *ledger.Context, request record.RetireReque
 	if _, err := readRecipient(ctx, caller.MSP, request.Role, request.Name); err != nil {
 		return nil, err
 	}
-	return changeRecipient(ctx, caller, "directory:Retire", record.Recipient{
+	return changeRecipient(ctx, caller, record.Recipient{
 		Identity: caller.MSP + "/" + request.Name, Role: request.Role, Number: request.Number,
 	})
 }
@@ -87,7 +87,7 @@ func enterDirectory(ctx *ledger.Context) (ledger.Caller, error) {
 
 // changeRecipient writes an entry that comes after the newest, in the caller's own
 // organisation. The newest again is a success.
-func changeRecipient(ctx *ledger.Context, caller ledger.Caller, name string, entry record.Recipient) (*record.Recipient, error) {
+func changeRecipient(ctx *ledger.Context, caller ledger.Caller, entry record.Recipient) (*record.Recipient, error) {
 	_, who, _ := strings.Cut(entry.Identity, "/")
 	key := ledger.RecipientKey(caller.MSP, entry.Role, who)
 	newest, _, err := ledger.Get[record.Recipient](ctx, key)

@@ -41,7 +41,7 @@ func (*RecordContract) RequestErasure(ctx *ledger.Context, request record.Erasur
 			return nil, err
 		}
 	}
-	return &rec, emitRecord(ctx, "record:RequestErasure", rec, 0, caller)
+	return &rec, emitRecord(ctx, rec, 0, caller)
 }
 
 // addMembers writes down who must attest, where that is news.
@@ -81,7 +81,7 @@ func (*RecordContract) Purge(ctx *ledger.Context, request record.RecordRequest) 
 	if err != nil {
 		return nil, err
 	}
-	return purged, emitRecord(ctx, "record:Purge", rec, 0, caller)
+	return purged, emitRecord(ctx, rec, 0, caller)
 }
 
 // AttestErasure is a member's signed word that its nodes have dropped the
@@ -123,7 +123,7 @@ func (*RecordContract) AttestErasure(ctx *ledger.Context, request record.RecordR
 			return nil, err
 		}
 	}
-	return &attestation, emitRecord(ctx, "record:AttestErasure", rec, 0, caller)
+	return &attestation, emitRecord(ctx, rec, 0, caller)
 }
 
 // CompleteErasure ends the erasure, once every endorser sees by the hashes that
@@ -135,7 +135,7 @@ func (*RecordContract) CompleteErasure(ctx *ledger.Context, request record.Recor
 		return nil, err
 	}
 	if rec.Status == record.Erased {
-		return &rec, emitRecord(ctx, "record:CompleteErasure", rec, 0, caller)
+		return &rec, emitRecord(ctx, rec, 0, caller)
 	}
 	erasure, err := erasureOf(ctx, rec)
 	if err != nil {
@@ -153,7 +153,7 @@ func (*RecordContract) CompleteErasure(ctx *ledger.Context, request record.Recor
 	if err := ledger.Put(ctx, ledger.RecordKey(rec.Record), rec); err != nil {
 		return nil, err
 	}
-	return &rec, emitRecord(ctx, "record:CompleteErasure", rec, 0, caller)
+	return &rec, emitRecord(ctx, rec, 0, caller)
 }
 
 // GetErasure gives how far the erasure of a record has come. Caller: anyone with

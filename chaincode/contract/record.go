@@ -72,7 +72,7 @@ func (*RecordContract) Stage(ctx *ledger.Context, request record.VersionRequest)
 	if err := ledger.PutPrivate(ctx, collections.Records(caller.MSP), key, private); err != nil {
 		return nil, err
 	}
-	return &staged, emitStaged(ctx, "record:Stage", request, caller)
+	return &staged, emitStaged(ctx, request, caller)
 }
 
 // Unstage purges the private part of a version that was never made public.
@@ -96,7 +96,7 @@ func (*RecordContract) Unstage(ctx *ledger.Context, request record.VersionReques
 	if err != nil {
 		return nil, err
 	}
-	return purged, emitStaged(ctx, "record:Unstage", request, caller)
+	return purged, emitStaged(ctx, request, caller)
 }
 
 // checkNextVersion lets the custodian stage the newest version again and the one
@@ -130,7 +130,7 @@ func checkStaged(ctx *ledger.Context, staged record.Staged) error {
 }
 
 // emitStaged sets the one event of a transaction on a version's private part.
-func emitStaged(ctx *ledger.Context, name string, request record.VersionRequest, caller ledger.Caller) error {
+func emitStaged(ctx *ledger.Context, request record.VersionRequest, caller ledger.Caller) error {
 	return ctx.Emit(consent.Event{Record: request.Record, Version: request.Version, Custodian: caller.MSP, Actor: caller.ID})
 }
 
@@ -165,7 +165,7 @@ func (*RecordContract) Register(ctx *ledger.Context, request record.RegisterRequ
 		if _, err := sameVersion(ctx, version); err != nil {
 			return nil, err
 		}
-		return &first, emitRecord(ctx, "record:Register", first, 1, caller)
+		return &first, emitRecord(ctx, first, 1, caller)
 	}
 	if err := putVersion(ctx, rec, version); err != nil {
 		return nil, err
@@ -175,7 +175,7 @@ func (*RecordContract) Register(ctx *ledger.Context, request record.RegisterRequ
 			return nil, err
 		}
 	}
-	return &rec, emitRecord(ctx, "record:Register", rec, 1, caller)
+	return &rec, emitRecord(ctx, rec, 1, caller)
 }
 
 // AddVersion makes the record's staged next version public. Caller: an officer
@@ -201,7 +201,7 @@ func (*RecordContract) AddVersion(ctx *ledger.Context, request record.AddVersion
 		if err != nil {
 			return nil, err
 		}
-		return &first, emitRecord(ctx, "record:AddVersion", rec, first.Version, caller)
+		return &first, emitRecord(ctx, rec, first.Version, caller)
 	}
 	if rec.Status != record.Active {
 		return nil, codes.Errorf("MF-RECORD-STATUS", "the record is %s and takes no more versions; register another", rec.Status)
@@ -213,7 +213,7 @@ func (*RecordContract) AddVersion(ctx *ledger.Context, request record.AddVersion
 	if err := putVersion(ctx, rec, version); err != nil {
 		return nil, err
 	}
-	return &version, emitRecord(ctx, "record:AddVersion", rec, version.Version, caller)
+	return &version, emitRecord(ctx, rec, version.Version, caller)
 }
 
 // sameVersion reads a version that is already public and refuses another content.
@@ -279,7 +279,7 @@ func (*RecordContract) Deprecate(ctx *ledger.Context, request record.RecordReque
 			return nil, err
 		}
 	}
-	return &rec, emitRecord(ctx, "record:Deprecate", rec, 0, caller)
+	return &rec, emitRecord(ctx, rec, 0, caller)
 }
 
 // Get gives a record. Caller: anyone with a role.
@@ -441,7 +441,7 @@ func moveRecord(rec *record.Record, to record.Status, caller ledger.Caller, now 
 }
 
 // emitRecord sets the one event of a record's transaction.
-func emitRecord(ctx *ledger.Context, name string, rec record.Record, version int, caller ledger.Caller) error {
+func emitRecord(ctx *ledger.Context, rec record.Record, version int, caller ledger.Caller) error {
 	return ctx.Emit(consent.Event{
 		Record: rec.Record, Version: version, Custodian: rec.Custodian, Patient: rec.Patient,
 		Status: string(rec.Status), Actor: caller.ID,
