@@ -48,7 +48,7 @@ const logTail = 15
 
 func (n *Network) runFile(name string) string { return n.path("run", name+".json") }
 
-// current tells whether a process that this network started still runs, and its
+// current reports whether a process that this network started still runs, and its
 // process ID.
 func (n *Network) current(name string) (pid int, alive bool) {
 	raw, err := os.ReadFile(n.runFile(name))

@@ -115,7 +115,7 @@ func (n *Network) publishRevocations(ctx context.Context, o *Organisation, list 
 }
 
 // changeMSP changes an organisation's MSP in the channel's configuration. The
-// change tells whether it was needed; one that has come in between is looked at
+// change reports whether it was needed; one that has come in between is looked at
 // again.
 func (n *Network) changeMSP(ctx context.Context, o *Organisation, change func(*msppb.FabricMSPConfig) bool) error {
 	var refused error

@@ -403,7 +403,7 @@ func (n needle) forms() [][]byte {
 	return forms
 }
 
-// in tells whether a file holds the text in any form.
+// in reports whether a file holds the text in any form.
 func (n needle) in(content []byte) bool {
 	return slices.ContainsFunc(n.forms(), func(form []byte) bool { return bytes.Contains(content, form) })
 }
@@ -433,7 +433,7 @@ func (w *ward) files(each func(path string, content []byte)) {
 	}))
 }
 
-// privateStore tells whether a file is of those in which the custodian's peer
+// privateStore reports whether a file is of those in which the custodian's peer
 // keeps its collections.
 func privateStore(path string) bool {
 	data, within := strings.CutPrefix(path, "nodes/peer-"+custodian+"/data/")

@@ -116,7 +116,7 @@ func Find(from Status, by string, side, author Side) (Move, bool) {
 	return Move{}, false
 }
 
-// includes tells whether a side is the one that a line of the table asks for.
+// includes reports whether a side is the one that a line of the table asks for.
 func (w Who) includes(side, author Side) bool {
 	switch w {
 	case ByPatient:

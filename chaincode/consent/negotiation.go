@@ -247,7 +247,7 @@ func (c Consent) Decline(by string, number int, act Act) (Consent, error) {
 	return c, nil
 }
 
-// Answered tells whether an identity has given this answer to this offer before.
+// Answered reports whether an identity has given this answer to this offer before.
 func (c Consent) Answered(by string, number int, id string) bool {
 	return c.Closed == Closing{Offer: number, By: id, How: by}
 }

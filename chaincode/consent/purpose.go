@@ -17,5 +17,5 @@ func Purposes() []string {
 	}
 }
 
-// IsPurpose tells whether a code is one of Purposes.
+// IsPurpose reports whether a code is one of Purposes.
 func IsPurpose(code string) bool { return slices.Contains(Purposes(), code) }

@@ -25,7 +25,7 @@ type Scope struct {
 	Version int       `json:"version"` // the version of this and up-to; 0 for all-future
 }
 
-// Covers tells whether a version is in the scope. An unknown kind covers nothing.
+// Covers reports whether a version is in the scope. An unknown kind covers nothing.
 func (s Scope) Covers(version int) bool {
 	switch s.Kind {
 	case ScopeThis:
@@ -126,7 +126,7 @@ func checkPeriod(p Period, at, window int64) error {
 	return nil
 }
 
-// reached tells whether a moment may have come at a time that is known to within
+// reached reports whether a moment may have come at a time that is known to within
 // the window only.
 func reached(moment, at, window int64) bool { return at >= moment-window }
 

@@ -148,7 +148,7 @@ func isPackageFunction(object types.Object) bool {
 	return ok && function.Signature().Recv() == nil
 }
 
-// calledThenUTC tells whether a stack ends in time.Unix(...).UTC, seen from Unix.
+// calledThenUTC reports whether a stack ends in time.Unix(...).UTC, seen from Unix.
 func calledThenUTC(stack []ast.Node) bool {
 	if len(stack) < 3 {
 		return false
@@ -232,7 +232,7 @@ func gatheredInto(n *ast.RangeStmt) *ast.Ident {
 	return keys
 }
 
-// sortedIn tells whether the innermost function on the stack sorts the slice after pos.
+// sortedIn reports whether the innermost function on the stack sorts the slice after pos.
 func (c checker) sortedIn(stack []ast.Node, keys types.Object, pos token.Pos) bool {
 	var body ast.Node
 	for i := len(stack) - 1; i >= 0 && body == nil; i-- {

@@ -26,7 +26,7 @@ type Privacy struct {
 // MaxEpsilon is the largest budget of ε: beyond it no ε is worth the name.
 const MaxEpsilon = 1000 * One
 
-// On tells whether a task trains privately.
+// On reports whether a task trains privately.
 func (p Privacy) On() bool { return p != Privacy{} }
 
 // Spending is what has been spent of a node's data set: in one task, or in all of

@@ -142,7 +142,7 @@ func decimalNumber(text string) (*big.Rat, bool) {
 	return new(big.Rat).SetString(text)
 }
 
-// isDigits tells whether a text is one or more of 0-9.
+// isDigits reports whether a text is one or more of 0-9.
 func isDigits(text string) bool {
 	for i := 0; i < len(text); i++ {
 		if text[i] < '0' || text[i] > '9' {

@@ -39,7 +39,7 @@ func Get[T any](ctx *Context, key Key) (T, bool, error) {
 	return document, err == nil, err
 }
 
-// Exists tells whether a key has a document.
+// Exists reports whether a key has a document.
 func Exists(ctx *Context, key Key) (bool, error) {
 	_, found, err := Get[json.RawMessage](ctx, key)
 	return found, err

@@ -68,7 +68,7 @@ func (l *Ledger) collection(name string) (*Collection, bool) {
 	return &Collection{Name: name, Members: Members(organisation), Endorsement: OutOf(1, organisation)}, true
 }
 
-// has tells whether an identity belongs to the collection.
+// has reports whether an identity belongs to the collection.
 func (c *Collection) has(id *Identity) bool { return c.Members.satisfiedBy([]*Identity{id}) }
 
 // expiry is the block whose commit removes a value committed in block, or 0 for

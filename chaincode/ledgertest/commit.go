@@ -19,7 +19,7 @@ type Result struct {
 	Index   int // place in the block
 }
 
-// Valid tells whether the transaction took effect.
+// Valid reports whether the transaction took effect.
 func (r *Result) Valid() bool { return r.Code == peer.TxValidationCode_VALID }
 
 // Err is nil for a valid transaction and a *CommitError otherwise.

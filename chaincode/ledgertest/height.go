@@ -27,7 +27,7 @@ func (h *height) version() *kvrwset.Version {
 	return &kvrwset.Version{BlockNum: h.block, TxNum: h.tx}
 }
 
-// sameVersion tells whether a version that was read is still the one committed;
+// sameVersion reports whether a version that was read is still the one committed;
 // nil stands for a key that does not exist.
 func sameVersion(committed *height, read *kvrwset.Version) bool {
 	if committed == nil || read == nil {

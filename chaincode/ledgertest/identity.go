@@ -48,7 +48,7 @@ func (id *Identity) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: id.Certificate.Raw})
 }
 
-// is tells whether the identity satisfies a role principal under NodeOUs.
+// is reports whether the identity satisfies a role principal under NodeOUs.
 func (id *Identity) is(role *msp.MSPRole) bool {
 	if role.MspIdentifier != id.MSP {
 		return false

@@ -101,7 +101,7 @@ func checkRule(rule *common.SignaturePolicy, principals int) error {
 	return nil
 }
 
-// IsZero tells whether there is no policy.
+// IsZero reports whether there is no policy.
 func (p Policy) IsZero() bool { return p.envelope == nil }
 
 // Bytes serialises the policy as a validation parameter of a key.

@@ -293,7 +293,7 @@ func existing(e *entry) *entry {
 	return e
 }
 
-// deleted tells whether an update is a deletion.
+// deleted reports whether an update is a deletion.
 func (e *entry) deleted() bool { return e != nil && e.version == nil }
 
 // peerStops reports what ends every peer of a channel: a transaction that only

@@ -55,7 +55,7 @@ func Moves() []Move {
 	}
 }
 
-// CanMoveTo tells whether the table has the move.
+// CanMoveTo reports whether the table has the move.
 func (s Status) CanMoveTo(to Status) bool {
 	for _, move := range Moves() {
 		if move.From == s && move.To == to {
@@ -65,7 +65,7 @@ func (s Status) CanMoveTo(to Status) bool {
 	return false
 }
 
-// Accessible tells whether a record's versions may be given to a grantee.
+// Accessible reports whether a record's versions may be given to a grantee.
 func (s Status) Accessible() bool { return s == Active || s == Deprecated }
 
 // Record is the public part of a patient's health record. Patient is a

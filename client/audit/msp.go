@@ -174,7 +174,7 @@ func (id *identity) isRevoked() bool {
 	return false
 }
 
-// has tells whether the certificate names a unit, certified as it must be.
+// has reports whether the certificate names a unit, certified as it must be.
 func (id *identity) has(u unit) bool {
 	return slices.Contains(id.certificate.Subject.OrganizationalUnit, u.name) &&
 		(u.certifier == nil || u.certifier.Equal(id.chain[1]))
@@ -207,7 +207,7 @@ func (id *identity) checkUnits() error {
 // key tells identities apart.
 func (id *identity) key() string { return id.org.id + "\x00" + string(id.certificate.Raw) }
 
-// plays tells whether the identity has a role of an organisation.
+// plays reports whether the identity has a role of an organisation.
 func (id *identity) plays(role *msp.MSPRole) bool {
 	if role.GetMspIdentifier() != id.org.id {
 		return false
@@ -224,7 +224,7 @@ func (id *identity) plays(role *msp.MSPRole) bool {
 	return told && id.has(u)
 }
 
-// satisfies tells whether the identity is what a policy asks for. Kinds of
+// satisfies reports whether the identity is what a policy asks for. Kinds of
 // principal that a policy of a channel can't be made of satisfy nothing.
 func (id *identity) satisfies(principal *msp.MSPPrincipal) bool {
 	switch principal.GetPrincipalClassification() {
@@ -262,7 +262,7 @@ func (id *identity) verify(message, signature []byte) error {
 	}
 }
 
-// isLow tells whether a signature is the one of its two equal forms that Fabric
+// isLow reports whether a signature is the one of its two equal forms that Fabric
 // takes: its second number is at most half the curve's order.
 func isLow(curve elliptic.Curve, signature []byte) bool {
 	var numbers struct{ R, S *big.Int }

@@ -13,7 +13,7 @@ import (
 	"github.com/medfed/medfed/collections"
 )
 
-// isRecords tells whether documents of an object are of records or of the
+// isRecords reports whether documents of an object are of records or of the
 // directory. What they say comes from the private input in part, so each is held
 // to rules instead of being made again.
 func isRecords(object string) bool {

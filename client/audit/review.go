@@ -98,7 +98,7 @@ func callerOf(id *identity) (ledger.Caller, error) {
 	return caller, err
 }
 
-// isReviewed tells whether documents of a key are decided again.
+// isReviewed reports whether documents of a key are decided again.
 func isReviewed(key []string) bool {
 	if len(key) < 2 {
 		return false
@@ -219,7 +219,7 @@ func prior[T any](r *review, key ledger.Key) (T, bool) {
 	return content, true
 }
 
-// holds tells whether a collection holds the document of a digest under a key.
+// holds reports whether a collection holds the document of a digest under a key.
 func (r *review) holds(collection string, key ledger.Key, digest string) bool {
 	composite, err := key.Composite()
 	return err == nil && digest != "" && r.state.hashNow(r.chaincode, collection, composite) == digest

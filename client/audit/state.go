@@ -122,7 +122,7 @@ func put(tables map[string]*table, namespace string, d *document) {
 	t.ReplaceOrInsert(d)
 }
 
-// read reads a message that is kept under a key, and tells whether there is one.
+// read reads a message that is kept under a key, and reports whether there is one.
 func (s *state) read(namespace, key string, into proto.Message) bool {
 	d := s.get(namespace, key)
 	return d != nil && proto.Unmarshal(d.value, into) == nil

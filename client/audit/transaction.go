@@ -41,7 +41,7 @@ type collectionSet struct {
 	hashed *kvrwset.HashedRWSet
 }
 
-// writes tells whether a set changes anything.
+// writes reports whether a set changes anything.
 func (s *namespaceSet) writes() bool {
 	if len(s.public.Writes)+len(s.public.MetadataWrites) > 0 {
 		return true
@@ -97,7 +97,7 @@ func openEnvelope(raw []byte) (*transaction, *rejection) {
 	return tx, nil
 }
 
-// isConfig tells whether it is a configuration of the channel.
+// isConfig reports whether it is a configuration of the channel.
 func (tx *transaction) isConfig() bool {
 	return common.HeaderType(tx.channel.GetType()) == common.HeaderType_CONFIG
 }

@@ -187,7 +187,7 @@ func (i *importer) consentR5(c cursor) {
 }
 
 // fixed marks a concept that is one of the codes of a system as implied, anything
-// else as unmapped. It tells whether it was.
+// else as unmapped. It reports whether it was.
 func (i *importer) fixed(c cursor, system string, allowed []string, why string) bool {
 	all := len(c.items("coding")) > 0
 	for _, item := range c.items("coding") {
@@ -410,7 +410,7 @@ func (i *importer) finish(c cursor) {
 	}
 }
 
-// narrows tells whether what stands at a path could make the consent permit less
+// narrows reports whether what stands at a path could make the consent permit less
 // than the fields that were understood: a rule, a period, a modifier.
 func narrows(path string) bool {
 	for _, part := range []string{"Consent.provision", "Consent.period", "modifierExtension", "Consent.implicitRules"} {

@@ -321,7 +321,7 @@ func moment(value any, last bool) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// isNarrative tells whether a value is well-formed XHTML in one div with content
+// isNarrative reports whether a value is well-formed XHTML in one div with content
 // (txt-1, txt-2) that holds nothing active.
 func isNarrative(value any) bool {
 	text, ok := value.(string)

@@ -143,7 +143,7 @@ func (i *Ingester) scan(ctx context.Context, round int, watch func(string) error
 	return pending, err
 }
 
-// look ingests a file when it is finished. It tells whether it is not finished yet.
+// look ingests a file when it is finished. It reports whether it is not finished yet.
 func (i *Ingester) look(ctx context.Context, round int, name string) (unfinished bool, err error) {
 	info, err := i.folder.Lstat(name)
 	if err != nil || !info.Mode().IsRegular() {
@@ -178,7 +178,7 @@ func (i *Ingester) look(ctx context.Context, round int, name string) (unfinished
 	return false, fs.SkipAll // store or ledger are away: what else is new waits too
 }
 
-// finished tells whether a file has stayed as it is for long enough: since it was
+// finished reports whether a file has stayed as it is for long enough: since it was
 // seen first, or, where it was renamed into place or is older, since it was
 // written.
 func (i *Ingester) finished(seen *observed) bool {
@@ -186,10 +186,10 @@ func (i *Ingester) finished(seen *observed) bool {
 	return !seen.since.After(settled) || !seen.info.ModTime().After(settled)
 }
 
-// final tells whether only a change of the file can overcome a refusal.
+// final reports whether only a change of the file can overcome a refusal.
 func final(err error) bool { return codes.Of(err) == "MF-INGEST-TYPE" }
 
-// ignored tells whether a name is one that programs give to what they are still
+// ignored reports whether a name is one that programs give to what they are still
 // writing, or hidden.
 func ignored(name string) bool {
 	name = path.Base(name)

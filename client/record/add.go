@@ -205,7 +205,7 @@ type unnamed struct{ error }
 
 func (u *unnamed) Unwrap() error { return u.error }
 
-// refused tells whether the ledger surely does not name the file. A transaction
+// refused reports whether the ledger surely does not name the file. A transaction
 // whose fate is not known may have named it.
 func refused(err error) bool {
 	var refusal *gateway.Refusal

@@ -96,7 +96,7 @@ func (c *choices) add(name string, ours []outcome, paper published) {
 	c.names, c.ours, c.papers = append(c.names, name), append(c.ours, ours), append(c.papers, paper)
 }
 
-// finished tells whether there is a number of ours.
+// finished reports whether there is a number of ours.
 func (c *choices) finished() bool {
 	return slices.ContainsFunc(c.ours, func(o []outcome) bool { return len(o) > 0 })
 }

@@ -148,7 +148,7 @@ func (o *observer) finishRound(ctx context.Context, number int, at time.Time) er
 	return nil
 }
 
-// last tells whether a closed round is the task's last.
+// last reports whether a closed round is the task's last.
 func (o *observer) last(state fl.RoundState) bool {
 	closed := 1
 	for _, r := range o.rounds {

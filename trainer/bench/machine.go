@@ -71,7 +71,7 @@ func kilobytes(text string) int {
 	return n
 }
 
-// busy tells whether the load before the measurement, without ours, takes half of
+// busy reports whether the load before the measurement, without ours, takes half of
 // the processors or more, or is not known.
 func (m machine) busy() bool {
 	var average float64

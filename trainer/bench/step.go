@@ -128,7 +128,7 @@ func (r *result) againstPyTorch(ctx context.Context, python pytorch.Python, fold
 	return nil
 }
 
-// fair tells whether PyTorch multiplies matrices as it can: with the reference BLAS
+// fair reports whether PyTorch multiplies matrices as it can: with the reference BLAS
 // it does not reach a tenth of the processor's peak, and every ratio would flatter.
 func (r *result) fair(w *worker, threads int) (bool, error) {
 	rate, err := w.matmulRate()

@@ -88,7 +88,7 @@ func different(got, want []float32) float64 {
 	return far / max(largest, math.SmallestNonzeroFloat64)
 }
 
-// sameStep tells whether two sides took the same step from start: of every tensor
+// sameStep reports whether two sides took the same step from start: of every tensor
 // the changes are compared, within a share of the largest one and the rounding of
 // the values.
 func sameStep(start, got, want *weights.Weights, tolerance float64) error {
@@ -114,7 +114,7 @@ func sameStep(start, got, want *weights.Weights, tolerance float64) error {
 	return nil
 }
 
-// constant tells whether a tensor of the six-layer CNN is a convolution's bias,
+// constant reports whether a tensor of the six-layer CNN is a convolution's bias,
 // whose gradient batch normalisation makes zero up to rounding.
 func constant(name string) bool {
 	return slices.Contains([]string{"features.0.bias", "features.3.bias", "features.7.bias", "features.10.bias", "features.13.bias"}, name)

@@ -176,7 +176,7 @@ func (s Strategy) set(pair string) error {
 	return nil
 }
 
-// KeepsState tells whether a global model carries more than the model; see [Model].
+// KeepsState reports whether a global model carries more than the model; see [Model].
 func (s Strategy) KeepsState() bool { return s.rule.optimiser }
 
 // Name is the strategy's name without parameters.

@@ -32,7 +32,7 @@ type Spec struct {
 // Numbers of classes that a model takes.
 const minClasses, maxClasses = 2, 1000
 
-// Validate tells whether there is such a model; the error is coded.
+// Validate reports whether there is such a model; the error is coded.
 func (s Spec) Validate() error {
 	a, ok := lookup(s.Name)
 	switch {
@@ -48,7 +48,7 @@ func (s Spec) Validate() error {
 	return nil
 }
 
-// Frozen tells whether the model is a head behind a frozen backbone. Then what
+// Frozen reports whether the model is a head behind a frozen backbone. Then what
 // Initial, Train and Evaluate work on is the head, and the examples they take are
 // the backbone's features, [Spec.Inputs] values each, in the place of images.
 func (s Spec) Frozen() bool { return s.architecture().backbone != nil }
@@ -141,7 +141,7 @@ func (s slot) size() int {
 	return n
 }
 
-// learned tells whether the solver moves the tensor.
+// learned reports whether the solver moves the tensor.
 func (s slot) learned() bool { return s.kind != mean && s.kind != variance }
 
 // slots lists the tensors of a valid spec in the order and with the names of the
@@ -169,10 +169,10 @@ func emptyOf(slots []slot) *weights.Weights {
 	return w
 }
 
-// check tells whether w can be loaded into the spec's model.
+// check reports whether w can be loaded into the spec's model.
 func (s Spec) check(w *weights.Weights) error { return check(s.slots(), w) }
 
-// check tells whether w has these slots.
+// check reports whether w has these slots.
 func check(slots []slot, w *weights.Weights) error {
 	if w == nil {
 		return codes.Errorf("MF-WEIGHTS-INCOMPATIBLE", "there are no weights; start from Initial or from a global model")

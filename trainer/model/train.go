@@ -69,7 +69,7 @@ func (o TrainOptions) checkAugmentation(spec Spec) error {
 	return o.Augmentation.Check()
 }
 
-// checkData tells whether the examples fit the spec.
+// checkData reports whether the examples fit the spec.
 func (s Spec) checkData(data dataset.Split) error {
 	if len(data.Labels) == 0 {
 		return codes.Errorf("MF-MODEL-DATA", "there are no examples; give this node a share of the data")

@@ -94,7 +94,7 @@ func (g *Graph) input(name string, shape []int) *gorgonia.Node {
 		gorgonia.WithShape(shape...), gorgonia.WithName(name), gorgonia.WithValue(dense(shape)))
 }
 
-// needsGradient tells whether the gradient of a layer's input is used.
+// needsGradient reports whether the gradient of a layer's input is used.
 func (g *Graph) needsGradient(x *gorgonia.Node) bool { return !slices.Contains(g.data, x) }
 
 // Floats returns the backing slice of a float32 tensor value. Writing to it

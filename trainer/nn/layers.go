@@ -167,7 +167,7 @@ const (
 	Measuring
 )
 
-// Gradients tells whether a graph of the mode is for gradients.
+// Gradients reports whether a graph of the mode is for gradients.
 func (m Mode) Gradients() bool { return m == Training || m == Frozen }
 
 // momentum is the weight of a batch in the running statistics: PyTorch's 0.1 in

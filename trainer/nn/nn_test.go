@@ -135,7 +135,7 @@ type reference struct {
 	Gradients                 [][]float64
 }
 
-// images tells whether an input or output of a layer is a batch of images, and
+// images reports whether an input or output of a layer is a batch of images, and
 // of which size: batch, channels, height, width.
 func (r reference) images(in bool) ([]int, bool) {
 	s := r.Sizes

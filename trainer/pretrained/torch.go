@@ -98,7 +98,7 @@ func rebuildTensor(arguments tuple) (any, error) {
 	return t, t.check()
 }
 
-// check tells whether the tensor lies within its storage.
+// check reports whether the tensor lies within its storage.
 func (t *tensor) check() error {
 	outside := fmt.Errorf("a tensor of shape %v, stride %v and offset %d does not lie within its storage of %d numbers", t.Shape, t.stride, t.offset, t.storage.values)
 	count, last := 1, t.offset

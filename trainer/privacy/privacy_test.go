@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// within tells whether two numbers agree to a share of the second.
+// within reports whether two numbers agree to a share of the second.
 func within(got, want, share float64) bool { return math.Abs(got-want) <= share*math.Abs(want) }
 
 // TestEpsilonsOfThePublishedTables holds ε against figures that others have

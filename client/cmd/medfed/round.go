@@ -139,7 +139,7 @@ func (w *watch) await(ctx context.Context, events <-chan gateway.Event, tick <-c
 	}
 }
 
-// look prints what is new and tells whether the task is over.
+// look prints what is new and reports whether the task is over.
 func (w *watch) look(ctx context.Context) (over bool, err error) {
 	task, err := w.contracts.Tasks.GetTask(ctx, fl.TaskRequest{Task: w.task})
 	if err != nil {

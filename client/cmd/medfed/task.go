@@ -120,7 +120,7 @@ func checkBeforeStoring(t fl.Terms, first *weights.Weights) error {
 	return fl.CheckTerms(t)
 }
 
-// createdBefore tells whether a refusal only says that this coordinator has
+// createdBefore reports whether a refusal only says that this coordinator has
 // created the task with these terms before, in a command that was interrupted.
 // The first model's CID differs every time it is encrypted.
 func createdBefore(ctx context.Context, c gateway.Contracts, creator string, t fl.Terms, refusal error) bool {

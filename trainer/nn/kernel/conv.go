@@ -145,7 +145,7 @@ func (c *Conv) Forward(n int, out, in, weight, bias []float32) {
 	parallel(n, c.pieces.forward)
 }
 
-// skips tells whether the image is not to be computed.
+// skips reports whether the image is not to be computed.
 func (c *convCall) skips(image int) bool { return c.only != nil && !c.only[image] }
 
 // forwardImage computes one image of the result.

@@ -18,7 +18,7 @@ func fma32(a, b, c float32) float32 {
 	return float32(s)
 }
 
-// doubtful tells whether rounding the float64 sum s to float32 may differ from
+// doubtful reports whether rounding the float64 sum s to float32 may differ from
 // rounding the exact sum.
 func doubtful(s float64) bool {
 	u := math.Float64bits(s)

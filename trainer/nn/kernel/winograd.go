@@ -76,7 +76,7 @@ func (w *worker) transform() *winogradTile {
 	return &w.winograd
 }
 
-// sound tells whether all results since the last call were finite.
+// sound reports whether all results since the last call were finite.
 func (t *winogradTile) sound() bool {
 	var sum float32
 	for _, v := range t.spoilt {

@@ -100,7 +100,7 @@ func OfCode(code codes.Code) int {
 	return status
 }
 
-// Covered tells whether a prefix of the table covers the code.
+// Covered reports whether a prefix of the table covers the code.
 func Covered(code codes.Code) bool {
 	for _, s := range Table() {
 		for _, prefix := range s.Prefixes {
