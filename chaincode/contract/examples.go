@@ -197,6 +197,7 @@ func recordExamples() map[string]example {
 		"record:CompleteErasure": {request: one},
 		"record:Get":             {request: one},
 		"record:List":            {request: record.PageRequest{By: "custodian", Value: exampleCustodian, PageSize: 100}},
+		"record:GetVersion":      {request: version},
 		"record:ListVersions":    {request: record.VersionsRequest{Record: id, PageSize: 100}},
 		"record:GetPrivate":      {request: version},
 		"record:GetErasure":      {request: one},

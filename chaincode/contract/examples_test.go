@@ -313,7 +313,7 @@ func (s *story) records() {
 	s.tell(s.officer, "record:Unstage")
 	s.also(s.officer, "record:Stage", second)
 	s.tell(s.officer, "record:AddVersion")
-	for _, query := range []string{"record:Get", "record:List", "record:ListVersions", "record:GetPrivate"} {
+	for _, query := range []string{"record:Get", "record:List", "record:GetVersion", "record:ListVersions", "record:GetPrivate"} {
 		s.tell(s.officer, query)
 	}
 }

@@ -326,6 +326,21 @@ func (*RecordContract) List(ctx *ledger.Context, request record.PageRequest) (*r
 	return &page, nil
 }
 
+// GetVersion gives the public part of one version. Caller: anyone with a role.
+func (*RecordContract) GetVersion(ctx *ledger.Context, request record.VersionRequest) (*record.Version, error) {
+	if err := anyRole(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := readRecord(ctx, request.Record); err != nil {
+		return nil, err
+	}
+	version, err := readVersion(ctx, request.Record, request.Version)
+	if err != nil {
+		return nil, err
+	}
+	return &version, nil
+}
+
 // ListVersions gives one page of a record's versions, oldest first. Caller:
 // anyone with a role.
 func (*RecordContract) ListVersions(ctx *ledger.Context, request record.VersionsRequest) (*record.VersionPage, error) {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -42,8 +43,15 @@ func TestVersionsAreContiguousAndNeverRewritten(t *testing.T) {
 
 	page := get[record.VersionPage](c, c.insurer, "record:ListVersions", record.VersionsRequest{Record: rec, PageSize: 10})
 	for i, version := range page.Versions {
-		if version.Version != i+1 {
-			t.Errorf("%+v", version)
+		one := get[record.Version](c, c.insurer, "record:GetVersion", versionOf(rec, i+1))
+		if version.Version != i+1 || !reflect.DeepEqual(one, version) {
+			t.Errorf("%+v, and alone %+v", version, one)
+		}
+	}
+	for _, none := range []int{-1, 0, 3} {
+		_, err := c.propose(c.insurer, "record:GetVersion", versionOf(rec, none)).Evaluate()
+		if err == nil || codes.Parse(err.Error()).Code != "MF-VERSION-UNKNOWN" {
+			t.Errorf("version %d: %v", none, err)
 		}
 	}
 	if len(page.Versions) != 2 {

@@ -33,6 +33,8 @@ func recordTransactions() []Transaction {
 			"Gives the public part of a record."),
 		evaluate(recordContract, "List", "whose they are, or an auditor",
 			"Gives one page of the records by patient or by custodian."),
+		evaluate(recordContract, "GetVersion", "anyone with a role",
+			"Gives the public part of one version of a record."),
 		evaluate(recordContract, "ListVersions", "anyone with a role",
 			"Gives one page of a record's versions, oldest first."),
 		evaluate(recordContract, "GetPrivate", "an officer of the custodian, or the patient",

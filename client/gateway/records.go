@@ -79,6 +79,11 @@ func (r Records) List(ctx context.Context, by, value string) iter.Seq2[record.Re
 	})
 }
 
+// GetVersion gives the public part of one version.
+func (r Records) GetVersion(ctx context.Context, version record.VersionRequest) (record.Version, error) {
+	return getVersion(ctx, r, version)
+}
+
 // ListVersions gives a record's versions, oldest first.
 func (r Records) ListVersions(ctx context.Context, rec string) iter.Seq2[record.Version, error] {
 	return pages(func(bookmark string) ([]record.Version, string, error) {

@@ -48,6 +48,7 @@ var (
 	completeErasure = submitted[record.RecordRequest, record.Record]("record:CompleteErasure")
 	getRecord       = evaluated[record.RecordRequest, record.Record]("record:Get")
 	listRecords     = evaluated[record.PageRequest, record.RecordPage]("record:List")
+	getVersion      = evaluated[record.VersionRequest, record.Version]("record:GetVersion")
 	listVersions    = evaluated[record.VersionsRequest, record.VersionPage]("record:ListVersions")
 	getPrivate      = evaluatedAt[record.VersionRequest, record.PrivateVersion]("record:GetPrivate")
 	getErasure      = evaluated[record.RecordRequest, record.Erasure]("record:GetErasure")

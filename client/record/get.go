@@ -37,7 +37,7 @@ func (c *Client) Get(ctx context.Context, rec string, number int, output string)
 	if number == 0 {
 		number = public.Versions
 	}
-	version, err := c.version(ctx, rec, number)
+	version, err := c.Ledger.Records.GetVersion(ctx, record.VersionRequest{Record: rec, Version: number})
 	if err != nil {
 		return Fetched{}, err
 	}

@@ -72,7 +72,7 @@ func (c *Client) grant(ctx context.Context, state consent.State, rec record.Reco
 	if err := c.needPublic(); err != nil {
 		return Granted{}, err
 	}
-	version, err := c.version(ctx, rec.Record, number)
+	version, err := c.Ledger.Records.GetVersion(ctx, record.VersionRequest{Record: rec.Record, Version: number})
 	if err != nil {
 		return Granted{}, err
 	}

@@ -96,20 +96,6 @@ func (c *Client) Versions(ctx context.Context, rec string) ([]record.Version, er
 	return gateway.Collect(c.Ledger.Records.ListVersions(ctx, rec))
 }
 
-// version reads the public part of one version.
-func (c *Client) version(ctx context.Context, rec string, number int) (record.Version, error) {
-	all, err := c.Versions(ctx, rec)
-	if err != nil {
-		return record.Version{}, err
-	}
-	for _, v := range all {
-		if v.Version == number {
-			return v, nil
-		}
-	}
-	return record.Version{}, codes.Errorf("MF-VERSION-UNKNOWN", "the record has no version %d; see its versions", number)
-}
-
 // private reads the private part of a version and checks it against the digest
 // that everyone has agreed on.
 func (c *Client) private(ctx context.Context, custodian string, version record.Version) (record.PrivateVersion, error) {

@@ -245,6 +245,12 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 			delete(w.private, r.Version)
 			return records.Purged{Keys: []string{}}
 		}
+		if name == "record:GetVersion" {
+			if r.Version < 1 || r.Version > len(w.versions) {
+				return nil
+			}
+			return w.versions[r.Version-1]
+		}
 		if _, held := w.private[r.Version]; !held {
 			return nil
 		}
