@@ -25,11 +25,7 @@ type AccessContract struct{ contractapi.Contract }
 
 // NewAccessContract makes the contract.
 func NewAccessContract() *AccessContract {
-	return &AccessContract{contractapi.Contract{
-		Name:                      accessContract,
-		Info:                      info("Access", "Uses of consents, permitted or denied, and the grants they are for."),
-		TransactionContextHandler: new(ledger.Context),
-	}}
+	return &AccessContract{newContract(accessContract, "Access", "Uses of consents, permitted or denied, and the grants they are for.")}
 }
 
 // GetEvaluateTransactions names the queries.

@@ -19,11 +19,7 @@ type AuditContract struct{ contractapi.Contract }
 
 // NewAuditContract makes the contract.
 func NewAuditContract() *AuditContract {
-	return &AuditContract{contractapi.Contract{
-		Name:                      auditContract,
-		Info:                      info("Audit", "Accesses by patient, record, grantee and time, and the history of any key."),
-		TransactionContextHandler: new(ledger.Context),
-	}}
+	return &AuditContract{newContract(auditContract, "Audit", "Accesses by patient, record, grantee and time, and the history of any key.")}
 }
 
 // GetEvaluateTransactions names the queries.

@@ -11,6 +11,7 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/ledger"
 )
 
 // Chaincode is all contracts behind the contract API. It sees to it that every
@@ -88,4 +89,10 @@ func isListed(name string) bool {
 		}
 	}
 	return false
+}
+
+// newContract is a contract under its name, with what the metadata say of it. Every
+// transaction of it gets a ledger.Context.
+func newContract(name, title, about string) contractapi.Contract {
+	return contractapi.Contract{Name: name, Info: info(title, about), TransactionContextHandler: new(ledger.Context)}
 }

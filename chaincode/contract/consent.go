@@ -24,11 +24,7 @@ type ConsentContract struct{ contractapi.Contract }
 
 // NewConsentContract makes the contract.
 func NewConsentContract() *ConsentContract {
-	return &ConsentContract{contractapi.Contract{
-		Name:                      consentContract,
-		Info:                      info("Consents", "What a patient and a third party agree on: offers, consent versions, revocation."),
-		TransactionContextHandler: new(ledger.Context),
-	}}
+	return &ConsentContract{newContract(consentContract, "Consents", "What a patient and a third party agree on: offers, consent versions, revocation.")}
 }
 
 // GetEvaluateTransactions names the queries.

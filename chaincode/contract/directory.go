@@ -24,11 +24,7 @@ type DirectoryContract struct{ contractapi.Contract }
 
 // NewDirectoryContract makes the contract.
 func NewDirectoryContract() *DirectoryContract {
-	return &DirectoryContract{contractapi.Contract{
-		Name:                      directoryContract,
-		Info:                      info("Directory", "The age recipients that identities publish for themselves, and the keys that a hospital's officers share."),
-		TransactionContextHandler: new(ledger.Context),
-	}}
+	return &DirectoryContract{newContract(directoryContract, "Directory", "The age recipients that identities publish for themselves, and the keys that a hospital's officers share.")}
 }
 
 // GetEvaluateTransactions names the queries.

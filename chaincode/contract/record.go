@@ -33,11 +33,7 @@ type RecordContract struct{ contractapi.Contract }
 
 // NewRecordContract makes the contract.
 func NewRecordContract() *RecordContract {
-	return &RecordContract{contractapi.Contract{
-		Name:                      recordContract,
-		Info:                      info("Records", "Patients' health records, their versions and their erasure."),
-		TransactionContextHandler: new(ledger.Context),
-	}}
+	return &RecordContract{newContract(recordContract, "Records", "Patients' health records, their versions and their erasure.")}
 }
 
 // GetEvaluateTransactions names the queries.

@@ -18,11 +18,7 @@ type RoundContract struct{ contractapi.Contract }
 
 // NewRoundContract makes the contract.
 func NewRoundContract() *RoundContract {
-	return &RoundContract{contractapi.Contract{
-		Name:                      roundContract,
-		Info:                      info("Rounds", "The rounds of a task: election, updates, sealed scores, medians and the global model."),
-		TransactionContextHandler: new(ledger.Context),
-	}}
+	return &RoundContract{newContract(roundContract, "Rounds", "The rounds of a task: election, updates, sealed scores, medians and the global model.")}
 }
 
 // GetEvaluateTransactions names the queries.

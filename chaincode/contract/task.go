@@ -18,11 +18,7 @@ type TaskContract struct{ contractapi.Contract }
 
 // NewTaskContract makes the contract.
 func NewTaskContract() *TaskContract {
-	return &TaskContract{contractapi.Contract{
-		Name:                      taskContract,
-		Info:                      info("Tasks", "Federated jobs: their terms, their nodes and the salts of their first beacon."),
-		TransactionContextHandler: new(ledger.Context),
-	}}
+	return &TaskContract{newContract(taskContract, "Tasks", "Federated jobs: their terms, their nodes and the salts of their first beacon.")}
 }
 
 // GetEvaluateTransactions names the queries.
