@@ -7,6 +7,7 @@ require (
 	filippo.io/age v1.2.1
 	github.com/anishathalye/porcupine v1.3.1
 	github.com/chewxy/hm v1.0.0
+	github.com/cockroachdb/datadriven v1.0.3
 	github.com/fsnotify/fsnotify v1.10.1
 	github.com/google/btree v1.1.3
 	github.com/google/renameio/v2 v2.0.2
@@ -42,7 +43,6 @@ require (
 )
 
 require (
-	al.essio.dev/pkg/shellescape v1.6.1 // indirect
 	codeberg.org/go-fonts/liberation v0.5.0 // indirect
 	codeberg.org/go-latex/latex v0.1.0 // indirect
 	codeberg.org/go-pdf/fpdf v0.10.0 // indirect
