@@ -97,7 +97,7 @@ type ending struct {
 	last            int64 // Unix seconds
 }
 
-// tooSlow tells whether a peer found a claimed time too old: this machine took
+// tooSlow reports whether a peer found a claimed time too old: this machine took
 // more than the peers' time window for a few transactions.
 func tooSlow(err error) bool {
 	return err != nil && (strings.Contains(err.Error(), "incorrect timestamp") || codes.Of(err) == "MF-GATEWAY-CLOCK")

@@ -140,7 +140,7 @@ func (e *everything) caller(role ledger.Role) *ledgertest.Identity {
 	}
 }
 
-// send sends a transaction, a query too, and tells whether it was accepted.
+// send sends a transaction, a query too, and reports whether it was accepted.
 func (e *everything) send(who *ledgertest.Identity, transaction contract.Transaction) bool {
 	name := transaction.Contract + ":" + transaction.Name
 	argument, fields := e.argument(name, who)

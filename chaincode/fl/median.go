@@ -81,7 +81,7 @@ func hasScore(reveal Reveal, node string) bool {
 	return slices.ContainsFunc(reveal.Scores, func(s Score) bool { return s.Node == node })
 }
 
-// AnyAccepted tells whether a round has something to aggregate.
+// AnyAccepted reports whether a round has something to aggregate.
 func AnyAccepted(results []Result) bool {
 	return slices.ContainsFunc(results, func(r Result) bool { return r.Accepted })
 }

@@ -46,7 +46,7 @@ func RoundMoves() []RoundMove {
 	}
 }
 
-// CanMoveTo tells whether the table has the move.
+// CanMoveTo reports whether the table has the move.
 func (p TaskPhase) CanMoveTo(to TaskPhase) bool {
 	for _, move := range TaskMoves() {
 		if move.From == p && move.To == to {
@@ -56,7 +56,7 @@ func (p TaskPhase) CanMoveTo(to TaskPhase) bool {
 	return false
 }
 
-// CanMoveTo tells whether the table has the move.
+// CanMoveTo reports whether the table has the move.
 func (p RoundPhase) CanMoveTo(to RoundPhase) bool {
 	for _, move := range RoundMoves() {
 		if move.From == p && move.To == to {
@@ -66,13 +66,13 @@ func (p RoundPhase) CanMoveTo(to RoundPhase) bool {
 	return false
 }
 
-// Final tells whether a task never moves again.
+// Final reports whether a task never moves again.
 func (p TaskPhase) Final() bool { return p == TaskCompleted || p == TaskFailed }
 
-// Final tells whether a round never moves again.
+// Final reports whether a round never moves again.
 func (p RoundPhase) Final() bool { return p == RoundClosed || p == RoundFailed }
 
-// Before tells whether a round in phase p comes to phase other later if all goes
+// Before reports whether a round in phase p comes to phase other later if all goes
 // well.
 func (p RoundPhase) Before(other RoundPhase) bool { return p.place() < other.place() }
 
