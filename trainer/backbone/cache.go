@@ -68,7 +68,8 @@ const group = 8
 
 // features gives the features [images][b.width] of the images, from the cache where
 // they are there, else from the backbone. progress, if not nil, hears how many
-// images of how many are there. An error is coded, or that of the backbone.
+// images of how many are there. Errors: MF-FEATURES-CACHE,
+// MF-FEATURES-BACKBONE, or that of the backbone.
 func (c *Cache) features(ctx context.Context, b *Backbone, images dataset.Split, progress func(done, total int)) ([]float32, error) {
 	all := make([]float32, images.Len()*b.width)
 	keys := make([]string, images.Len())

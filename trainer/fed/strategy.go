@@ -217,8 +217,8 @@ func (s Strategy) value(name string) float64 {
 // Aggregate makes the next global model of the updates of a round by a strategy
 // as [Parse] reads it: the same bytes whatever the order of updates, on every
 // machine. previous is the global model the updates started from; nil where the
-// strategy can do without. Neither it nor the updates are changed. The errors
-// are coded.
+// strategy can do without. Neither it nor the updates are changed. The errors are
+// those of the package.
 func Aggregate(strategy string, previous *weights.Weights, updates []Update) (*weights.Weights, error) {
 	s, err := Parse(strategy)
 	if err != nil {

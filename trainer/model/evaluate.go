@@ -22,7 +22,8 @@ const evaluationBatch = 64
 // Weights may hold NaN or infinities, as a poisoned update does: where the model
 // has no finite answer for an image, package metrics counts the worst one.
 //
-// An error is coded (a spec, weights or data that do not fit) or wraps ctx.Err().
+// Errors: those of [Spec.Validate], MF-WEIGHTS-INCOMPATIBLE, MF-MODEL-DATA, or one
+// that wraps ctx.Err().
 func Evaluate(ctx context.Context, spec Spec, w *weights.Weights, data dataset.Split) (metrics.Result, error) {
 	probabilities, err := predict(ctx, spec, w, data)
 	if err != nil {

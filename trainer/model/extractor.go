@@ -30,8 +30,8 @@ func InitialBackbone(spec Spec, seed int64) (*weights.Weights, error) {
 	}), nil
 }
 
-// CheckFrozen refuses an impossible spec, and a model without a frozen backbone; the
-// error is coded.
+// CheckFrozen refuses an impossible spec, and a model without a frozen backbone,
+// which is MF-MODEL-NAME.
 func (s Spec) CheckFrozen() error {
 	if err := s.Validate(); err != nil {
 		return err
@@ -105,7 +105,7 @@ func newExtractor(spec Spec, w *weights.Weights, batch int, fast bool) (*Extract
 const imagesBuffer = 0
 
 // Features returns the features [n][Spec.Inputs] of n images [n][Size][Size]
-// [Channels]. An error is coded or wraps ctx.Err(), which is looked at between
+// [Channels]. The error is MF-MODEL-DATA or wraps ctx.Err(), which is looked at between
 // batches.
 func (e *Extractor) Features(ctx context.Context, images []float32) ([]float32, error) {
 	size := e.spec.Size * e.spec.Size * e.spec.Channels

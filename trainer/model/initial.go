@@ -25,8 +25,8 @@ const (
 // network has on images that show nothing ([dataset.ValueNoise]), not PyTorch's mean 0
 // and variance 1: until training has moved those, what they normalise keeps the scale
 // that the weights give it, and five layers of that leave next to nothing of an image.
-// The same spec and seed give the same bytes everywhere. An impossible spec is a coded
-// error.
+// The same spec and seed give the same bytes everywhere. The errors are those of
+// [Spec.Validate].
 func Initial(spec Spec, seed int64) (*weights.Weights, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err

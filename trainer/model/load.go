@@ -16,8 +16,8 @@ type Fit struct {
 	Unused    []string // tensors that no parameter has the name of
 }
 
-// Err is nil when every parameter was found; else it is coded and lists those that
-// were not.
+// Err is nil when every parameter was found; else it is MF-MODEL-LOAD and lists those
+// that were not.
 func (f Fit) Err() error {
 	var faults []string
 	if len(f.Missing) > 0 {

@@ -32,7 +32,8 @@ type Spec struct {
 // Numbers of classes that a model takes.
 const minClasses, maxClasses = 2, 1000
 
-// Validate reports whether there is such a model; the error is coded.
+// Validate reports whether there is such a model; the error is MF-MODEL-NAME
+// or MF-MODEL-SHAPE.
 func (s Spec) Validate() error {
 	a, ok := lookup(s.Name)
 	switch {

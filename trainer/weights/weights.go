@@ -61,7 +61,8 @@ type Weights struct {
 
 // Validate reports whether w can be serialised: names of 1 to 256 characters of
 // A-Z a-z 0-9 . _ - / that occur once, positive dimensions, and as many values
-// as the shape says. The error is coded.
+// as the shape says. The errors are MF-WEIGHTS-NAME, MF-WEIGHTS-DUPLICATE,
+// MF-WEIGHTS-SHAPE and MF-WEIGHTS-HEADER.
 func (w *Weights) Validate() error {
 	seen := make(map[string]bool, len(w.Tensors))
 	for _, t := range w.Tensors {
