@@ -42,7 +42,7 @@ lint: ## gofmt, go vet, staticcheck, the generated kernels, govulncheck where it
 	@for module in $(MODULES); do \
 		go -C $$module vet ./... && go -C $$module tool -modfile="$(CURDIR)/.ci/tools/go.mod" staticcheck ./... || exit 1; done
 	@.ci/generated
-	go run ./chaincode/determinism/cmd/determinism -test=false ./chaincode/codes ./chaincode/form ./chaincode/renyi ./chaincode/fl ./chaincode/record ./chaincode/consent ./chaincode/ledger ./chaincode/contract
+	go run ./chaincode/determinism/cmd/determinism -test=false ./chaincode/codes ./chaincode/form ./chaincode/consortium ./chaincode/renyi ./chaincode/fl ./chaincode/record ./chaincode/consent ./chaincode/ledger ./chaincode/contract
 	@.ci/vulncheck
 
 bench: ## the trainer against PyTorch, stock Gorgonia and the processor's peak; written to .run/bench/trainer.json

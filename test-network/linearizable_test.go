@@ -282,7 +282,7 @@ func (h *history) apply(s standing, op operation, at int64) (standing, outcome) 
 	case consent.TxReject, consent.TxWithdraw:
 		return declined(s, c, op, act)
 	case consent.TxRevoke:
-		next, _, err := consent.Revoke(s.revocation, op.number, act)
+		next, _, err := s.revocation.Revoke(op.number, act)
 		if err != nil {
 			return s, refusedWith(err)
 		}

@@ -252,10 +252,10 @@ func (c Consent) Answered(by string, number int, id string) bool {
 	return c.Closed == Closing{Offer: number, By: id, How: by}
 }
 
-// Revoke gives the patient's next revocation. It is not judged by what the
-// negotiation says, so that nothing can stand in its way. The second result is
-// false when this revocation has been made before.
-func Revoke(r Revocation, number int, act Act) (Revocation, bool, error) {
+// Revoke gives the patient's next revocation. It is not judged by what the negotiation
+// says, so that nothing can stand in its way. The second result is false when this
+// revocation has been made before.
+func (r Revocation) Revoke(number int, act Act) (Revocation, bool, error) {
 	switch {
 	case act.Side != SidePatient:
 		return r, false, codes.Errorf("MF-CONSENT-DENIED", "%s is not the patient; only the patient revokes", act.By)
@@ -268,9 +268,9 @@ func Revoke(r Revocation, number int, act Act) (Revocation, bool, error) {
 	return r, true, nil
 }
 
-// MarkEnteredInError gives the patient's word that the consent should never have
-// been: it is final. The second result is false when it was given before.
-func MarkEnteredInError(r Revocation, act Act) (Revocation, bool, error) {
+// MarkEnteredInError gives the patient's word that the consent should never have been: it
+// is final. The second result is false when it was given before.
+func (r Revocation) MarkEnteredInError(act Act) (Revocation, bool, error) {
 	if act.Side != SidePatient {
 		return r, false, codes.Errorf("MF-CONSENT-DENIED", "%s is not the patient; only the patient marks a consent entered in error", act.By)
 	}
@@ -283,7 +283,7 @@ func MarkEnteredInError(r Revocation, act Act) (Revocation, bool, error) {
 
 // move finds the table's line for a transaction, or refuses.
 func (c Consent) move(by string, act Act) (Move, error) {
-	move, ok := Find(c.Status, by, act.Side, c.OpenBy)
+	move, ok := FindMove(c.Status, by, act.Side, c.OpenBy)
 	if ok {
 		return move, nil
 	}

@@ -148,7 +148,7 @@ func TestRevocationVoidsWhatCameBefore(t *testing.T) {
 	c := active()
 	renewing, offer, err := c.Propose(consent.TxRenew, 2, terms(), "", 0, byPatient(200))
 	must(t, renewing, err)
-	r, changed, err := consent.Revoke(consent.Revocation{}, 1, byPatient(300))
+	r, changed, err := consent.Revocation{}.Revoke(1, byPatient(300))
 	if err != nil || !changed {
 		t.Fatal(err)
 	}
@@ -178,22 +178,22 @@ func TestRevocationVoidsWhatCameBefore(t *testing.T) {
 }
 
 func TestRevokeNumbersAndOwner(t *testing.T) {
-	_, _, err := consent.Revoke(consent.Revocation{}, 1, byGrantee(1))
+	_, _, err := consent.Revocation{}.Revoke(1, byGrantee(1))
 	wantCode(t, err, "MF-CONSENT-DENIED")
-	_, _, err = consent.Revoke(consent.Revocation{}, 0, byPatient(1))
+	_, _, err = consent.Revocation{}.Revoke(0, byPatient(1))
 	wantCode(t, err, "MF-REVOCATION-NUMBER")
-	_, _, err = consent.Revoke(consent.Revocation{}, 2, byPatient(1))
+	_, _, err = consent.Revocation{}.Revoke(2, byPatient(1))
 	wantCode(t, err, "MF-REVOCATION-NUMBER")
-	r, _, err := consent.Revoke(consent.Revocation{}, 1, byPatient(1))
+	r, _, err := consent.Revocation{}.Revoke(1, byPatient(1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if same, changed, err := consent.Revoke(r, 1, byPatient(9)); err != nil || changed || same != r {
+	if same, changed, err := r.Revoke(1, byPatient(9)); err != nil || changed || same != r {
 		t.Errorf("the same revocation again: %+v %v %v", same, changed, err)
 	}
-	_, _, err = consent.MarkEnteredInError(r, byGrantee(1))
+	_, _, err = r.MarkEnteredInError(byGrantee(1))
 	wantCode(t, err, "MF-CONSENT-DENIED")
-	r, _, err = consent.MarkEnteredInError(r, byPatient(2))
+	r, _, err = r.MarkEnteredInError(byPatient(2))
 	if err != nil || !r.EnteredInError || r.Number != 1 {
 		t.Errorf("%+v %v", r, err)
 	}
@@ -237,7 +237,7 @@ func TestMovesTableIsWhole(t *testing.T) {
 		}
 		seen[line] = true
 	}
-	if _, ok := consent.Find(consent.StatusActive, "", consent.SidePatient, ""); ok {
+	if _, ok := consent.FindMove(consent.StatusActive, "", consent.SidePatient, ""); ok {
 		t.Error("someone makes time pass")
 	}
 	for _, m := range record.Moves() {
@@ -315,9 +315,9 @@ func (m *model) step(t *rapid.T, act consent.Act) string {
 	case consent.TxReject, consent.TxWithdraw:
 		c, err = c.Decline(by, rapid.IntRange(0, len(m.offers)+1).Draw(t, "number"), act)
 	case consent.TxRevoke:
-		m.revocation, _, err = consent.Revoke(m.revocation, m.revocation.Number+1, act)
+		m.revocation, _, err = m.revocation.Revoke(m.revocation.Number+1, act)
 	case consent.TxError:
-		m.revocation, _, err = consent.MarkEnteredInError(m.revocation, act)
+		m.revocation, _, err = m.revocation.MarkEnteredInError(act)
 	}
 	if err != nil {
 		return ""
@@ -334,7 +334,7 @@ func (m *model) check(t *rapid.T, before consent.Consent, by string, act consent
 		}
 		return
 	}
-	move, ok := consent.Find(before.Status, by, act.Side, before.OpenBy)
+	move, ok := consent.FindMove(before.Status, by, act.Side, before.OpenBy)
 	if by == consent.TxError && before.Status == consent.StatusEnteredInError {
 		ok, move.To = true, before.Status
 	}

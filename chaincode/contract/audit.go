@@ -8,6 +8,7 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // auditContract is the name before the colon in audit:ListAccesses.
@@ -71,11 +72,11 @@ func accessList(ctx *ledger.Context, caller ledger.Caller, request consent.Acces
 	case ledger.AccessesOfGrantee:
 		return list, request.Value, mayList(caller, caller.Role == ledger.RoleRequester && caller.ID == request.Value)
 	case ledger.AccessesOfRecord:
-		record, err := readRecord(ctx, request.Value)
+		rec, err := record.Find(ledger.Records{Reader: ctx}, request.Value)
 		if err != nil {
 			return list, "", err
 		}
-		return list, request.Value, mayList(caller, mayDecide(caller, record) == nil)
+		return list, request.Value, mayList(caller, rec.MayDecide(caller) == nil)
 	default:
 		return list, "", codes.Errorf("MF-LIST-UNKNOWN", "accesses are not listed by that; list them by patient, record, grantee or all")
 	}

@@ -1,5 +1,5 @@
 // Package contract holds the contracts, one thin file each: who may call, what
-// is read, what the pure rules (packages fl and consent) say to it, what is written, and one
+// is read, what the pure rules (packages fl, record and consent) say to it, what is written, and one
 // event.
 package contract
 

@@ -246,7 +246,7 @@ func TestCase13DenialsAreLogged(t *testing.T) {
 		if logged.Code != d.want || (logged.Decision == consent.Permit) != (d.want == "") || logged.TxID != result.TxID {
 			t.Errorf("%s: %+v, want %q", d.name, logged, d.want)
 		}
-		if event := parse[consent.Event](c, result.Event.Payload); event.Code != d.want || result.Event.Name != "access:RequestAccess" {
+		if event := parse[record.Event](c, result.Event.Payload); event.Code != d.want || result.Event.Name != "access:RequestAccess" {
 			t.Errorf("%s: event %+v", d.name, event)
 		}
 		if d.want != "" {

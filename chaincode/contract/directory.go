@@ -6,7 +6,7 @@ import (
 	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/record"
@@ -33,82 +33,13 @@ func (*DirectoryContract) GetEvaluateTransactions() []string { return evaluated(
 // Publish enters the caller's age recipient. Caller: anyone with a role, for
 // themselves alone.
 func (*DirectoryContract) Publish(ctx *ledger.Context, request record.PublishRequest) (*record.Recipient, error) {
-	caller, err := enterDirectory(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := form.CheckRecipient(request.Recipient); err != nil {
-		return nil, err
-	}
-	if caller.Role == ledger.RolePatient {
-		if err := record.CheckPseudonym(caller.Name); err != nil {
-			return nil, err
-		}
-	}
-	return changeRecipient(ctx, caller, record.Recipient{
-		Identity: caller.ID, Role: string(caller.Role), Number: request.Number, Recipient: request.Recipient,
-	})
+	return onRecord(ctx, request, record.Publish)
 }
 
 // Retire ends an entry: nothing more is encrypted to it. Caller: whose it is, or
 // for an officer another officer of the same organisation.
 func (*DirectoryContract) Retire(ctx *ledger.Context, request record.RetireRequest) (*record.Recipient, error) {
-	caller, err := enterDirectory(ctx)
-	if err != nil {
-		return nil, err
-	}
-	own := request.Name == caller.Name && request.Role == string(caller.Role)
-	colleague := caller.Role == ledger.RoleCustodian && request.Role == string(ledger.RoleCustodian)
-	if !own && !colleague {
-		return nil, codes.Errorf("MF-RECIPIENT-DENIED", "%s retires its own entry, and an officer those of other officers of %s; ask whose it is", caller.ID, caller.MSP)
-	}
-	if _, err := readRecipient(ctx, caller.MSP, request.Role, request.Name); err != nil {
-		return nil, err
-	}
-	return changeRecipient(ctx, caller, record.Recipient{
-		Identity: caller.MSP + "/" + request.Name, Role: request.Role, Number: request.Number,
-	})
-}
-
-// enterDirectory begins a public transaction on the directory.
-func enterDirectory(ctx *ledger.Context) (ledger.Caller, error) {
-	if err := anyRole(ctx); err != nil {
-		return ledger.Caller{}, err
-	}
-	if err := ledger.NoTransient(ctx); err != nil {
-		return ledger.Caller{}, err
-	}
-	return ctx.Caller()
-}
-
-// changeRecipient writes an entry that comes after the newest, in the caller's own
-// organisation. The newest again is a success.
-func changeRecipient(ctx *ledger.Context, caller ledger.Caller, entry record.Recipient) (*record.Recipient, error) {
-	_, who, _ := strings.Cut(entry.Identity, "/")
-	key := ledger.RecipientKey(caller.MSP, entry.Role, who)
-	newest, _, err := ledger.Get[record.Recipient](ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	event := consent.Event{Actor: caller.ID, Status: "published"}
-	if entry.Recipient == "" {
-		event.Status = "retired"
-	}
-	if entry.Number == newest.Number && entry.Recipient == newest.Recipient && newest.Number > 0 {
-		return &newest, ctx.Emit(event)
-	}
-	if entry.Number != newest.Number+1 {
-		return nil, codes.Errorf("MF-RECIPIENT-NUMBER", "the newest entry is %d; send entry %d", newest.Number, newest.Number+1)
-	}
-	now, err := ctx.Now()
-	if err != nil {
-		return nil, err
-	}
-	entry.ChangedAt, entry.ChangedBy = max(now, newest.ChangedAt), caller.ID
-	if err := ledger.Put(ctx, key, entry); err != nil {
-		return nil, err
-	}
-	return &entry, ctx.Emit(event)
+	return onRecord(ctx, request, record.Retire)
 }
 
 // Get gives an identity's entry. Caller: anyone with a role.
@@ -117,17 +48,8 @@ func (*DirectoryContract) Get(ctx *ledger.Context, request record.RecipientReque
 		return nil, err
 	}
 	msp, name, _ := strings.Cut(request.Identity, "/")
-	entry, err := readRecipient(ctx, msp, request.Role, name)
+	entry, err := record.FindRecipient(ledger.Records{Reader: ctx}, msp, request.Role, name)
 	return &entry, err
-}
-
-// readRecipient reads an entry that must be there.
-func readRecipient(ctx *ledger.Context, msp, role, name string) (record.Recipient, error) {
-	entry, found, err := ledger.Get[record.Recipient](ctx, ledger.RecipientKey(msp, role, name))
-	if err == nil && !found {
-		err = codes.Errorf("MF-RECIPIENT-UNKNOWN", "%s/%s has published no age recipient as %s; ask for it to be published", msp, name, role)
-	}
-	return entry, err
 }
 
 // ListOfficers gives one page of the entries of a hospital's officers, by name.
@@ -149,35 +71,29 @@ func (*DirectoryContract) ListOfficers(ctx *ledger.Context, request record.Offic
 // number again shares the same key anew, for instance with a new officer. It is
 // endorsed by the hospital's peer. Caller: an officer.
 func (*DirectoryContract) PutHospitalKey(ctx *ledger.Context, request record.HospitalKeyRequest) (*record.HospitalKeyDigest, error) {
-	caller, err := ctx.CallerAs(ledger.RoleCustodian)
+	var key record.HospitalKey
+	l, call, err := enterPrivate(ctx, "key", &key, consortium.RoleCustodian)
 	if err != nil {
 		return nil, err
 	}
-	var key record.HospitalKey
-	if err := ledger.Transient(ctx, "key", &key); err != nil {
+	_, change, err := record.PutHospitalKey(l, call, request)
+	if err != nil {
 		return nil, err
 	}
-	if key.Number != request.Number {
-		return nil, codes.Errorf("MF-PRIVATE-INVALID", "the transient key is of another number than the argument; send the two for the same key")
-	}
-	if err := record.CheckHospitalKey(key); err != nil {
+	if err := record.CheckHospitalKey(key, request); err != nil {
 		return nil, err
 	}
-	if err := form.CheckRecipient(key.Recipient); err != nil {
-		return nil, err
-	}
-	same, follows, err := readHospitalKey(ctx, caller.MSP, key.Number)
+	same, follows, err := readHospitalKey(ctx, call.MSP, key.Number)
 	if err != nil {
 		return nil, err
 	}
 	if err := record.CheckNextHospitalKey(key, same, follows); err != nil {
 		return nil, err
 	}
-	if err := ledger.PutPrivate(ctx, collections.Records(caller.MSP), ledger.HospitalKeyKey(key.Number), key); err != nil {
+	if err := ledger.PutPrivate(ctx, collections.Records(call.MSP), ledger.HospitalKeyKey(key.Number), key); err != nil {
 		return nil, err
 	}
-	digest := record.HospitalKeyDigest{Number: key.Number, Digest: form.Digest(key)}
-	return &digest, ctx.Emit(consent.Event{Custodian: caller.MSP, Actor: caller.ID})
+	return &record.HospitalKeyDigest{Number: key.Number, Digest: form.Digest(key)}, ctx.Emit(change.Event)
 }
 
 // readHospitalKey reads the key of a number, nil for none, and tells whether there
@@ -190,7 +106,7 @@ func readHospitalKey(ctx *ledger.Context, msp string, number int) (same *record.
 	if found {
 		return &key, true, nil
 	}
-	before, err := ledger.PrivateDigest(ctx, collections.Records(msp), ledger.HospitalKeyKey(number-1))
+	before, err := ctx.ReadHash(collections.Records(msp), ledger.HospitalKeyKey(number-1))
 	return nil, before != "", err
 }
 

@@ -207,7 +207,7 @@ func (e *everything) argument(name string, who *ledgertest.Identity) (any, map[s
 		return fl.AttestRequest{Task: task, Round: round, Digest: global(round).Digest}, nil
 	case "record:Stage":
 		return versionOf(e.record, version), transient("version", private(e.record, version))
-	case "record:Unstage", "record:GetVersion", "record:GetPrivate":
+	case "record:Unstage", "record:GetPrivate", "record:GetVersion":
 		return versionOf(e.record, version), nil
 	case "record:Register":
 		return register(rapid.SampledFrom([]string{e.record, opaque(record.RecordPrefix, 77)}).Draw(e.T, "record")), nil

@@ -41,6 +41,9 @@ func TestVersionsAreContiguousAndNeverRewritten(t *testing.T) {
 	other.Size++
 	c.refused("MF-VERSION-EXISTS", c.propose(c.officer, "record:AddVersion", other))
 
+	if second := get[record.Version](c, c.insurer, "record:GetVersion", record.VersionRequest{Record: rec, Version: 2}); second.Version != 2 || second.Record != rec {
+		t.Errorf("%+v", second)
+	}
 	page := get[record.VersionPage](c, c.insurer, "record:ListVersions", record.VersionsRequest{Record: rec, PageSize: 10})
 	for i, version := range page.Versions {
 		one := get[record.Version](c, c.insurer, "record:GetVersion", versionOf(rec, i+1))

@@ -59,7 +59,7 @@ func schemaName(t reflect.Type) string {
 		return "ErasureAttestation"
 	case reflect.TypeFor[consent.Terms]():
 		return "ConsentTerms"
-	case reflect.TypeFor[consent.Event]():
+	case reflect.TypeFor[record.Event]():
 		return "RecordEvent"
 	case reflect.TypeFor[consent.State]():
 		return "ConsentState"

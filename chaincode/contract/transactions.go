@@ -3,8 +3,8 @@ package contract
 import (
 	"reflect"
 
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/record"
 )
 
 // Transaction describes one transaction for people and tools: it is served with
@@ -54,7 +54,7 @@ func eventOfContract(contract string) reflect.Type {
 	if contract == taskContract || contract == roundContract {
 		return reflect.TypeFor[fl.Event]()
 	}
-	return reflect.TypeFor[consent.Event]()
+	return reflect.TypeFor[record.Event]()
 }
 
 // roundTransactions lists the transactions of tasks and rounds.

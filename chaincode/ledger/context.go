@@ -7,6 +7,7 @@ import (
 	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
 )
 
@@ -16,29 +17,22 @@ import (
 // consent's expiry) leaves this much room.
 const TimeWindow = 30
 
-// RoleAttribute is the certificate attribute that holds the caller's role.
-const RoleAttribute = "medfed.role"
-
-// Role is what an enrolled identity may do; its Fabric CA puts it in the certificate.
-type Role string
-
-// The roles.
+// The roles, see package consortium.
 const (
-	RoleCoordinator Role = "coordinator"
-	RoleTrainer     Role = "trainer"
-	RoleCustodian   Role = "custodian"
-	RolePatient     Role = "patient"
-	RoleRequester   Role = "requester"
-	RoleAuditor     Role = "auditor"
+	RoleAttribute   = consortium.RoleAttribute
+	RoleCoordinator = consortium.RoleCoordinator
+	RoleTrainer     = consortium.RoleTrainer
+	RoleCustodian   = consortium.RoleCustodian
+	RolePatient     = consortium.RolePatient
+	RoleRequester   = consortium.RoleRequester
+	RoleAuditor     = consortium.RoleAuditor
 )
 
-// Caller is who signed the transaction, from the certificate only.
-type Caller struct {
-	ID   string // "MSP/name"
-	MSP  string // MSP identifier of the caller's organisation
-	Name string // the certificate's common name
-	Role Role   // the certificate's medfed.role, "" when it has none
-}
+// Role and Caller are those of package consortium.
+type (
+	Role   = consortium.Role
+	Caller = consortium.Caller
+)
 
 // Context is what a transaction sees of the world: the stub and the caller, and
 // whether its one event has been set. The contract API makes a new one for each
@@ -87,21 +81,6 @@ func (ctx *Context) CallerAs(roles ...Role) (Caller, error) {
 	return caller, caller.MustBe(roles...)
 }
 
-// MustBe refuses a caller that has none of the roles.
-func (c Caller) MustBe(roles ...Role) error {
-	var names []string
-	for _, role := range roles {
-		if c.Role == role {
-			return nil
-		}
-		names = append(names, string(role))
-	}
-	if c.Role == "" {
-		return codes.Errorf("MF-ROLE-MISSING", "%s has no %s in its certificate; enrol with the role %s", c.ID, RoleAttribute, strings.Join(names, " or "))
-	}
-	return codes.Errorf("MF-ROLE-DENIED", "%s is enrolled as another role; this takes the role %s", c.ID, strings.Join(names, " or "))
-}
-
 // checkName refuses a half of "MSP/name" that would make the whole ambiguous.
 func checkName(what, value string) error {
 	if strings.Contains(value, "/") {
@@ -118,6 +97,16 @@ func (ctx *Context) Now() (int64, error) {
 		return 0, codes.Errorf("MF-LEDGER-READ", "the transaction has no timestamp; submit it through the gateway")
 	}
 	return timestamp.GetSeconds(), nil
+}
+
+// Call is the transaction as the rules see it: who sends it, and when.
+func (ctx *Context) Call() (consortium.Call, error) {
+	caller, err := ctx.Caller()
+	if err != nil {
+		return consortium.Call{}, err
+	}
+	now, err := ctx.Now()
+	return consortium.Call{Caller: caller, At: now, Window: TimeWindow, TxID: ctx.GetStub().GetTxID()}, err
 }
 
 // Emit sets the transaction's one event, under the name that the transaction was

@@ -152,9 +152,9 @@ func (p path) compose() (string, error) {
 	return composed, nil
 }
 
-// Composite gives the key as Fabric stores it, for whoever reads a ledger outside
-// of a transaction. It refuses parts that can't be in a key.
-func (k Key) Composite() (string, error) { return k.compose() }
+// Composite gives the key, or the prefix, as Fabric stores it, for whoever reads a
+// ledger outside of a transaction. It refuses parts that can't be in a key.
+func (p path) Composite() (string, error) { return p.compose() }
 
 // String shows the key for messages, for example "update/covid/00000003/Hospital1MSP/node1".
 func (p path) String() string {

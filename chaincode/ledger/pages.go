@@ -32,7 +32,11 @@ func PageFrom[T any](ctx *Context, list, start Prefix, size int, bookmark string
 	if err != nil {
 		return nil, "", codes.Errorf("MF-LEDGER-READ", "the peer did not list %s; try again", list)
 	}
-	documents, err := drain[T](list, results)
+	stored, err := drain(list, results)
+	if err != nil {
+		return nil, "", err
+	}
+	documents, err := unmarshalAll[T](list, stored)
 	return documents, base64.RawURLEncoding.EncodeToString([]byte(meta.GetBookmark())), err
 }
 

@@ -98,15 +98,15 @@ func PutPrivate(ctx *Context, collection string, key Key, document any) error {
 // writeRefused says why a peer takes no write: because there is no such
 // collection, which has no hashes either, or because of who the caller is.
 func writeRefused(ctx *Context, collection string, key Key) error {
-	if _, err := PrivateDigest(ctx, collection, key); err != nil {
+	if _, err := ctx.ReadHash(collection, key); err != nil {
 		return err
 	}
 	return codes.Errorf("MF-PRIVATE-WRITE", "the peer takes no change of %s in %s from this caller; only clients of the custodian's organisation write there", key, collection)
 }
 
-// PrivateDigest gives the SHA-256 of the document of a key in a collection, 64
+// ReadHash gives the SHA-256 of the document of a key in a collection, 64
 // hexadecimal digits, or "" when there is none. Every peer knows it.
-func PrivateDigest(ctx *Context, collection string, key Key) (string, error) {
+func (ctx *Context) ReadHash(collection string, key Key) (string, error) {
 	composed, err := key.compose()
 	if err != nil {
 		return "", err

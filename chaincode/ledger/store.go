@@ -20,20 +20,38 @@ func Marshal(document any) ([]byte, error) {
 	return bytes, nil
 }
 
-// Get reads the document of a key. The second result says whether there is one.
-// Fabric gives the committed value: a transaction never sees its own writes.
-func Get[T any](ctx *Context, key Key) (T, bool, error) {
-	var document T
+// Reader reads the stored form of documents: a transaction's Context from the
+// peer's ledger, an audit from the one it has replayed.
+type Reader interface {
+	// Read gives the document of a key, nil where there is none.
+	Read(key Key) ([]byte, error)
+	// ReadAll gives all documents under a prefix, in key order.
+	ReadAll(prefix Prefix) ([][]byte, error)
+	// ReadHash gives the SHA-256 of the document of a key in a collection, 64
+	// hexadecimal digits, or "" where there is none.
+	ReadHash(collection string, key Key) (string, error)
+}
+
+// Read gives the committed document of a key: a transaction never sees its own
+// writes.
+func (ctx *Context) Read(key Key) ([]byte, error) {
 	composed, err := key.compose()
 	if err != nil {
-		return document, false, err
+		return nil, err
 	}
 	bytes, err := ctx.GetStub().GetState(composed)
 	if err != nil {
-		return document, false, codes.Errorf("MF-LEDGER-READ", "the peer did not read %s; try again", key)
+		return nil, codes.Errorf("MF-LEDGER-READ", "the peer did not read %s; try again", key)
 	}
-	if len(bytes) == 0 {
-		return document, false, nil
+	return bytes, nil
+}
+
+// Get reads the document of a key. The second result says whether there is one.
+func Get[T any](r Reader, key Key) (T, bool, error) {
+	var document T
+	bytes, err := r.Read(key)
+	if err != nil || len(bytes) == 0 {
+		return document, false, err
 	}
 	err = unmarshal(key.String(), bytes, &document)
 	return document, err == nil, err
@@ -61,10 +79,10 @@ func Put(ctx *Context, key Key, document any) error {
 	return nil
 }
 
-// List reads all documents under a prefix, in key order. In a submitted
-// transaction the whole range is checked at commit: a document that appears,
-// changes or goes in the meantime makes a phantom conflict.
-func List[T any](ctx *Context, prefix Prefix) ([]T, error) {
+// ReadAll gives all documents under a prefix. In a submitted transaction the whole
+// range is checked at commit: a document that appears, changes or goes in the
+// meantime makes a phantom conflict.
+func (ctx *Context) ReadAll(prefix Prefix) ([][]byte, error) {
 	if _, err := prefix.compose(); err != nil {
 		return nil, err
 	}
@@ -72,20 +90,38 @@ func List[T any](ctx *Context, prefix Prefix) ([]T, error) {
 	if err != nil {
 		return nil, codes.Errorf("MF-LEDGER-READ", "the peer did not list %s; try again", prefix)
 	}
-	return drain[T](prefix, results)
+	return drain(prefix, results)
 }
 
-// drain reads all that a query found. It never returns a nil slice.
-func drain[T any](prefix Prefix, results shim.StateQueryIteratorInterface) ([]T, error) {
+// List reads all documents under a prefix, in key order.
+func List[T any](r Reader, prefix Prefix) ([]T, error) {
+	stored, err := r.ReadAll(prefix)
+	if err != nil {
+		return nil, err
+	}
+	return unmarshalAll[T](prefix, stored)
+}
+
+// drain reads all that a query found.
+func drain(prefix Prefix, results shim.StateQueryIteratorInterface) ([][]byte, error) {
 	defer results.Close() //nolint:errcheck // nothing can be done about it
-	documents := []T{}
+	var stored [][]byte
 	for results.HasNext() {
 		item, err := results.Next()
 		if err != nil {
 			return nil, codes.Errorf("MF-LEDGER-READ", "the peer did not list %s; try again", prefix)
 		}
+		stored = append(stored, item.GetValue())
+	}
+	return stored, nil
+}
+
+// unmarshalAll reads stored documents. It never returns a nil slice.
+func unmarshalAll[T any](prefix Prefix, stored [][]byte) ([]T, error) {
+	documents := []T{}
+	for _, bytes := range stored {
 		var document T
-		if err := unmarshal(prefix.String(), item.GetValue(), &document); err != nil {
+		if err := unmarshal(prefix.String(), bytes, &document); err != nil {
 			return nil, err
 		}
 		documents = append(documents, document)

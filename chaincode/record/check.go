@@ -77,6 +77,18 @@ func CheckMembers(members []string) error {
 	return nil
 }
 
+// CheckStaged refuses a private part that is not whole, or not that of the version
+// that is asked for. Its errors say nothing of what is in it.
+func CheckStaged(private PrivateVersion, asked VersionRequest) error {
+	if err := CheckPrivateVersion(private); err != nil {
+		return err
+	}
+	if private.Record != asked.Record || private.Version != asked.Version {
+		return codes.Errorf("MF-PRIVATE-INVALID", "the transient version is of another record or number than the argument; send the two for the same version")
+	}
+	return nil
+}
+
 // CheckPrivateVersion refuses a private part that is not whole. Its errors say
 // nothing of what is in it.
 func CheckPrivateVersion(v PrivateVersion) error {

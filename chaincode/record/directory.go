@@ -1,7 +1,10 @@
 package record
 
 import (
+	"strings"
+
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
 )
 
@@ -32,16 +35,19 @@ type HospitalKey struct {
 // officers.
 const MaxHospitalWrap = 12 << 10
 
-// CheckHospitalKey refuses a hospital's key without a number or a wrap. Its errors
-// say nothing of what is in it.
-func CheckHospitalKey(k HospitalKey) error {
+// CheckHospitalKey refuses a hospital's key of another number than was asked for, or
+// without a number, a wrap or a recipient. Its errors say nothing of what is in it.
+func CheckHospitalKey(k HospitalKey, asked HospitalKeyRequest) error {
+	if k.Number != asked.Number {
+		return codes.Errorf("MF-PRIVATE-INVALID", "the transient key is of another number than the argument; send the two for the same key")
+	}
 	if k.Number < 1 || k.Number > MaxVersions {
 		return hospitalKeyNumber(1)
 	}
 	if !form.IsBase64(k.Wrap, MaxHospitalWrap) {
 		return codes.Errorf("MF-PRIVATE-INVALID", "the wrapped key is not base64 of at most %d characters; encrypt the hospital's key to its officers", MaxHospitalWrap)
 	}
-	return nil
+	return form.CheckRecipient(k.Recipient)
 }
 
 // CheckNextHospitalKey refuses a key that neither is the one of its number, nil
@@ -58,4 +64,77 @@ func CheckNextHospitalKey(k HospitalKey, same *HospitalKey, follows bool) error 
 
 func hospitalKeyNumber(want int) error {
 	return codes.Errorf("MF-HOSPITAL-KEY-NUMBER", "hospital keys are counted from 1 without gaps; send key %d first", want)
+}
+
+// Publish enters the caller's age recipient. Caller: anyone with a role, for
+// themselves alone.
+func Publish(l Ledger, call consortium.Call, request PublishRequest) (Recipient, Change, error) {
+	if err := call.MustBe(consortium.Roles()...); err != nil {
+		return Recipient{}, Change{}, err
+	}
+	if err := form.CheckRecipient(request.Recipient); err != nil {
+		return Recipient{}, Change{}, err
+	}
+	if call.Role == consortium.RolePatient {
+		if err := CheckPseudonym(call.Name); err != nil {
+			return Recipient{}, Change{}, err
+		}
+	}
+	return entered(l, call, "published", Recipient{
+		Identity: call.ID, Role: string(call.Role), Number: request.Number, Recipient: request.Recipient,
+	})
+}
+
+// Retire ends an entry: nothing more is encrypted to it. Caller: whose it is, or
+// for an officer another officer of the same organisation.
+func Retire(l Ledger, call consortium.Call, request RetireRequest) (Recipient, Change, error) {
+	if err := call.MustBe(consortium.Roles()...); err != nil {
+		return Recipient{}, Change{}, err
+	}
+	own := request.Name == call.Name && request.Role == string(call.Role)
+	colleague := call.Role == consortium.RoleCustodian && request.Role == string(consortium.RoleCustodian)
+	if !own && !colleague {
+		return Recipient{}, Change{}, codes.Errorf("MF-RECIPIENT-DENIED", "%s retires its own entry, and an officer those of other officers of %s; ask whose it is", call.ID, call.MSP)
+	}
+	if _, err := FindRecipient(l, call.MSP, request.Role, request.Name); err != nil {
+		return Recipient{}, Change{}, err
+	}
+	return entered(l, call, "retired", Recipient{
+		Identity: call.MSP + "/" + request.Name, Role: request.Role, Number: request.Number,
+	})
+}
+
+// entered writes an entry that comes after the newest, in the caller's own
+// organisation. The newest again is a success.
+func entered(l Ledger, call consortium.Call, status string, entry Recipient) (Recipient, Change, error) {
+	_, name, _ := strings.Cut(entry.Identity, "/")
+	newest, _, err := l.Recipient(call.MSP, entry.Role, name)
+	if err != nil {
+		return Recipient{}, Change{}, err
+	}
+	event := Event{Actor: call.ID, Status: status}
+	if entry.Number == newest.Number && entry.Recipient == newest.Recipient && newest.Number > 0 {
+		return newest, Change{Event: event}, nil
+	}
+	if entry.Number != newest.Number+1 {
+		return Recipient{}, Change{}, codes.Errorf("MF-RECIPIENT-NUMBER", "the newest entry is %d; send entry %d", newest.Number, newest.Number+1)
+	}
+	entry.ChangedAt, entry.ChangedBy = max(call.At, newest.ChangedAt), call.ID
+	return entry, Change{Recipient: &entry, Event: event}, nil
+}
+
+// FindRecipient reads an entry that must be there.
+func FindRecipient(l Ledger, msp, role, name string) (Recipient, error) {
+	entry, found, err := l.Recipient(msp, role, name)
+	if err == nil && !found {
+		err = codes.Errorf("MF-RECIPIENT-UNKNOWN", "%s/%s has published no age recipient as %s; ask for it to be published", msp, name, role)
+	}
+	return entry, err
+}
+
+// PutHospitalKey lets an officer put a key that the hospital's officers hold
+// together; see CheckHospitalKey and CheckNextHospitalKey for which. Caller: an
+// officer.
+func PutHospitalKey(_ Ledger, call consortium.Call, request HospitalKeyRequest) (HospitalKeyRequest, Change, error) {
+	return request, Change{Event: Event{Custodian: call.MSP, Actor: call.ID}}, call.MustBe(consortium.RoleCustodian)
 }

@@ -169,13 +169,13 @@ func TestColludingEndorsersAreFound(t *testing.T) {
 		"a record of another patient": {"record:Register", 2, "record/r-", "patient", func(r set) {
 			edit(t, r, "record\x00", func(v *record.Record) { v.Patient = "Hospital1MSP/p-00000000000000000000000000000000" })
 		}},
-		"an erasure that nobody asked for": {"record:Deprecate", 1, "record/r-", "move from", func(r set) {
+		"an erasure that nobody asked for": {"record:Deprecate", 1, "record/r-", "status", func(r set) {
 			edit(t, r, "record\x00", func(v *record.Record) { v.Status = record.Erased })
 		}},
 		"an attestation in another's name": {"record:AttestErasure", 2, "erasure/r-", "by", func(r set) {
 			edit(t, r, "erasure\x00", func(a *record.Attestation) { a.By = "Hospital2MSP/officer" })
 		}},
-		"an erased record that comes back": {"record:CompleteErasure", 1, "record/r-", "move from", func(r set) {
+		"an erased record that comes back": {"record:CompleteErasure", 1, "record/r-", "status", func(r set) {
 			edit(t, r, "record\x00", func(v *record.Record) { v.Status = record.Active })
 		}},
 		"another's key in the directory": {"directory:Publish", 3, "recipient/", "identity", func(r set) {
@@ -204,6 +204,65 @@ func TestColludingEndorsersAreFound(t *testing.T) {
 			}
 			if d := summary.Differences[0]; !strings.HasPrefix(d.Document, c.document) || !strings.Contains(d.What+" "+d.Ledger+" "+d.Replayed, c.says) {
 				t.Errorf("%+v, want it at %s with %q", d, c.document, c.says)
+			}
+		})
+	}
+}
+
+// TestRepeatedAnswersAreHeldToWhatWasSigned has the grantee accept again what it
+// accepted before, in the place of its first use: a success that writes nothing
+// where the digest is that of the offer, and refused where it is another's.
+func TestRepeatedAnswersAreHeldToWhatWasSigned(t *testing.T) {
+	blocks := blocksOf(t, recordedConsents)
+	accepted, at := calls(t, blocks, "consent:Accept", 1), calls(t, blocks, "access:RequestAccess", 1)
+	tx, rejected := openEnvelope(blocks[accepted.block].Data.Data[accepted.transaction])
+	if rejected != nil || tx.open() != nil {
+		t.Fatal("the acceptance can't be read")
+	}
+	var signed consent.AcceptRequest
+	if err := json.Unmarshal(tx.arguments[1], &signed); err != nil {
+		t.Fatal(err)
+	}
+	other := signed
+	other.Digest = strings.Repeat("0", 64)
+	for what, c := range map[string]struct {
+		request consent.AcceptRequest
+		refused string
+	}{
+		"the same digest":   {signed, ""},
+		"another digest":    {other, "refused, MF-OFFER-NONE"},
+		"another's consent": {consent.AcceptRequest{Consent: "c-00000000000000000000000000000000", Offer: 2, Digest: signed.Digest}, "refused, MF-CONSENT-UNKNOWN"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			argument, err := json.Marshal(c.request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			here := func(p place) bool { return p.block == at.block && p.transaction == at.transaction }
+			f := newForger(t, plant{
+				arguments: func(p place, arguments [][]byte) {
+					if here(p) {
+						arguments[0], arguments[1] = []byte("consent:Accept"), argument
+					}
+				},
+				results: func(p place, r *rwset.TxReadWriteSet) {
+					if here(p) {
+						r.NsRwset = nil // it reads and writes nothing
+					}
+				},
+			})
+			f.recording = recordedConsents
+			blocks := f.forge()
+			summary, err := verify(t, blocks, Options{Genesis: hashOf(blocks[0])})
+			if c.refused == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			refused(t, err, "MF-AUDIT-RULES", at.String())
+			if summary == nil || summary.Differences[0].Document != "consent:Accept" || summary.Differences[0].Replayed != c.refused {
+				t.Errorf("%+v, want %s", summary, c.refused)
 			}
 		})
 	}

@@ -136,6 +136,7 @@ type forger struct {
 type plant struct {
 	config       func(*common.ConfigGroup)                  // before the first block is made
 	header       func(place, *common.ChannelHeader)         // before anybody signs
+	arguments    func(place, [][]byte)                      // before anybody signs
 	results      func(place, *rwset.TxReadWriteSet)         // before it is endorsed
 	endorsements func(place, *peer.ChaincodeEndorsedAction) // before the creator signs
 	envelope     func(place, *common.Envelope)              // before the block is made
@@ -314,6 +315,13 @@ func (f *forger) transaction(at place, raw []byte) []byte {
 	action := decoded(f, content.Actions[0].Payload, &peer.ChaincodeActionPayload{})
 	response := decoded(f, action.Action.ProposalResponsePayload, &peer.ProposalResponsePayload{})
 	f.simulate(at, response, original, tx.channel.TxId)
+	if f.plant.arguments != nil {
+		proposal := decoded(f, action.ChaincodeProposalPayload, &peer.ChaincodeProposalPayload{})
+		invocation := decoded(f, proposal.Input, &peer.ChaincodeInvocationSpec{})
+		f.plant.arguments(at, invocation.ChaincodeSpec.Input.Args)
+		proposal.Input = encoded(f, invocation)
+		action.ChaincodeProposalPayload = encoded(f, proposal)
+	}
 	hash := sha256.Sum256(bytes.Join([][]byte{header, signature, action.ChaincodeProposalPayload}, nil))
 	response.ProposalHash = hash[:]
 	action.Action.ProposalResponsePayload = encoded(f, response)

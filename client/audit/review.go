@@ -2,6 +2,8 @@ package audit
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -12,11 +14,12 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
 
 // Every valid transaction on records, consents and accesses is decided again, by
-// the rules of package consent, from what everyone may know: who signed it, its
+// the functions of packages record and consent that decided it on the peers, from what everyone may know: who signed it, its
 // time, its argument, and the public state that the transactions before it have
 // left. Endorsers who collude can commit any writes; here the writes must be those
 // that follow. What is private is known by its hash only: that a collection holds
@@ -28,60 +31,63 @@ type review struct {
 	state     *state
 	chaincode string
 	at        place
-	function  string
-	argument  []byte
-	caller    ledger.Caller
-	now       int64 // the transaction's time in Unix seconds
-	txID      string
+	function  string // "" when another chaincode's transaction writes here
+	argument  string
+	call      consortium.Call
 	written   map[string]*kvrwset.KVWrite // what is decided again, by key
+	hashed    []*collectionSet            // what is written to collections
 	found     []Difference
-	failed    error // a document of the state that can't be read
-}
-
-// expected is a write that follows from the rules.
-type expected struct {
-	key      ledger.Key
-	document any
 }
 
 // review decides a transaction again, before its writes are taken.
 func (v *verifier) review(at place, tx *transaction) error {
-	for _, set := range tx.sets {
-		if set.name == lifecycleNamespace {
-			continue
-		}
+	for _, set := range reviewed(tx) {
 		v.countPrivate(set)
 		r, err := v.newReview(at, tx, set)
 		if err != nil {
-			return fault("MF-AUDIT-STATE", at, "%v", err)
+			return fault("MF-AUDIT-STATE", at, "%w", err)
 		}
-		r.decide()
-		if r.failed != nil {
-			return r.failed
+		if err := r.decide(); err != nil {
+			return fault("MF-AUDIT-STATE", at, "%w", err)
 		}
 		v.summary.Differences = append(v.summary.Differences, r.found...)
 	}
 	return nil
 }
 
-func (v *verifier) newReview(at place, tx *transaction, set *namespaceSet) (*review, error) {
-	r := &review{
-		state: v.state, chaincode: set.name, at: at, now: tx.channel.GetTimestamp().GetSeconds(), txID: tx.channel.GetTxId(),
-		written: map[string]*kvrwset.KVWrite{},
+// reviewed are the sets that a transaction is decided by: of every chaincode that it
+// writes to, and of the one it calls, even if it has read and written nothing there.
+func reviewed(tx *transaction) []*namespaceSet {
+	own := false
+	var sets []*namespaceSet
+	for _, set := range tx.sets {
+		if set.name != lifecycleNamespace {
+			sets = append(sets, set)
+			own = own || set.name == tx.chaincode
+		}
 	}
+	if !own && tx.chaincode != lifecycleNamespace {
+		sets = append(sets, &namespaceSet{name: tx.chaincode, public: &kvrwset.KVRWSet{}})
+	}
+	return sets
+}
+
+func (v *verifier) newReview(at place, tx *transaction, set *namespaceSet) (*review, error) {
+	r := &review{state: v.state, chaincode: set.name, at: at, written: map[string]*kvrwset.KVWrite{}, hashed: set.collections}
 	for _, w := range set.public.Writes {
 		if isReviewed(splitKey(w.Key)) {
 			r.written[w.Key] = w
 		}
 	}
-	if set.name == tx.chaincode && len(tx.arguments) == 2 { // else another chaincode's transaction writes here
-		r.function, r.argument = string(tx.arguments[0]), tx.arguments[1]
+	if set.name == tx.chaincode && len(tx.arguments) == 2 {
+		r.function, r.argument = string(tx.arguments[0]), string(tx.arguments[1])
 	}
 	id, err := v.channel.identify(tx.creator.Creator)
 	if err != nil {
 		return nil, err
 	}
-	r.caller, err = callerOf(id)
+	caller, err := callerOf(id)
+	r.call = consortium.Call{Caller: caller, At: tx.channel.GetTimestamp().GetSeconds(), Window: ledger.TimeWindow, TxID: tx.channel.GetTxId()}
 	return r, err
 }
 
@@ -104,7 +110,7 @@ func isReviewed(key []string) bool {
 		return false
 	}
 	switch key[0] {
-	case "record", "version", "erasure", "record-patient", "record-custodian", "recipient",
+	case "record", "version", "erasure", "erasure-members", "record-patient", "record-custodian", "recipient",
 		"consent", "negotiation", "revocation", "offer", "agreement", "consent-patient", "consent-grantee", "consent-record", "access":
 		return true
 	default:
@@ -113,11 +119,12 @@ func isReviewed(key []string) bool {
 }
 
 // decide compares the transaction's writes with those that follow from the rules.
-func (r *review) decide() {
-	r.omitted()
+func (r *review) decide() error {
 	follows, refusal := r.follows()
-	for _, e := range follows {
-		r.compare(e)
+	for _, w := range follows {
+		if err := r.compare(w); err != nil {
+			return err
+		}
 	}
 	because := "nothing"
 	if refusal != nil {
@@ -125,30 +132,35 @@ func (r *review) decide() {
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.written)) {
 		parts, w := splitKey(key), r.written[key]
-		switch {
-		case w.IsDelete:
+		if w.IsDelete {
 			r.differ(parts, "document", "deleted", "kept for ever")
-		case isRecords(parts[0]):
-			r.checkRecords(parts, w.Value)
-		default:
+		} else {
 			r.differ(parts, "document", string(w.Value), because)
 		}
 	}
+	if refusal != nil {
+		r.differ([]string{r.function}, "transaction", "valid", because)
+	}
+	return nil
 }
 
 // compare checks one write that must be there and takes it off the list.
-func (r *review) compare(e expected) {
-	key, err := e.key.Composite()
+func (r *review) compare(follows ledger.Write) error {
+	key, err := follows.Key.Composite()
 	if err != nil {
-		r.fail(err)
-		return
+		return err
 	}
-	want, err := ledger.Marshal(e.document)
+	want, err := ledger.Marshal(follows.Document)
 	if err != nil {
-		r.fail(err)
-		return
+		return err
 	}
 	parts := splitKey(key)
+	if follows.Collection != "" {
+		if got, hash := r.hash(follows.Collection, key), sha256.Sum256(want); !bytes.Equal(got, hash[:]) {
+			r.differ(append([]string{follows.Collection}, parts...), "hash", hex.EncodeToString(got), hex.EncodeToString(hash[:]))
+		}
+		return nil
+	}
 	w, ok := r.written[key]
 	delete(r.written, key)
 	switch {
@@ -160,6 +172,20 @@ func (r *review) compare(e expected) {
 		what, got, follows := apart(w.Value, want)
 		r.differ(parts, what, got, follows)
 	}
+	return nil
+}
+
+// hash is what the transaction writes to a collection under a key, nil for nothing.
+func (r *review) hash(collection, key string) []byte {
+	sum := sha256.Sum256([]byte(key))
+	for _, c := range r.hashed {
+		for _, w := range c.hashed.HashedWrites {
+			if c.name == collection && bytes.Equal(w.KeyHash, sum[:]) {
+				return w.ValueHash
+			}
+		}
+	}
+	return nil
 }
 
 // apart names the fields in which two documents differ, and gives them of each.
@@ -195,34 +221,36 @@ func (r *review) differ(key []string, what, got, follows string) {
 	})
 }
 
-func (r *review) fail(err error) {
-	if r.failed == nil {
-		r.failed = fault("MF-AUDIT-STATE", r.at, "a document can't be read: %v", err)
-	}
-}
-
-// prior reads a document of the state as it is before the transaction; false
-// when there is none.
-func prior[T any](r *review, key ledger.Key) (T, bool) {
-	var content T
+// Read reads a document of the state as it is before the transaction.
+func (r *review) Read(key ledger.Key) ([]byte, error) {
 	composite, err := key.Composite()
 	if err != nil {
-		return content, false // no document can have this key
+		return nil, err
 	}
-	d := r.state.now(r.chaincode, composite)
-	if d == nil {
-		return content, false
+	if d := r.state.now(r.chaincode, composite); d != nil {
+		return d.value, nil
 	}
-	if err := json.Unmarshal(d.value, &content); err != nil {
-		r.fail(fmt.Errorf("%s: %w", key, err))
-	}
-	return content, true
+	return nil, nil
 }
 
-// holds reports whether a collection holds the document of a digest under a key.
-func (r *review) holds(collection string, key ledger.Key, digest string) bool {
+// ReadAll reads the documents of the state under a prefix.
+func (r *review) ReadAll(prefix ledger.Prefix) ([][]byte, error) {
+	composite, err := prefix.Composite()
+	if err != nil {
+		return nil, err
+	}
+	var all [][]byte
+	r.state.underNow(r.chaincode, composite, func(d *document) { all = append(all, d.value) })
+	return all, nil
+}
+
+// ReadHash is the hash of a private document.
+func (r *review) ReadHash(collection string, key ledger.Key) (string, error) {
 	composite, err := key.Composite()
-	return err == nil && digest != "" && r.state.hashNow(r.chaincode, collection, composite) == digest
+	if err != nil {
+		return "", err
+	}
+	return r.state.hashNow(r.chaincode, collection, composite), nil
 }
 
 // countPrivate counts what a transaction writes to collections: of it only the

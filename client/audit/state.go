@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/google/btree"
 	"github.com/hyperledger/fabric-protos-go-apiv2/ledger/rwset/kvrwset"
@@ -128,14 +129,32 @@ func (s *state) read(namespace, key string, into proto.Message) bool {
 	return d != nil && proto.Unmarshal(d.value, into) == nil
 }
 
-// under visits the documents whose keys begin with a prefix, in key order.
+// under visits the documents from before the block whose keys begin with a prefix,
+// in key order.
 func (s *state) under(namespace, prefix string, visit func(*document)) {
-	t, ok := s.public[namespace]
+	ascend(s.public, namespace, prefix, visit)
+}
+
+// underNow visits them as they are after the transactions of the block so far.
+func (s *state) underNow(namespace, prefix string, visit func(*document)) {
+	now := map[string]*document{}
+	for _, tables := range []map[string]*table{s.public, s.pendingPublic} {
+		ascend(tables, namespace, prefix, func(d *document) { now[d.key] = d })
+	}
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		if d := now[key]; d.version != nil {
+			visit(d)
+		}
+	}
+}
+
+func ascend(tables map[string]*table, namespace, prefix string, visit func(*document)) {
+	t, ok := tables[namespace]
 	if !ok {
 		return
 	}
 	t.AscendGreaterOrEqual(&document{key: prefix}, func(d *document) bool {
-		if len(d.key) < len(prefix) || d.key[:len(prefix)] != prefix {
+		if !strings.HasPrefix(d.key, prefix) {
 			return false
 		}
 		visit(d)

@@ -245,13 +245,10 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 			delete(w.private, r.Version)
 			return records.Purged{Keys: []string{}}
 		}
-		if name == "record:GetVersion" {
-			if r.Version < 1 || r.Version > len(w.versions) {
-				return nil
-			}
+		if name == "record:GetVersion" && r.Version <= len(w.versions) {
 			return w.versions[r.Version-1]
 		}
-		if _, held := w.private[r.Version]; !held {
+		if _, held := w.private[r.Version]; !held || name == "record:GetVersion" {
 			return nil
 		}
 		return w.private[r.Version]

@@ -105,9 +105,9 @@ func Moves() []Move {
 	}
 }
 
-// Find gives the table's line for a transaction by a side in a status. Author is
+// FindMove gives the table's line for a transaction by a side in a status. Author is
 // the side that made the open offer, "" when none is open.
-func Find(from Status, by string, side, author Side) (Move, bool) {
+func FindMove(from Status, by string, side, author Side) (Move, bool) {
 	for _, move := range Moves() {
 		if move.From == from && move.By == by && by != "" && move.Who.includes(side, author) {
 			return move, true
