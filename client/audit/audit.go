@@ -14,7 +14,7 @@
 //     the rules of package fl, the elections, samples, medians, standings and
 //     attestations;
 //   - records, consents and accesses: each transaction is decided again with the
-//     rules of package consent, from who signed it, when, its argument and the
+//     rules of packages record and consent, from who signed it, when, its argument and the
 //     state before it: offers, agreements, revocations, every permit and denial,
 //     versions and erasures;
 //   - the configurations: each is what an update that its mod_policy allows makes

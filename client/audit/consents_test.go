@@ -261,7 +261,7 @@ func TestRepeatedAnswersAreHeldToWhatWasSigned(t *testing.T) {
 				return
 			}
 			refused(t, err, "MF-AUDIT-RULES", at.String())
-			if summary == nil || summary.Differences[0].Document != "consent:Accept" || summary.Differences[0].Replayed != c.refused {
+			if summary == nil || len(summary.Differences) == 0 || summary.Differences[0].Document != "consent:Accept" || summary.Differences[0].Replayed != c.refused {
 				t.Errorf("%+v, want %s", summary, c.refused)
 			}
 		})
