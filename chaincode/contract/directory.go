@@ -96,7 +96,7 @@ func (*DirectoryContract) PutHospitalKey(ctx *ledger.Context, request record.Hos
 	return &record.HospitalKeyDigest{Number: key.Number, Digest: form.Digest(key)}, ctx.Emit(change.Event)
 }
 
-// readHospitalKey reads the key of a number, nil for none, and tells whether there
+// readHospitalKey reads the key of a number, nil for none, and reports whether there
 // is the one before it.
 func readHospitalKey(ctx *ledger.Context, msp string, number int) (same *record.HospitalKey, follows bool, err error) {
 	key, found, err := ledger.GetPrivate[record.HospitalKey](ctx, collections.Records(msp), ledger.HospitalKeyKey(number))
