@@ -29,6 +29,7 @@ type module struct {
 	out     string   // absolute
 
 	source  string           // digest of what a pinned module is built from
+	patched []string         // flags with which go takes what patches have changed
 	current bool             // a pinned module's programs were built from it and are whole
 	stale   map[string]int64 // package to be compiled -> size of its sources in bytes
 	links   int              // programs to be linked
@@ -36,7 +37,7 @@ type module struct {
 
 // stamp says from what the programs beside it were built.
 type stamp struct {
-	Source   string           `json:"source"`   // digest of go.mod, go.sum, the flags and the Go that built them
+	Source   string           `json:"source"`   // digest of go.mod, go.sum, patches, the flags and the Go that built them
 	Programs map[string]int64 `json:"programs"` // name -> size in bytes
 }
 
@@ -55,6 +56,9 @@ func (m *module) prepare(ctx context.Context, show display) (err error) {
 		if err := m.checkCompiler(ctx); err != nil {
 			return err
 		}
+		if m.patched, err = m.patch(ctx); err != nil {
+			return err
+		}
 	}
 	return m.findStale(ctx, show)
 }
@@ -71,9 +75,10 @@ func (m *module) build(ctx context.Context, show display) error {
 			return m.outError(err)
 		}
 		defer os.RemoveAll(made)
+		defer os.RemoveAll(m.patchedDir())
 		into = made
 	}
-	args := append(append([]string{"build", "-v", "-o", into + string(filepath.Separator)}, m.flags...), m.targets...)
+	args := slices.Concat([]string{"build", "-v", "-o", into + string(filepath.Separator)}, m.flags, m.patched, m.targets)
 	note := func(line string) { show.note(m.name, line) }
 	if err := m.goCommand(ctx, io.Discard, note, args...); err != nil {
 		return err
@@ -139,19 +144,23 @@ func (m *module) isCurrent() bool {
 	return true
 }
 
-// digest is that of everything a pinned module's build depends on.
+// digest is that of everything a pinned module's build depends on, wherever it lies.
 func (m *module) digest(ctx context.Context) (string, error) {
 	var environment bytes.Buffer
 	if err := m.goCommand(ctx, &environment, ignore, "env", "GOVERSION", "GOOS", "GOARCH", "CGO_ENABLED"); err != nil {
 		return "", err
 	}
+	patches, err := m.patches()
+	if err != nil {
+		return "", err
+	}
 	hash := sha256.New()
-	for _, file := range []string{"go.mod", "go.sum"} {
-		raw, err := os.ReadFile(filepath.Join(m.dir, file))
-		if err != nil && !(errors.Is(err, os.ErrNotExist) && file == "go.sum") {
+	for _, file := range append([]string{filepath.Join(m.dir, "go.mod"), filepath.Join(m.dir, "go.sum")}, patches...) {
+		raw, err := os.ReadFile(file)
+		if err != nil && !(errors.Is(err, os.ErrNotExist) && filepath.Base(file) == "go.sum") {
 			return "", codes.Wrapf("MF-TOOLS-MODULES", "%w; run this in the root of the repository, and restore the file", err)
 		}
-		fmt.Fprintf(hash, "%s %d\n%s", file, len(raw), raw)
+		fmt.Fprintf(hash, "%s %d\n%s", filepath.Base(file), len(raw), raw)
 	}
 	fmt.Fprintf(hash, "%q\n", m.flags)
 	hash.Write(environment.Bytes())
@@ -188,9 +197,9 @@ func (m *module) findStale(ctx context.Context, show display) error {
 	var out bytes.Buffer
 	// Without EmbedFiles go list leaves embedded files out of what it compares, and
 	// calls everything stale that rests on a package with some.
-	args := append([]string{"list", "-deps", "-json=ImportPath,Dir,Name,GoFiles,CgoFiles,CFiles,SFiles,EmbedFiles,Stale,StaleReason,DepOnly"}, m.flags...)
+	args := slices.Concat([]string{"list", "-deps", "-json=ImportPath,Dir,Name,GoFiles,CgoFiles,CFiles,SFiles,EmbedFiles,Stale,StaleReason,DepOnly"}, m.flags, m.patched, m.targets)
 	note := func(line string) { show.note(m.name, line) }
-	if err := m.goCommand(ctx, &out, note, append(args, m.targets...)...); err != nil {
+	if err := m.goCommand(ctx, &out, note, args...); err != nil {
 		return err
 	}
 	m.stale = map[string]int64{}
