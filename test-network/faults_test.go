@@ -3,7 +3,10 @@ package testnetwork
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,7 +70,7 @@ func perturbed(t *testing.T, task string, at moment, fault func(*scenario.Scenar
 	defer cancel()
 	rounds, err := s.Run(ctx)
 	if err != nil {
-		t.Fatalf("%v\n%s", err, s.Logs())
+		t.Fatalf("%v\n%s\n%s", err, s.Logs(), ordererLogs(t, n))
 	}
 	if !struck {
 		t.Fatal("the fault was never injected")
@@ -142,24 +145,22 @@ func TestCase29CoordinatorKilled(t *testing.T) {
 // Case 28: the ordering leader killed in mid-round.
 func TestCase28LeadingOrdererKilled(t *testing.T) {
 	n := liveNetwork(t)
-	var leader string
 	perturbed(t, "kill-orderer", inFaultRound(fl.RoundTraining), func(*scenario.Scenario, fl.RoundState) {
-		leader = leadingOrderer(t, n)
+		leader := leadingOrderer(t, n)
 		signal(t, n, leader, syscall.SIGKILL)
+		t.Cleanup(func() { restart(t, n, leader) })
 	})
-	restart(t, n, leader)
 }
 
 // Case 28: the ordering leader stopped, which looks to the others like a host
 // that no longer answers.
 func TestCase28LeadingOrdererStopped(t *testing.T) {
 	n := liveNetwork(t)
-	var leader string
 	perturbed(t, "stop-orderer", inFaultRound(fl.RoundCommitting), func(*scenario.Scenario, fl.RoundState) {
-		leader = leadingOrderer(t, n)
+		leader := leadingOrderer(t, n)
 		signal(t, n, leader, syscall.SIGSTOP)
+		t.Cleanup(func() { signal(t, n, leader, syscall.SIGCONT) })
 	})
-	signal(t, n, leader, syscall.SIGCONT)
 }
 
 // A hospital's peer killed in mid-round: its nodes go on through another's.
@@ -167,8 +168,8 @@ func TestPeerKilled(t *testing.T) {
 	n := liveNetwork(t)
 	perturbed(t, "kill-peer", inFaultRound(fl.RoundTraining), func(*scenario.Scenario, fl.RoundState) {
 		signal(t, n, "peer-hospital2", syscall.SIGKILL)
+		t.Cleanup(func() { restart(t, n, "peer-hospital2") })
 	})
-	restart(t, n, "peer-hospital2")
 }
 
 // Case 31: a trainer that never answers; the round closes at quorum after its
@@ -237,11 +238,32 @@ func signal(t *testing.T, n *network.Network, process string, signal syscall.Sig
 	}
 }
 
+// restart starts a process again, for the tests to come, whatever has become of
+// this one.
 func restart(t *testing.T, n *network.Network, process string) {
 	t.Helper()
-	if err := n.StartProcess(t.Context(), process); err != nil {
+	if err := n.StartProcess(context.WithoutCancel(t.Context()), process); err != nil {
 		t.Error(err)
 	}
+}
+
+// ordererLogs is what the orderers have last said.
+func ordererLogs(t *testing.T, n *network.Network) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(n.StateDir(), "logs", "orderer*"))
+	if err != nil {
+		t.Error(err)
+	}
+	var logs strings.Builder
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Error(err)
+		}
+		const last = 20_000
+		fmt.Fprintf(&logs, "%s\n%s\n", filepath.Base(file), content[max(0, len(content)-last):])
+	}
+	return logs.String()
 }
 
 // leadingOrderer asks the orderers' metrics who leads.

@@ -93,26 +93,6 @@ type (
 		Accesses []Access `json:"accesses"`
 		Bookmark string   `json:"bookmark"` // "" on the last page
 	}
-	// HistoryRequest names a key by its object and parts, as the table of keys
-	// in package ledger writes it; numbers without padding.
-	HistoryRequest struct {
-		Object string   `json:"object"`
-		Parts  []string `json:"parts"`
-	}
-	// HistoryEntry is one committed value of a key. The block is found from the
-	// transaction by the peer's own query, qscc:GetBlockByTxID.
-	HistoryEntry struct {
-		TxID      string `json:"tx_id"`
-		Timestamp int64  `json:"timestamp"` // Unix seconds, the client's claim within the peers' time window
-		Deleted   bool   `json:"deleted"`
-		By        string `json:"by"`    // who made the change, as the document says; "" where only the transaction does
-		Value     string `json:"value"` // the document as stored
-	}
-	// History is the committed values of a key, oldest first.
-	History struct {
-		Key     string         `json:"key"`
-		Entries []HistoryEntry `json:"entries"`
-	}
 )
 
 // Event is the payload of the single event of every transaction on records,

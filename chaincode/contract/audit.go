@@ -1,8 +1,6 @@
 package contract
 
 import (
-	"encoding/json"
-
 	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
 
 	"github.com/medfed/medfed/chaincode/codes"
@@ -84,7 +82,7 @@ func accessList(ctx *ledger.Context, caller ledger.Caller, request consent.Acces
 
 // History gives every committed value of any key of the ledger, oldest first:
 // what, who, when and in which transaction. Caller: an auditor.
-func (*AuditContract) History(ctx *ledger.Context, request consent.HistoryRequest) (*consent.History, error) {
+func (*AuditContract) History(ctx *ledger.Context, request ledger.HistoryRequest) (*ledger.History, error) {
 	if _, err := ctx.CallerAs(ledger.RoleAuditor); err != nil {
 		return nil, err
 	}
@@ -92,55 +90,9 @@ func (*AuditContract) History(ctx *ledger.Context, request consent.HistoryReques
 	if err != nil {
 		return nil, err
 	}
-	changes, err := ledger.History(ctx, key)
+	changes, err := ledger.Changes(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	history := consent.History{Key: key.String(), Entries: []consent.HistoryEntry{}}
-	for _, change := range changes {
-		history.Entries = append(history.Entries, consent.HistoryEntry{
-			TxID: change.TxID, Timestamp: change.Timestamp, Deleted: change.Deleted, By: author(request.Object, change.Value), Value: change.Value,
-		})
-	}
-	return &history, nil
-}
-
-// author finds who made a change in the document that the change wrote.
-func author(object, document string) string {
-	fields := map[string]json.RawMessage{}
-	if json.Unmarshal([]byte(document), &fields) != nil {
-		return ""
-	}
-	var name string
-	if json.Unmarshal(fields[authorField(object)], &name) != nil {
-		return ""
-	}
-	return name
-}
-
-// authorField names the field that says who wrote a document, "" where only the
-// transaction's own block does.
-func authorField(object string) string {
-	switch object {
-	case "record", "negotiation", "recipient":
-		return "changed_by"
-	case "version":
-		return "added_by"
-	case "erasure", "revocation", "offer":
-		return "by"
-	case "agreement":
-		return "accepted_by"
-	case "consent", "access":
-		return "grantee"
-	case "node":
-		return "id"
-	case "salt", "update", "spending", "dataset":
-		return "node"
-	case "commitment", "reveal", "attestation":
-		return "master"
-	case "proposal":
-		return "proposer"
-	default:
-		return ""
-	}
+	return &ledger.History{Key: key.String(), Entries: changes}, nil
 }

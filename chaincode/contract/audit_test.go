@@ -6,6 +6,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 )
 
@@ -116,7 +117,7 @@ func TestAuditHistory(t *testing.T) {
 		{"record-patient", []string{c.patient.String(), record}, []string{""}},
 		{"task", []string{"none"}, nil},
 	} {
-		got := get[consent.History](c, c.auditor, "audit:History", consent.HistoryRequest{Object: h.object, Parts: h.parts})
+		got := get[ledger.History](c, c.auditor, "audit:History", ledger.HistoryRequest{Object: h.object, Parts: h.parts})
 		if len(got.Entries) != len(h.by) {
 			t.Errorf("%s: %+v", h.object, got)
 			continue
@@ -127,7 +128,7 @@ func TestAuditHistory(t *testing.T) {
 			}
 		}
 	}
-	for code, request := range map[codes.Code]consent.HistoryRequest{
+	for code, request := range map[codes.Code]ledger.HistoryRequest{
 		"MF-KEY-UNKNOWN":      {Object: "secrets", Parts: []string{"x"}},
 		"MF-KEY-PARTS":        {Object: "version", Parts: []string{record}},
 		"MF-IDENTIFIER-EMPTY": {Object: "record", Parts: []string{""}},
@@ -135,7 +136,7 @@ func TestAuditHistory(t *testing.T) {
 		_, err := c.ledger.Evaluate(c.auditor, "audit:History", request)
 		c.isRefusal(code, err)
 	}
-	_, err := c.ledger.Evaluate(c.auditor, "audit:History", consent.HistoryRequest{Object: "version", Parts: []string{record, "two"}})
+	_, err := c.ledger.Evaluate(c.auditor, "audit:History", ledger.HistoryRequest{Object: "version", Parts: []string{record, "two"}})
 	c.isRefusal("MF-KEY-PARTS", err)
 }
 

@@ -6,7 +6,7 @@ import (
 
 	"filippo.io/age"
 
-	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 	"github.com/medfed/medfed/chaincode/record"
 )
@@ -47,7 +47,7 @@ func TestDirectoryKeepsTheNewestAndItsHistory(t *testing.T) {
 	if found := get[record.Recipient](c, c.officer, "directory:Get", entryOf(c.patient, "patient")); found.Recipient != "" {
 		t.Errorf("%+v", found)
 	}
-	history := get[consent.History](c, c.auditor, "audit:History", consent.HistoryRequest{Object: "recipient", Parts: []string{hospital, "patient", pseudonym(1)}})
+	history := get[ledger.History](c, c.auditor, "audit:History", ledger.HistoryRequest{Object: "recipient", Parts: []string{hospital, "patient", pseudonym(1)}})
 	if len(history.Entries) != 3 || history.Entries[0].By != c.patient.String() {
 		t.Errorf("%+v", history)
 	}

@@ -254,7 +254,7 @@ func (e *everything) argument(name string, who *ledgertest.Identity) (any, map[s
 	case "audit:ListAccesses":
 		return consent.AccessListRequest{By: "record", Value: e.record, PageSize: 2}, nil
 	case "audit:History":
-		return consent.HistoryRequest{Object: "negotiation", Parts: []string{e.id}}, nil
+		return ledger.HistoryRequest{Object: "negotiation", Parts: []string{e.id}}, nil
 	default:
 		panic(fmt.Sprintf("there is no argument for %s; make one", name))
 	}

@@ -248,6 +248,6 @@ func consentExamples() map[string]example {
 		"audit:ListAccesses": {request: consent.AccessListRequest{
 			By: string(ledger.AccessesOfRecord), Value: recordID, From: ExampleTime, Until: exampleUntil, PageSize: 100,
 		}},
-		"audit:History": {request: consent.HistoryRequest{Object: "record", Parts: []string{recordID}}},
+		"audit:History": {request: ledger.HistoryRequest{Object: "record", Parts: []string{recordID}}},
 	}
 }

@@ -43,17 +43,17 @@ func (*RoundContract) GetLineage(ctx *ledger.Context, request fl.RoundRequest) (
 
 // GetRoundHistory gives every committed value of a round's document, or of the
 // task's for round 0.
-func (*RoundContract) GetRoundHistory(ctx *ledger.Context, request fl.HistoryRequest) ([]fl.HistoryEntry, error) {
+func (*RoundContract) GetRoundHistory(ctx *ledger.Context, request fl.HistoryRequest) ([]ledger.Change, error) {
 	if request.Round == 0 {
 		if _, err := readTask(ctx, request.Task); err != nil {
 			return nil, err
 		}
-		return history(ctx, ledger.TaskKey(request.Task))
+		return ledger.Changes(ctx, ledger.TaskKey(request.Task))
 	}
 	if _, err := readRound(ctx, request.Task, request.Round); err != nil {
 		return nil, err
 	}
-	return history(ctx, ledger.RoundKey(request.Task, request.Round))
+	return ledger.Changes(ctx, ledger.RoundKey(request.Task, request.Round))
 }
 
 // lineageStep is one link of the ancestry.
@@ -65,7 +65,7 @@ func lineageStep(ctx *ledger.Context, round fl.Round) (fl.LineageStep, error) {
 	if err != nil {
 		return fl.LineageStep{}, err
 	}
-	closing, err := ledger.History(ctx, ledger.RoundKey(round.Task, round.Number))
+	closing, err := ledger.Changes(ctx, ledger.RoundKey(round.Task, round.Number))
 	if err != nil {
 		return fl.LineageStep{}, err
 	}

@@ -402,7 +402,7 @@ func accessObjects() map[string]object {
 			"object": said("Kind of document, as the table of keys names it, for instance consent or record."),
 			"parts":  said("Parts of its key, in order; numbers without padding."),
 		}},
-		"HistoryEntry": {"One committed value of a key.", map[string]schema{
+		"Change": {"One committed value of a key.", map[string]schema{
 			"tx_id":     said("Transaction that committed it."),
 			"timestamp": moment("When, by the client's claim, which is within the peers' time window."),
 			"deleted":   said("Whether the transaction deleted it."),

@@ -221,12 +221,6 @@ func roundObjects() map[string]object {
 			"task":  taskName(),
 			"round": said("Number of the round; 0 for the task itself.").from(0, maxRound),
 		}},
-		"RoundHistoryEntry": {"One committed value of a round or a task.", map[string]schema{
-			"tx_id":     said("Transaction that committed it."),
-			"timestamp": moment("When, by the client's claim, which is within the peers' time window."),
-			"deleted":   said("Whether the transaction deleted it."),
-			"value":     said("The document as stored: JSON."),
-		}},
 		"Round": {"One pass of a task.", map[string]schema{
 			"task":            taskName(),
 			"number":          roundNumber(),

@@ -362,7 +362,7 @@ func TestCase18Custodians(t *testing.T) {
 	named.Patient = "alice-smith"
 	c.refused("MF-PATIENT-PSEUDONYM", c.propose(c.officer, "record:Register", named))
 	for _, other := range []*ledgertest.Identity{c.patient, c.officer, c.insurer} {
-		_, err := c.ledger.Evaluate(other, "audit:History", consent.HistoryRequest{Object: "record", Parts: []string{rec}})
+		_, err := c.ledger.Evaluate(other, "audit:History", ledger.HistoryRequest{Object: "record", Parts: []string{rec}})
 		c.isRefusal("MF-ROLE-DENIED", err)
 		_, err = c.ledger.Evaluate(other, "audit:ListAccesses", consent.AccessListRequest{By: "all", PageSize: 1})
 		c.isRefusal("MF-LIST-DENIED", err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/ledger"
 )
 
 func TestWholeTask(t *testing.T) {
@@ -127,7 +128,7 @@ func TestLineageAndHistory(t *testing.T) {
 		t.Errorf("step of round 1: %+v", steps[1])
 	}
 
-	entries := query[[]fl.HistoryEntry](w, "round:GetRoundHistory", fl.HistoryRequest{Task: task, Round: 3})
+	entries := query[[]ledger.Change](w, "round:GetRoundHistory", fl.HistoryRequest{Task: task, Round: 3})
 	var phases []fl.RoundPhase
 	for _, entry := range entries {
 		phases = append(phases, parse[fl.Round](t, []byte(entry.Value)).Phase)
@@ -139,7 +140,7 @@ func TestLineageAndHistory(t *testing.T) {
 		t.Errorf("the lineage says %s closed round 3, the history %s", steps[0].TxID, entries[len(entries)-1].TxID)
 	}
 	phasesOfTask := []fl.TaskPhase{}
-	for _, entry := range query[[]fl.HistoryEntry](w, "round:GetRoundHistory", fl.HistoryRequest{Task: task, Round: 0}) {
+	for _, entry := range query[[]ledger.Change](w, "round:GetRoundHistory", fl.HistoryRequest{Task: task, Round: 0}) {
 		phasesOfTask = append(phasesOfTask, parse[fl.Task](t, []byte(entry.Value)).Phase)
 	}
 	if want := []fl.TaskPhase{fl.TaskJoining, fl.TaskStarting, fl.TaskRunning}; !slices.Equal(phasesOfTask, want) {

@@ -53,8 +53,6 @@ func schemaName(t reflect.Type) string {
 		return "TaskEvent"
 	case reflect.TypeFor[fl.HistoryRequest]():
 		return "RoundHistoryRequest"
-	case reflect.TypeFor[fl.HistoryEntry]():
-		return "RoundHistoryEntry"
 	case reflect.TypeFor[record.Attestation]():
 		return "ErasureAttestation"
 	case reflect.TypeFor[consent.Terms]():

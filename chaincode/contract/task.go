@@ -218,16 +218,3 @@ func endTask(ctx *ledger.Context, task fl.Task, changes fl.Changes, caller ledge
 	}
 	return ctx.Emit(fl.Event{Task: task.Terms.Task, Round: 0, Phase: string(task.Phase), Actor: caller.ID})
 }
-
-// history gives every committed value of a key, oldest first.
-func history(ctx *ledger.Context, key ledger.Key) ([]fl.HistoryEntry, error) {
-	changes, err := ledger.History(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	entries := []fl.HistoryEntry{}
-	for _, change := range changes {
-		entries = append(entries, fl.HistoryEntry(change))
-	}
-	return entries, nil
-}

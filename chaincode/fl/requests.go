@@ -98,11 +98,3 @@ type Event struct {
 	Phase string `json:"phase"` // the phase after the transaction
 	Actor string `json:"actor"` // "MSP/name"
 }
-
-// HistoryEntry is one committed value of a key.
-type HistoryEntry struct {
-	TxID      string `json:"tx_id"`
-	Timestamp int64  `json:"timestamp"` // Unix seconds, the client's claim within the peer's time window
-	Deleted   bool   `json:"deleted"`
-	Value     string `json:"value"` // the document as stored
-}

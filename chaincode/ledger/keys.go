@@ -5,7 +5,10 @@
 package ledger
 
 import (
+	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/hyperledger/fabric-chaincode-go/v2/shim"
 
@@ -15,24 +18,52 @@ import (
 
 // Every key of the world state. Each is a Fabric composite key: the object's
 // name and then its parts, so that ("a","bc") and ("ab","c") stay apart. One
-// key per fact and writer, so that concurrent submits never conflict; round
-// numbers are padded so that key order is number order.
-//
-//	key                                constructor      document           written by
-//	task/<task>                        TaskKey          fl.Task            CreateTask and moves of the task's phase
-//	progress/<task>                    ProgressKey      fl.Progress        moves of a round to or from a final phase
-//	node/<task>/<node>                 NodeKey          fl.Node            JoinTask, by the node itself
-//	salt/<task>/<node>                 SaltKey          fl.BeaconSalt      RevealSalt, by the node itself
-//	standing/<task>/<node>             StandingKey      fl.Standing        the tally, and rounds that fail for silent masters
-//	digest/<task>/<digest>             DigestKey        fl.DigestUse       the first use of a digest: CreateTask, SubmitUpdate, CloseRound
-//	spending/<task>/<node>             SpendingKey      fl.Spending        SubmitUpdate of a private task, by the trainer itself
-//	dataset/<node>/<dataset>           DatasetKey       fl.Spending        the same, over all tasks
-//	round/<task>/<round>               RoundKey         fl.Round           OpenRound and moves of the round's phase
-//	update/<task>/<round>/<node>       UpdateKey        fl.Update          SubmitUpdate, by the trainer itself
-//	commitment/<task>/<round>/<node>   CommitmentKey    fl.ScoreCommitment CommitScores, by the master itself
-//	reveal/<task>/<round>/<node>       RevealKey        fl.Reveal          RevealScores, by the master itself
-//	proposal/<task>/<round>/<node>     ProposalKey      fl.Proposal        ProposeGlobal, by the proposer itself
-//	attestation/<task>/<round>/<node>  AttestationKey   fl.Attestation     AttestGlobal, by the master itself
+// key per fact and writer, so that concurrent submits never conflict; numbers are
+// padded so that key order is number order.
+
+// object is a row of the table of keys: one kind of document. The rows of tasks
+// are in keys_tasks.go, those of records, consents and accesses in keys_records.go.
+type object struct {
+	name     string // the first part of the key
+	parts    string // the other parts, apart by "/"; those of counted ends with "#", one of newestFirst with "-"
+	document string // type of the document
+	writer   string // whose transactions write it
+	author   string // the document's field that says who wrote it, "" where only the transaction's block does
+}
+
+// objectOf finds a row of the table by its name.
+func objectOf(name string) (row object, isTask, known bool) {
+	for _, row := range taskObjects {
+		if row.name == name {
+			return row, true, true
+		}
+	}
+	for _, row := range recordObjects {
+		if row.name == name {
+			return row, false, true
+		}
+	}
+	return object{}, false, false
+}
+
+// OfRecords reports whether the documents of an object are those of records,
+// consents and accesses, which package record and package consent decide on.
+func OfRecords(name string) bool {
+	_, isTask, known := objectOf(name)
+	return known && !isTask
+}
+
+// authorOf finds who wrote a document in the document itself, "" where it does not
+// say so.
+func authorOf(name, document string) string {
+	row, _, _ := objectOf(name)
+	fields := map[string]json.RawMessage{}
+	var author string
+	if json.Unmarshal([]byte(document), &fields) != nil || json.Unmarshal(fields[row.author], &author) != nil {
+		return ""
+	}
+	return author
+}
 
 // Key names one document of the world state.
 type Key struct{ path }
@@ -46,97 +77,18 @@ type path struct {
 	parts  []string
 }
 
-// TaskKey names a task.
-func TaskKey(task string) Key { return key("task", task) }
-
-// Tasks names all tasks.
-func Tasks() Prefix { return prefix("task") }
-
-// ProgressKey names how far a task has come.
-func ProgressKey(task string) Key { return key("progress", task) }
-
-// NodeKey names a node of a task.
-func NodeKey(task, node string) Key { return key("node", task, node) }
-
-// Nodes names all nodes of a task.
-func Nodes(task string) Prefix { return prefix("node", task) }
-
-// SaltKey names the beacon salt a node has revealed.
-func SaltKey(task, node string) Key { return key("salt", task, node) }
-
-// Salts names all beacon salts revealed for a task.
-func Salts(task string) Prefix { return prefix("salt", task) }
-
-// StandingKey names what a node's past rounds say of it.
-func StandingKey(task, node string) Key { return key("standing", task, node) }
-
-// Standings names all standings of a task.
-func Standings(task string) Prefix { return prefix("standing", task) }
-
-// DigestKey names the first use of a digest in a task.
-func DigestKey(task, digest string) Key { return key("digest", task, digest) }
-
-// SpendingKey names what a private task has spent of a node's data set.
-func SpendingKey(task, node string) Key { return key("spending", task, node) }
-
-// Spendings names all that a private task has spent.
-func Spendings(task string) Prefix { return prefix("spending", task) }
-
-// DatasetKey names what all private tasks have spent of a node's data set.
-func DatasetKey(node, dataset string) Key { return key("dataset", node, dataset) }
-
-// Datasets names what has been spent of all data sets.
-func Datasets() Prefix { return prefix("dataset") }
-
-// RoundKey names a round.
-func RoundKey(task string, round int) Key { return key("round", task, number(round)) }
-
-// UpdateKey names a trainer's update.
-func UpdateKey(task string, round int, node string) Key {
-	return key("update", task, number(round), node)
-}
-
-// Updates names all updates of a round.
-func Updates(task string, round int) Prefix { return prefix("update", task, number(round)) }
-
-// CommitmentKey names a master's sealed scores.
-func CommitmentKey(task string, round int, node string) Key {
-	return key("commitment", task, number(round), node)
-}
-
-// Commitments names all sealed scores of a round.
-func Commitments(task string, round int) Prefix { return prefix("commitment", task, number(round)) }
-
-// RevealKey names a master's opened scores.
-func RevealKey(task string, round int, node string) Key {
-	return key("reveal", task, number(round), node)
-}
-
-// Reveals names all opened scores of a round.
-func Reveals(task string, round int) Prefix { return prefix("reveal", task, number(round)) }
-
-// ProposalKey names what one proposer offers as the global model.
-func ProposalKey(task string, round int, node string) Key {
-	return key("proposal", task, number(round), node)
-}
-
-// Proposals names all proposals of a round.
-func Proposals(task string, round int) Prefix { return prefix("proposal", task, number(round)) }
-
-// AttestationKey names a master's attestation.
-func AttestationKey(task string, round int, node string) Key {
-	return key("attestation", task, number(round), node)
-}
-
-// Attestations names all attestations of a round.
-func Attestations(task string, round int) Prefix { return prefix("attestation", task, number(round)) }
-
 func key(object string, parts ...string) Key { return Key{path{object, parts}} }
 
 func prefix(object string, parts ...string) Prefix { return Prefix{path{object, parts}} }
 
 // number pads a counted part so that key order is number order.
 func number(n int) string { return fmt.Sprintf("%08d", n) }
+
+// newestFirst pads a time so that key order is from the newest to the oldest.
+func newestFirst(at int64) string {
+	const latest = 1<<63 - 1
+	return fmt.Sprintf("%019d", latest-max(at, 0))
+}
 
 // compose makes the composite key, after checking every part.
 func (p path) compose() (string, error) {
@@ -163,4 +115,47 @@ func (p path) String() string {
 		text += "/" + part
 	}
 	return text
+}
+
+// ParseKey makes the key of any document of the world state from the name of its
+// object and its parts, as the table of keys writes them, numbers and times
+// without padding.
+func ParseKey(name string, parts []string) (Key, error) {
+	row, _, known := objectOf(name)
+	if !known {
+		return Key{}, codes.Errorf("MF-KEY-UNKNOWN", "there are no keys of that object; use one of the table of keys, for instance consent")
+	}
+	kinds := strings.Split(row.parts, "/")
+	if len(parts) != len(kinds) {
+		return Key{}, codes.Errorf("MF-KEY-PARTS", "a key of %s has %d parts and %d were sent; send what the table of keys shows", name, len(kinds), len(parts))
+	}
+	padded := make([]string, len(parts))
+	for i, kind := range kinds {
+		var err error
+		if padded[i], err = pad(kind, parts[i]); err != nil {
+			return Key{}, codes.Errorf("MF-KEY-PARTS", "part %d of a key of %s is a number from 0; send digits", i+1, name)
+		}
+	}
+	for _, part := range padded {
+		if err := form.CheckIdentifier("a part of the key", part); err != nil {
+			return Key{}, err
+		}
+	}
+	return key(name, padded...), nil
+}
+
+// pad makes a part of a key as it is stored.
+func pad(kind, part string) (string, error) {
+	counted, timed := strings.HasSuffix(kind, "#"), strings.HasSuffix(kind, "-")
+	if !counted && !timed {
+		return part, nil
+	}
+	n, err := strconv.ParseUint(part, 10, 63)
+	if err != nil {
+		return "", err
+	}
+	if timed {
+		return newestFirst(int64(n)), nil
+	}
+	return number(int(n)), nil
 }

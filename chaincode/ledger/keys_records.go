@@ -1,36 +1,31 @@
 package ledger
 
-import (
-	"fmt"
-	"github.com/medfed/medfed/chaincode/codes"
-	"strconv"
-	"strings"
+// recordObjects are the rows of the table of keys that belong to records, consents
+// and accesses. Their identifiers are opaque (package form), so that a key says
+// nothing.
+var recordObjects = []object{
+	{"record", "record", "record.Record", "Register and moves of the record's status", "changed_by"},
+	{"version", "record/version#", "record.Version", "Register, AddVersion; once", "added_by"},
+	{"record-patient", "patient/record", "Reference", "Register; once", ""},
+	{"record-custodian", "msp/record", "Reference", "Register; once", ""},
+	{"erasure", "record/msp", "record.Attestation", "AttestErasure, by the member itself; once", "by"},
+	{"erasure-members", "record", "record.ErasureMembers", "RequestErasure", ""},
+	{"recipient", "msp/role/name", "record.Recipient", "Publish, by the identity itself; Retire", "changed_by"},
+	{"consent", "consent", "consent.Parties", "Request; once", "grantee"},
+	{"negotiation", "consent", "consent.Negotiation", "every move of the negotiation", "changed_by"},
+	{"revocation", "consent", "consent.Revocation", "Revoke, MarkEnteredInError, by the patient only", "by"},
+	{"offer", "consent/offer#", "consent.Offer", "Request, Counter, Renew; once", "by"},
+	{"agreement", "consent/version#", "consent.Agreement", "Accept; once", "accepted_by"},
+	{"consent-patient", "patient/consent", "Reference", "Request; once", ""},
+	{"consent-grantee", "grantee/consent", "Reference", "Request; once", ""},
+	{"consent-record", "record/consent", "Reference", "Request; once", ""},
+	{"access", "access", "consent.Access", "RequestAccess, by the grantee itself; once", "grantee"},
+	{"access-patient", "patient/time-/access", "consent.Access", "RequestAccess; once; newest first", "grantee"},
+	{"access-record", "record/time-/access", "consent.Access", "RequestAccess; once; newest first", "grantee"},
+	{"access-grantee", "grantee/time-/access", "consent.Access", "RequestAccess; once; newest first", "grantee"},
+	{"access-all", "all/time-/access", "consent.Access", "RequestAccess; once; newest first", "grantee"},
+}
 
-	"github.com/medfed/medfed/chaincode/form"
-)
-
-// The keys of records, consents and accesses in the world state. Their
-// identifiers are opaque (package consent), so that a key says nothing.
-//
-//	key                                         constructor         document             written by
-//	record/<record>                             RecordKey           record.Record        Register and moves of the record's status
-//	version/<record>/<version>                  VersionKey          record.Version       Register, AddVersion; once
-//	record-patient/<patient>/<record>           RecordOfPatientKey  Reference            Register; once
-//	record-custodian/<msp>/<record>             RecordOfHospitalKey Reference            Register; once
-//	erasure/<record>/<msp>                      ErasureKey          record.Attestation   AttestErasure, by the member itself; once
-//	erasure-members/<record>                    ErasureMembersKey   record.ErasureMembers RequestErasure
-//	recipient/<msp>/<role>/<name>               RecipientKey        record.Recipient     Publish, by the identity itself; Retire
-//	consent/<consent>                           ConsentKey          consent.Parties      Request; once
-//	negotiation/<consent>                       NegotiationKey      consent.Negotiation  every move of the negotiation
-//	revocation/<consent>                        RevocationKey       consent.Revocation   Revoke, MarkEnteredInError, by the patient only
-//	offer/<consent>/<offer>                     OfferKey            consent.Offer        Request, Counter, Renew; once
-//	agreement/<consent>/<version>               AgreementKey        consent.Agreement    Accept; once
-//	consent-patient/<patient>/<consent>         ConsentOfPatientKey Reference            Request; once
-//	consent-grantee/<grantee>/<consent>         ConsentOfGranteeKey Reference            Request; once
-//	consent-record/<record>/<consent>           ConsentOfRecordKey  Reference            Request; once
-//	access/<access>                             AccessKey           consent.Access       RequestAccess, by the grantee itself; once
-//	access-<list>/<value>/<time>/<access>       AccessListKey       consent.Access       RequestAccess; once; newest first
-//
 // The keys of the collections. Their hashes are public, so they too say nothing.
 //
 //	records-<msp>: private-version/<record>/<version>                 PrivateVersionKey record.PrivateVersion  Stage
@@ -166,12 +161,6 @@ func AccessesUntil(list AccessList, value string, at int64) Prefix {
 	return prefix("access-"+string(list), value, newestFirst(at))
 }
 
-// newestFirst pads a time so that key order is from the newest to the oldest.
-func newestFirst(at int64) string {
-	const latest = 1<<63 - 1
-	return fmt.Sprintf("%019d", latest-max(at, 0))
-}
-
 // PrivateVersionKey names the private part of a version, in the custodian's
 // records collection.
 func PrivateVersionKey(record string, version int) Key {
@@ -193,53 +182,4 @@ func TermsKey(consent string, offer int) Key { return key("terms", consent, numb
 // GrantKey names a grant, in the custodian's grants collection.
 func GrantKey(consent string, agreement, version int, writer string) Key {
 	return key("grant", consent, number(agreement), number(version), writer)
-}
-
-// numbered lists the objects of the world state and says, for each of their
-// parts, whether it is a padded number.
-func numbered(object string) ([]bool, bool) {
-	switch object {
-	case "task", "progress", "record", "consent", "negotiation", "revocation", "access", "erasure-members":
-		return []bool{false}, true
-	case "node", "salt", "standing", "digest", "spending", "dataset", "record-patient", "record-custodian", "erasure",
-		"consent-patient", "consent-grantee", "consent-record":
-		return []bool{false, false}, true
-	case "recipient":
-		return []bool{false, false, false}, true
-	case "round", "version", "offer", "agreement":
-		return []bool{false, true}, true
-	case "update", "commitment", "reveal", "proposal", "attestation":
-		return []bool{false, true, false}, true
-	default:
-		return nil, false
-	}
-}
-
-// ParseKey makes the key of any document of the world state from the name of its
-// object and its parts, as the tables of keys write them, numbers without padding.
-func ParseKey(object string, parts []string) (Key, error) {
-	kinds, ok := numbered(object)
-	if !ok {
-		return Key{}, codes.Errorf("MF-KEY-UNKNOWN", "there are no keys of that object; use one of the table of keys, for instance consent")
-	}
-	if len(parts) != len(kinds) {
-		return Key{}, codes.Errorf("MF-KEY-PARTS", "a key of %s has %d parts and %d were sent; send what the table of keys shows", object, len(kinds), len(parts))
-	}
-	padded := append([]string{}, parts...)
-	for i, isNumber := range kinds {
-		if !isNumber {
-			continue
-		}
-		n, err := strconv.Atoi(parts[i])
-		if err != nil || n < 0 || strings.HasPrefix(parts[i], "+") {
-			return Key{}, codes.Errorf("MF-KEY-PARTS", "part %d of a key of %s is a number from 0; send digits", i+1, object)
-		}
-		padded[i] = number(n)
-	}
-	for _, part := range padded {
-		if err := form.CheckIdentifier("a part of the key", part); err != nil {
-			return Key{}, err
-		}
-	}
-	return key(object, padded...), nil
 }

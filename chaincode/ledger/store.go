@@ -129,17 +129,32 @@ func unmarshalAll[T any](prefix Prefix, stored [][]byte) ([]T, error) {
 	return documents, nil
 }
 
-// Change is one committed value of a key.
+// Change is one committed value of a key. The block is found from the transaction
+// by the peer's own query, qscc:GetBlockByTxID.
 type Change struct {
-	TxID      string
-	Timestamp int64 // Unix seconds, the client's claim
-	Deleted   bool
-	Value     string // the document as stored
+	TxID      string `json:"tx_id"`
+	Timestamp int64  `json:"timestamp"` // Unix seconds, the client's claim within the peers' time window
+	Deleted   bool   `json:"deleted"`
+	By        string `json:"by"`    // who made the change, as the document says; "" where only the transaction does
+	Value     string `json:"value"` // the document as stored
 }
 
-// History gives every committed value of a key, oldest first. It is for
-// queries: Fabric does not check history at commit.
-func History(ctx *Context, key Key) ([]Change, error) {
+// HistoryRequest names a key by its object and parts, as the table of keys writes
+// it; numbers without padding.
+type HistoryRequest struct {
+	Object string   `json:"object"`
+	Parts  []string `json:"parts"`
+}
+
+// History is the committed values of a key, oldest first.
+type History struct {
+	Key     string   `json:"key"`
+	Entries []Change `json:"entries"`
+}
+
+// Changes gives every committed value of a key, oldest first. It is for queries:
+// Fabric does not check history at commit.
+func Changes(ctx *Context, key Key) ([]Change, error) {
 	composed, err := key.compose()
 	if err != nil {
 		return nil, err
@@ -159,6 +174,7 @@ func History(ctx *Context, key Key) ([]Change, error) {
 			TxID:      item.GetTxId(),
 			Timestamp: item.GetTimestamp().GetSeconds(),
 			Deleted:   item.GetIsDelete(),
+			By:        authorOf(key.object, string(item.GetValue())),
 			Value:     string(item.GetValue()),
 		})
 	}

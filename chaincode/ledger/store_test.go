@@ -152,7 +152,7 @@ func TestCase06Identifiers(t *testing.T) {
 				_, _, err := ledger.Page[note](ctx, ledger.Nodes(c.part), 1, "")
 				return err
 			},
-			func(ctx *ledger.Context) error { _, err := ledger.History(ctx, ledger.TaskKey(c.part)); return err },
+			func(ctx *ledger.Context) error { _, err := ledger.Changes(ctx, ledger.TaskKey(c.part)); return err },
 		} {
 			b.refused(c.code, use)
 		}
@@ -280,7 +280,7 @@ func TestHistoryIsOldestFirst(t *testing.T) {
 	}
 	b.submit(func(ctx *ledger.Context) error { return ctx.GetStub().DelState("\x00task\x00a\x00") })
 	b.submit(func(ctx *ledger.Context) error {
-		changes, err := ledger.History(ctx, key)
+		changes, err := ledger.Changes(ctx, key)
 		var values []string
 		for _, change := range changes {
 			values = append(values, change.Value)

@@ -75,7 +75,7 @@ func reviewed(tx *transaction) []*namespaceSet {
 func (v *verifier) newReview(at place, tx *transaction, set *namespaceSet) (*review, error) {
 	r := &review{state: v.state, chaincode: set.name, at: at, written: map[string]*kvrwset.KVWrite{}, hashed: set.collections}
 	for _, w := range set.public.Writes {
-		if isReviewed(splitKey(w.Key)) {
+		if key := splitKey(w.Key); len(key) > 1 && ledger.OfRecords(key[0]) {
 			r.written[w.Key] = w
 		}
 	}
@@ -102,20 +102,6 @@ func callerOf(id *identity) (ledger.Caller, error) {
 	role, _, err := attributes.Value(ledger.RoleAttribute)
 	caller.Role = ledger.Role(role)
 	return caller, err
-}
-
-// isReviewed reports whether documents of a key are decided again.
-func isReviewed(key []string) bool {
-	if len(key) < 2 {
-		return false
-	}
-	switch key[0] {
-	case "record", "version", "erasure", "erasure-members", "record-patient", "record-custodian", "recipient",
-		"consent", "negotiation", "revocation", "offer", "agreement", "consent-patient", "consent-grantee", "consent-record", "access":
-		return true
-	default:
-		return strings.HasPrefix(key[0], "access-")
-	}
 }
 
 // decide compares the transaction's writes with those that follow from the rules.

@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/ledger"
 )
 
 // Audit are the transactions of the contract audit.
@@ -28,6 +29,6 @@ func (a Audit) AllAccesses(ctx context.Context, r consent.AccessListRequest) ite
 }
 
 // History gives the committed values of any key. Caller: an auditor.
-func (a Audit) History(ctx context.Context, key consent.HistoryRequest) (consent.History, error) {
+func (a Audit) History(ctx context.Context, key ledger.HistoryRequest) (ledger.History, error) {
 	return history(ctx, a, key)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/ledger"
 )
 
 // Rounds are the transactions of the contract round.
@@ -80,6 +81,6 @@ func (r Rounds) GetLineage(ctx context.Context, round fl.RoundRequest) ([]fl.Lin
 
 // GetRoundHistory gives every committed value of a round's document, or of the
 // task's for round 0, oldest first.
-func (r Rounds) GetRoundHistory(ctx context.Context, round fl.HistoryRequest) ([]fl.HistoryEntry, error) {
+func (r Rounds) GetRoundHistory(ctx context.Context, round fl.HistoryRequest) ([]ledger.Change, error) {
 	return getRoundHistory(ctx, r, round)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/record"
 )
 
@@ -35,7 +36,7 @@ var (
 	closeRound      = submitted[fl.RoundRequest, fl.Round]("round:CloseRound")
 	getRound        = evaluated[fl.RoundRequest, fl.RoundState]("round:GetRound")
 	getLineage      = evaluated[fl.RoundRequest, []fl.LineageStep]("round:GetLineage")
-	getRoundHistory = evaluated[fl.HistoryRequest, []fl.HistoryEntry]("round:GetRoundHistory")
+	getRoundHistory = evaluated[fl.HistoryRequest, []ledger.Change]("round:GetRoundHistory")
 
 	stage           = private[record.VersionRequest, record.PrivateVersion, record.Staged]("record:Stage", "version")
 	unstage         = submitted[record.VersionRequest, record.Purged]("record:Unstage")
@@ -81,7 +82,7 @@ var (
 	getAccess       = evaluated[consent.ReadGrantRequest, consent.Access]("access:Get")
 
 	listAccesses = evaluated[consent.AccessListRequest, consent.AccessPage]("audit:ListAccesses")
-	history      = evaluated[consent.HistoryRequest, consent.History]("audit:History")
+	history      = evaluated[ledger.HistoryRequest, ledger.History]("audit:History")
 )
 
 // row is what the table says of a transaction.

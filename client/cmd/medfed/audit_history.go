@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/gateway"
 )
@@ -20,8 +19,8 @@ func newAuditHistory(a *app) *cobra.Command {
 			if _, err := ledger.ParseKey(args[0], args[1:]); err != nil {
 				return err
 			}
-			history, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (consent.History, error) {
-				return r.Audit.History(cmd.Context(), consent.HistoryRequest{Object: args[0], Parts: args[1:]})
+			history, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (ledger.History, error) {
+				return r.Audit.History(cmd.Context(), ledger.HistoryRequest{Object: args[0], Parts: args[1:]})
 			})
 			if err != nil {
 				return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/gateway"
 )
 
@@ -83,7 +84,7 @@ func newHistory(a *app) *cobra.Command {
 			if err := checkRound(args[0], number); err != nil {
 				return err
 			}
-			entries, err := ask(a, func(c gateway.Contracts, _ *gateway.Identity) ([]fl.HistoryEntry, error) {
+			entries, err := ask(a, func(c gateway.Contracts, _ *gateway.Identity) ([]ledger.Change, error) {
 				return c.Rounds.GetRoundHistory(cmd.Context(), fl.HistoryRequest{Task: args[0], Round: number})
 			})
 			if err != nil {
@@ -96,7 +97,7 @@ func newHistory(a *app) *cobra.Command {
 	return c
 }
 
-func printHistory(w io.Writer, entries []fl.HistoryEntry) {
+func printHistory(w io.Writer, entries []ledger.Change) {
 	fmt.Fprintln(w, "TIME\tPHASE\tTRANSACTION")
 	for _, e := range entries {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", moment(e.Timestamp), phaseIn(e), e.TxID)
@@ -104,7 +105,7 @@ func printHistory(w io.Writer, entries []fl.HistoryEntry) {
 }
 
 // phaseIn is the phase in a committed document, which is a task or a round.
-func phaseIn(e fl.HistoryEntry) string {
+func phaseIn(e ledger.Change) string {
 	var document struct {
 		Phase string `json:"phase"`
 	}
