@@ -328,7 +328,7 @@ func shortened(command string) string {
 	command = strings.ReplaceAll(command, " --backbone vgg16.pth", "")
 	switch {
 	case strings.Contains(command, " node run ") && !strings.Contains(command, "&"):
-		return fmt.Sprintf("grep -m 1 kind=wait < <(%s --verbose 2>&1)", command)
+		return fmt.Sprintf("grep -m 1 kind=wait < <(%s --verbose 2>&1 | tee node.log) || { cat node.log; false; }", command)
 	case strings.Contains(command, " task create "):
 		command += " --rounds 2 --epochs 1 --threshold-kind absolute --threshold 0"
 	case strings.Contains(command, " simulate "):
