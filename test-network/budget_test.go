@@ -23,9 +23,9 @@ import (
 func privateTask(examples int64) []string {
 	terms := fl.Terms{Training: fl.Training{Epochs: 1, BatchSize: 16}, Privacy: fl.Privacy{NoiseMultiplier: 2 * fl.One, InverseDelta: 1000}}
 	one := fl.UpdateCost(terms, examples)
-	budget := (one.Epsilon(1000) + one.Plus(one).Epsilon(1000)) / 2
+	budget := fl.Micro(one.Epsilon(1000)+one.Plus(one).Epsilon(1000)) / 2
 	return []string{"--epochs", "1", "--batch-size", "16", "--dp-noise", "2", "--dp-clip", "1", "--dp-delta", "1/1000",
-		"--dp-epsilon", fmt.Sprintf("%d.%06d", budget/fl.One, budget%fl.One), "--participation", "1", "--min-updates", "1",
+		"--dp-epsilon", budget.String(), "--participation", "1", "--min-updates", "1",
 		"--threshold-kind", "absolute", "--threshold", "0", "--rounds", "20", "--max-failed", "20", "--starting-seconds", "60"}
 }
 
@@ -124,7 +124,7 @@ func checkSpent(t *testing.T, s *scenario.Scenario, reader client, before map[st
 			want = want.Plus(fl.UpdateCost(state.Task.Terms, node.Examples))
 		}
 		got := shown[key]
-		if got.Updates != before[key].Updates+updates[node.ID] || got.Updates > 0 && got.Epsilon != want.Epsilon(state.Task.Privacy.InverseDelta) {
+		if got.Updates != before[key].Updates+updates[node.ID] || got.Updates > 0 && got.Epsilon != fl.Micro(want.Epsilon(state.Task.Privacy.InverseDelta)) {
 			t.Errorf("medfed privacy spent shows %d updates and ε = %d of %s, who made %d in the task", got.Updates, got.Epsilon, node.ID, updates[node.ID])
 		}
 	}
@@ -222,7 +222,7 @@ func (h *hand) update(task, id string) fl.UpdateRequest {
 func TestPrivateBudgetsAreRefusedByTheChaincode(t *testing.T) {
 	h := newHand(t)
 	terms := fl.Terms{Training: fl.Training{Epochs: 1, BatchSize: 16}, Privacy: fl.Privacy{NoiseMultiplier: 2 * fl.One}}
-	budget := fl.UpdateCost(terms, handExamples).Epsilon(1000) + 1 // one update's, not two
+	budget := fl.Micro(fl.UpdateCost(terms, handExamples).Epsilon(1000)) + 1 // one update's, not two
 	first := h.open("budget-1", budget)
 	second := h.open("budget-2", budget)
 	if len(first.Spent)+len(second.Spent) != 0 {

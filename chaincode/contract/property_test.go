@@ -25,18 +25,18 @@ func TestCase08RandomPrograms(t *testing.T) {
 		chosen := terms()
 		chosen.Rounds = rapid.IntRange(1, 3).Draw(t, "rounds")
 		chosen.MaxFailed = rapid.IntRange(1, 3).Draw(t, "maxFailed")
-		chosen.Participation = rapid.Int64Range(600_000, fl.One).Draw(t, "participation")
+		chosen.Participation = fl.Micro(rapid.Int64Range(600_000, int64(fl.One)).Draw(t, "participation"))
 		scores := map[string]fl.Micro{}
 		if rapid.Bool().Draw(t, "relative") {
 			chosen.ThresholdKind, chosen.Threshold, chosen.MaxFailed = fl.ThresholdRelative, 50_000, 5
-			score := rapid.Int64Range(600_000, 900_000).Draw(t, "score") // the previous global model's is 800000
+			score := fl.Micro(rapid.Int64Range(600_000, 900_000).Draw(t, "score")) // the previous global model's is 800000
 			for _, id := range nodeIDs() {
 				scores[id] = score
 			}
 		}
 		if rapid.Bool().Draw(t, "private") {
 			chosen.Privacy = privacy()
-			chosen.Privacy.Epsilon = rapid.Int64Range(fl.One, 5*fl.One).Draw(t, "budget")
+			chosen.Privacy.Epsilon = fl.Micro(rapid.Int64Range(int64(fl.One), int64(5*fl.One)).Draw(t, "budget"))
 		}
 		p := &program{T: t, seen: map[string]string{}}
 		defer func() {
@@ -207,7 +207,7 @@ func (p *program) foolish() call {
 		"round:OpenRound", "round:SubmitUpdate", "round:CloseTraining", "round:CommitScores", "round:CloseCommits",
 		"round:RevealScores", "round:Tally", "round:ProposeGlobal", "round:AttestGlobal", "round:CloseRound",
 	}).Draw(p.T, "transaction")
-	scores := []fl.Score{{Node: id, Score: rapid.Int64Range(-1, fl.One+1).Draw(p.T, "score")}}
+	scores := []fl.Score{{Node: id, Score: fl.Micro(rapid.Int64Range(-1, int64(fl.One)+1).Draw(p.T, "score"))}}
 	wrong := model(rapid.SampledFrom([]string{"initial", "x", "y"}).Draw(p.T, "model"))
 	switch name {
 	case "task:CreateTask":

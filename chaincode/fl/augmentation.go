@@ -23,7 +23,7 @@ func (a Augmentation) String() string {
 		value Micro
 	}{{"rotate", a.Rotate}, {"contrast", a.Contrast}} {
 		if part.value != 0 {
-			parts = append(parts, part.name+"="+strings.TrimSuffix(strings.TrimRight(decimalOf(part.value), "0"), "."))
+			parts = append(parts, part.name+"="+part.value.String())
 		}
 	}
 	if parts == nil {

@@ -23,7 +23,7 @@ func SaltCommitment(task, node, salt string) string {
 func ScoresCommitment(task string, round int, master string, scores []Score, salt string) string {
 	fields := []string{task, strconv.Itoa(round), master, salt}
 	for _, score := range SortScores(scores) {
-		fields = append(fields, score.Node, strconv.FormatInt(score.Score, 10))
+		fields = append(fields, score.Node, strconv.FormatInt(int64(score.Score), 10))
 	}
 	return hash("medfed/scores/1", fields...)
 }

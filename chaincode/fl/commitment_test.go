@@ -46,7 +46,7 @@ func sealeds(t *rapid.T, name string) sealed {
 		master: short.Draw(t, name+" master"), salt: short.Draw(t, name+" salt"),
 	}
 	for range rapid.IntRange(0, 2).Draw(t, name+" scores") {
-		s.scores = append(s.scores, fl.Score{Node: short.Draw(t, name+" node"), Score: rapid.Int64Range(0, 12).Draw(t, name+" score")})
+		s.scores = append(s.scores, fl.Score{Node: short.Draw(t, name+" node"), Score: micros(0, 12).Draw(t, name+" score")})
 	}
 	return s
 }

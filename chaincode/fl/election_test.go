@@ -135,9 +135,9 @@ func TestSampleSize(t *testing.T) {
 		}
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		nodes, p := rapid.IntRange(1, 10_000).Draw(t, "nodes"), rapid.Int64Range(1, fl.One).Draw(t, "p")
+		nodes, p := rapid.IntRange(1, 10_000).Draw(t, "nodes"), micros(1, fl.One).Draw(t, "p")
 		k := 1 // the smallest k of at least one with k/K >= P
-		for int64(k)*fl.One < p*int64(nodes) {
+		for fl.Micro(k)*fl.One < p*fl.Micro(nodes) {
 			k++
 		}
 		if got := fl.SampleSize(nodes, p); got != k {
@@ -149,7 +149,7 @@ func TestSampleSize(t *testing.T) {
 func TestSampleHoldsItsRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		nodes := rapid.SliceOfNDistinct(rapid.StringMatching(`[A-C]/[a-z]{1,3}`), 0, 20, rapid.ID[string]).Draw(t, "nodes")
-		p := rapid.Int64Range(1, fl.One).Draw(t, "p")
+		p := micros(1, fl.One).Draw(t, "p")
 		b := beacon(rapid.Uint64().Draw(t, "beacon"))
 		before := slices.Clone(nodes)
 		trainers := fl.Sample(b, nodes, p)
@@ -197,7 +197,7 @@ func TestDrawKeepsMastersFromTraining(t *testing.T) {
 				standings = append(standings, fl.Standing{Node: c.ID, Weight: c.Weight})
 			}
 		}
-		terms := fl.Terms{Masters: rapid.IntRange(2, 5).Draw(t, "m"), Participation: rapid.Int64Range(1, fl.One).Draw(t, "p"), BaseWeight: 500_000}
+		terms := fl.Terms{Masters: rapid.IntRange(2, 5).Draw(t, "m"), Participation: micros(1, fl.One).Draw(t, "p"), BaseWeight: 500_000}
 		var spent []string
 		for _, node := range nodes {
 			if rapid.IntRange(0, 3).Draw(t, "spent") == 0 {

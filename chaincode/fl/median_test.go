@@ -46,7 +46,7 @@ func TestLowerMedian(t *testing.T) {
 }
 
 func scoresOf(least, most int) *rapid.Generator[[]fl.Micro] {
-	return rapid.SliceOfN(rapid.Int64Range(0, fl.One), least, most)
+	return rapid.SliceOfN(micros(0, fl.One), least, most)
 }
 
 func TestCase21MedianEqualsNaiveOracle(t *testing.T) {
@@ -100,9 +100,9 @@ type play struct {
 func plays(t *rapid.T) play {
 	p := play{terms: fl.Terms{
 		F:             rapid.IntRange(0, 2).Draw(t, "f"),
-		Threshold:     rapid.Int64Range(0, fl.One).Draw(t, "threshold"),
+		Threshold:     micros(0, fl.One).Draw(t, "threshold"),
 		ThresholdKind: rapid.SampledFrom([]fl.ThresholdKind{fl.ThresholdAbsolute, fl.ThresholdRelative}).Draw(t, "kind"),
-	}, allowance: rapid.Int64Range(0, fl.One).Draw(t, "allowance")}
+	}, allowance: micros(0, fl.One).Draw(t, "allowance")}
 	orgs := []string{"A", "B", "C", "D", "E", "F", "G"}
 	for i := range rapid.IntRange(0, 6).Draw(t, "trainers") {
 		p.trainers = append(p.trainers, rapid.SampledFrom(orgs).Draw(t, "org")+"/t"+string(rune('0'+i)))
@@ -116,7 +116,7 @@ func plays(t *rapid.T) play {
 		reveal := fl.Reveal{Master: orgs[i] + "/m"}
 		for _, node := range append([]string{fl.PreviousGlobal}, p.trainers...) {
 			if rapid.IntRange(0, 5).Draw(t, "scores") > 0 {
-				reveal.Scores = append(reveal.Scores, fl.Score{Node: node, Score: rapid.Int64Range(0, fl.One).Draw(t, "score")})
+				reveal.Scores = append(reveal.Scores, fl.Score{Node: node, Score: micros(0, fl.One).Draw(t, "score")})
 			}
 		}
 		p.reveals = append(p.reveals, reveal)

@@ -1,7 +1,6 @@
 package fl
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -51,10 +50,10 @@ func checkPrivacy(t Terms) error {
 
 func privacyBounds(t Terms) []Bound {
 	return []Bound{
-		{"privacy.noise_multiplier", t.Privacy.NoiseMultiplier, One / 10, 1000 * One},
-		{"privacy.clipping_norm", t.Privacy.ClippingNorm, 1, 1_000_000 * One},
-		{"privacy.inverse_delta", t.Privacy.InverseDelta, 1000, 1_000_000_000_000_000},
-		{"privacy.epsilon", t.Privacy.Epsilon, 1, MaxEpsilon},
+		bound("privacy.noise_multiplier", t.Privacy.NoiseMultiplier, One/10, 1000*One),
+		bound("privacy.clipping_norm", t.Privacy.ClippingNorm, 1, 1_000_000*One),
+		bound("privacy.inverse_delta", t.Privacy.InverseDelta, 1000, 1_000_000_000_000_000),
+		bound("privacy.epsilon", t.Privacy.Epsilon, 1, MaxEpsilon),
 	}
 }
 
@@ -89,7 +88,7 @@ func PrivateSteps(training Training, examples int64) int64 {
 // UpdateCost bounds what an update on so many examples, at least 1, spends.
 func UpdateCost(t Terms, examples int64) renyi.Divergences {
 	rate := renyi.Rate{Batch: int64(t.Training.BatchSize), Examples: examples}
-	return renyi.SampledGaussian(rate, t.Privacy.NoiseMultiplier, PrivateSteps(t.Training, examples))
+	return renyi.SampledGaussian(rate, int64(t.Privacy.NoiseMultiplier), PrivateSteps(t.Training, examples))
 }
 
 // Charge adds an update on so many examples to what has been spent of a node's
@@ -109,10 +108,10 @@ func charge(t Terms, node Node, inTask, inAll Spending, cost renyi.Divergences) 
 	task, all = inTask.with(t, node, cost), inAll.with(t, node, cost)
 	const advice = "train no more in this task, or take part in one with more noise, fewer epochs or a larger budget"
 	if task.Epsilon > t.Privacy.Epsilon {
-		return inTask, inAll, codes.Errorf("MF-PRIVACY-BUDGET", "the update would take what the task has spent of the data set to ε = %s, and its budget is %s; %s", decimalOf(task.Epsilon), decimalOf(t.Privacy.Epsilon), advice)
+		return inTask, inAll, codes.Errorf("MF-PRIVACY-BUDGET", "the update would take what the task has spent of the data set to ε = %s, and its budget is %s; %s", task.Epsilon.Decimal(6), t.Privacy.Epsilon.Decimal(6), advice)
 	}
 	if node.Budget > 0 && all.Epsilon > node.Budget {
-		return inTask, inAll, codes.Errorf("MF-PRIVACY-BUDGET", "the update would take what all tasks have spent of the data set to ε = %s, and the node's own budget is %s; %s", decimalOf(all.Epsilon), decimalOf(node.Budget), advice)
+		return inTask, inAll, codes.Errorf("MF-PRIVACY-BUDGET", "the update would take what all tasks have spent of the data set to ε = %s, and the node's own budget is %s; %s", all.Epsilon.Decimal(6), node.Budget.Decimal(6), advice)
 	}
 	return task, all, nil
 }
@@ -159,7 +158,7 @@ func (s Spending) with(t Terms, node Node, cost renyi.Divergences) Spending {
 	spent := s.Divergences.Plus(cost)
 	return Spending{
 		Node: node.ID, Dataset: node.Dataset, Updates: s.Updates + 1, Divergences: spent,
-		Epsilon: spent.Epsilon(t.Privacy.InverseDelta), InverseDelta: t.Privacy.InverseDelta,
+		Epsilon: Micro(spent.Epsilon(t.Privacy.InverseDelta)), InverseDelta: t.Privacy.InverseDelta,
 	}
 }
 
@@ -181,6 +180,3 @@ func UpdateSpendings(spendings []Spending, changed Spending) []Spending {
 	slices.SortFunc(updated, func(a, b Spending) int { return strings.Compare(a.Node, b.Node) })
 	return updated
 }
-
-// decimalOf writes millionths as a decimal number.
-func decimalOf(v Micro) string { return fmt.Sprintf("%d.%06d", v/One, v%One) }

@@ -36,14 +36,14 @@ func spentTimes(updates int, examples int64) (spent renyi.Divergences) {
 func accounts(t *rapid.T) (terms fl.Terms, nodes []fl.Node, inTask, inAll []fl.Spending) {
 	terms = accountTerms()
 	terms.Masters, terms.MinUpdates = rapid.IntRange(2, 4).Draw(t, "m"), rapid.IntRange(1, 3).Draw(t, "least")
-	terms.Participation = rapid.Int64Range(1, fl.One).Draw(t, "p")
+	terms.Participation = micros(1, fl.One).Draw(t, "p")
 	for i := range rapid.IntRange(terms.Masters+1, 7).Draw(t, "nodes") {
 		node := fl.Node{ID: fmt.Sprint("node", i), Examples: rapid.SampledFrom([]int64{50, 400, 2000}).Draw(t, "examples"), Budget: rapid.SampledFrom([]fl.Micro{0, 3 * fl.One, 9 * fl.One}).Draw(t, "budget")}
 		nodes = append(nodes, node)
 		task, all := fl.Spending{Node: node.ID}, fl.Spending{Node: node.ID}
 		task.Divergences = spentTimes(rapid.IntRange(0, 2).Draw(t, "updates"), node.Examples)
 		all.Divergences = task.Divergences.Plus(spentTimes(rapid.IntRange(0, 2).Draw(t, "elsewhere"), node.Examples))
-		task.Epsilon, all.Epsilon = task.Divergences.Epsilon(100_000), all.Divergences.Epsilon(100_000)
+		task.Epsilon, all.Epsilon = fl.Micro(task.Divergences.Epsilon(100_000)), fl.Micro(all.Divergences.Epsilon(100_000))
 		inTask, inAll = append(inTask, task), append(inAll, all)
 	}
 	return terms, nodes, inTask, inAll

@@ -8,8 +8,8 @@ func SampleSize(nodes int, participation Micro) int {
 	if nodes <= 0 {
 		return 0
 	}
-	k := (participation*int64(nodes) + One - 1) / One
-	return int(min(max(1, k), int64(nodes)))
+	k := (participation*Micro(nodes) + One - 1) / One
+	return min(max(1, int(k)), nodes)
 }
 
 // Sample draws the trainers of a round from the nodes that are not masters,

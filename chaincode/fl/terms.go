@@ -82,9 +82,9 @@ func checkShape(t Terms) error {
 
 func shapeBounds(t Terms) []Bound {
 	return []Bound{
-		{"channels", int64(t.Channels), 1, 16},
-		{"image_size", int64(t.ImageSize), 1, 4096},
-		{"classes", int64(t.Classes), 2, 10_000},
+		bound("channels", t.Channels, 1, 16),
+		bound("image_size", t.ImageSize, 1, 4096),
+		bound("classes", t.Classes, 2, 10_000),
 	}
 }
 
@@ -98,15 +98,15 @@ func checkTraining(t Terms) error {
 func trainingBounds(t Terms) []Bound {
 	augmentation := t.Training.Augmentation
 	return []Bound{
-		{"training.epochs", int64(t.Training.Epochs), 1, 10_000},
-		{"training.batch_size", int64(t.Training.BatchSize), 1, 1 << 20},
-		{"training.learning_rate", t.Training.LearningRate, 1, 100 * One},
-		{"training.momentum", t.Training.Momentum, 0, One - 1},
-		{"training.learning_rate_decay", t.Training.Decay, 0, One},
-		{"training.augmentation.shift", int64(augmentation.Shift), 0, 4096},
-		{"training.augmentation.rotate", augmentation.Rotate, 0, 180 * One},
-		{"training.augmentation.contrast", augmentation.Contrast, 0, One},
-		{"max_examples", t.MaxExamples, 1, MaxExamples},
+		bound("training.epochs", t.Training.Epochs, 1, 10_000),
+		bound("training.batch_size", t.Training.BatchSize, 1, 1<<20),
+		bound("training.learning_rate", t.Training.LearningRate, 1, 100*One),
+		bound("training.momentum", t.Training.Momentum, 0, One-1),
+		bound("training.learning_rate_decay", t.Training.Decay, 0, One),
+		bound("training.augmentation.shift", augmentation.Shift, 0, 4096),
+		bound("training.augmentation.rotate", augmentation.Rotate, 0, 180*One),
+		bound("training.augmentation.contrast", augmentation.Contrast, 0, One),
+		bound("max_examples", t.MaxExamples, 1, MaxExamples),
 	}
 }
 
@@ -125,8 +125,8 @@ func checkScoring(t Terms) error {
 
 func scoringBounds(t Terms) []Bound {
 	return []Bound{
-		{"threshold", t.Threshold, 0, One},
-		{"base_weight", t.BaseWeight, 1, One},
+		bound("threshold", t.Threshold, 0, One),
+		bound("base_weight", t.BaseWeight, 1, One),
 	}
 }
 
@@ -136,10 +136,10 @@ func checkRounds(t Terms) error {
 
 func roundsBounds(t Terms) []Bound {
 	return []Bound{
-		{"participation", t.Participation, 1, One},
-		{"min_updates", int64(t.MinUpdates), 1, MaxExamples},
-		{"rounds", int64(t.Rounds), 1, MaxRounds},
-		{"max_failed", int64(t.MaxFailed), 1, MaxRounds},
+		bound("participation", t.Participation, 1, One),
+		bound("min_updates", t.MinUpdates, 1, MaxExamples),
+		bound("rounds", t.Rounds, 1, MaxRounds),
+		bound("max_failed", t.MaxFailed, 1, MaxRounds),
 	}
 }
 
@@ -149,11 +149,11 @@ func checkDeadlines(t Terms) error {
 
 func deadlinesBounds(t Terms) []Bound {
 	return []Bound{
-		{"deadlines.starting", t.Deadlines.Starting, 1, MaxDeadline},
-		{"deadlines.training", t.Deadlines.Training, 1, MaxDeadline},
-		{"deadlines.committing", t.Deadlines.Committing, 1, MaxDeadline},
-		{"deadlines.revealing", t.Deadlines.Revealing, 1, MaxDeadline},
-		{"deadlines.aggregating", t.Deadlines.Aggregating, 1, MaxDeadline},
+		bound("deadlines.starting", t.Deadlines.Starting, 1, MaxDeadline),
+		bound("deadlines.training", t.Deadlines.Training, 1, MaxDeadline),
+		bound("deadlines.committing", t.Deadlines.Committing, 1, MaxDeadline),
+		bound("deadlines.revealing", t.Deadlines.Revealing, 1, MaxDeadline),
+		bound("deadlines.aggregating", t.Deadlines.Aggregating, 1, MaxDeadline),
 	}
 }
 
@@ -177,6 +177,10 @@ type Bound struct {
 	Field       string // path of JSON names, for instance training.epochs
 	Value       int64
 	Least, Most int64
+}
+
+func bound[T ~int | ~int64](field string, value, least, most T) Bound {
+	return Bound{field, int64(value), int64(least), int64(most)}
 }
 
 // TermsBounds lists the numbers of the terms that have bounds of their own. Those of

@@ -60,7 +60,7 @@ func TestAllowanceWidensAfterTalliesThatAcceptNone(t *testing.T) {
 func TestAllowanceCountsTheRoundsInARow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		first := plays(t)
-		allowance, rejected := fl.FirstAllowance(first.terms), int64(0)
+		allowance, rejected := fl.FirstAllowance(first.terms), 0
 		for range rapid.IntRange(1, 12).Draw(t, "rounds") {
 			p := plays(t)
 			p.terms, p.allowance = first.terms, allowance
@@ -81,7 +81,7 @@ func TestAllowanceCountsTheRoundsInARow(t *testing.T) {
 			case compared > 0:
 				rejected++
 			}
-			want := p.terms.Threshold * (rejected + 1)
+			want := p.terms.Threshold * fl.Micro(rejected+1)
 			if p.terms.ThresholdKind == fl.ThresholdAbsolute {
 				want = 0
 			}

@@ -129,7 +129,7 @@ func play(ctx context.Context, t *testing.T, coordinator *player, nodes []*playe
 	for i, id := range round.Trainers {
 		p := find(nodes, id)
 		must(p.contracts.Rounds.SubmitUpdate(ctx, fl.UpdateRequest{Task: recordedTask, Round: number, Model: weights("update", number, id), NumExamples: 100}))(t)
-		scores = append(scores, fl.Score{Node: id, Score: 700_000 - int64(i*(number-1)*400_000)})
+		scores = append(scores, fl.Score{Node: id, Score: 700_000 - fl.Micro(i*(number-1)*400_000)})
 	}
 	must(coordinator.contracts.Rounds.CloseTraining(ctx, fl.RoundRequest{Task: recordedTask, Round: number}))(t)
 	for _, id := range round.Masters {

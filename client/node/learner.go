@@ -23,23 +23,21 @@ type Learner interface {
 // TrainOptions are the trainer's form of a task's training in a round, from 1. The
 // seed is the trainer's own of that round.
 func TrainOptions(t fl.Training, strategy fed.Strategy, round int, seed int64) model.TrainOptions {
-	rate := fraction(t.LearningRate)
+	rate := Float(t.LearningRate)
 	for range round - 1 {
 		if t.Decay > 0 {
-			rate *= fraction(t.Decay)
+			rate *= Float(t.Decay)
 		}
 	}
 	return model.TrainOptions{
-		Epochs: t.Epochs, BatchSize: t.BatchSize, LearningRate: rate, Momentum: fraction(t.Momentum),
+		Epochs: t.Epochs, BatchSize: t.BatchSize, LearningRate: rate, Momentum: Float(t.Momentum),
 		ProximalMu: strategy.ProximalMu(), Seed: seed, BalanceClasses: t.BalanceClasses,
 		Augmentation: dataset.Augmentation{
 			Flip: t.Augmentation.Flip, Shift: t.Augmentation.Shift,
-			Rotate: fraction(t.Augmentation.Rotate), Contrast: fraction(t.Augmentation.Contrast),
+			Rotate: Float(t.Augmentation.Rotate), Contrast: Float(t.Augmentation.Contrast),
 		},
 	}
 }
-
-func fraction(v fl.Micro) float64 { return float64(v) / float64(fl.One) }
 
 // Local is the trainer of this module.
 type Local struct{}

@@ -64,8 +64,8 @@ func (n *Node) afford(ctx context.Context, v View) error {
 // trainer's own.
 func PrivateOptions(p fl.Privacy, secret []byte) model.PrivateOptions {
 	return model.PrivateOptions{
-		NoiseMultiplier: float64(p.NoiseMultiplier) / float64(fl.One),
-		ClippingNorm:    float64(p.ClippingNorm) / float64(fl.One),
+		NoiseMultiplier: Float(p.NoiseMultiplier),
+		ClippingNorm:    Float(p.ClippingNorm),
 		Secret:          secret,
 	}
 }

@@ -41,7 +41,7 @@ func TestTheLedgersAccountIsTheTrainersRoundedUp(t *testing.T) {
 		var terms fl.Terms
 		terms.Training.Epochs = rapid.IntRange(1, 100).Draw(t, "epochs")
 		terms.Training.BatchSize = rapid.IntRange(1, 512).Draw(t, "batch")
-		terms.Privacy.NoiseMultiplier = rapid.Int64Range(300_000, 50*fl.One).Draw(t, "noise")
+		terms.Privacy.NoiseMultiplier = fl.Micro(rapid.Int64Range(300_000, int64(50*fl.One)).Draw(t, "noise"))
 		examples := rapid.Int64Range(1, 1_000_000).Draw(t, "examples")
 		inverse := rapid.Int64Range(1000, 1e12).Draw(t, "inverse delta")
 		if steps, _ := privacy.Steps(int(examples), terms.Training.BatchSize, terms.Training.Epochs); int64(steps) != fl.PrivateSteps(terms.Training, examples) {

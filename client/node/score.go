@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -163,13 +162,4 @@ func metricOf(metric fl.Metric, r metrics.Result) float64 {
 		return r.Accuracy
 	}
 	return r.AUC
-}
-
-// Micro turns a share of 0 to 1 into millionths, rounded half up. What is not a
-// number is 0.
-func Micro(share float64) fl.Micro {
-	if !(share > 0) {
-		return 0
-	}
-	return fl.Micro(math.Floor(min(share, 1)*float64(fl.One) + 0.5))
 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/client/node"
 	"github.com/medfed/medfed/client/simulate"
 	"github.com/medfed/medfed/trainer/model"
 )
@@ -25,7 +25,7 @@ var imageCost = map[string]float64{model.VGG16: 0.14, model.ResNet50: 0.05}
 // federatedCost is that of a simulation on a set with so many examples.
 func federatedCost(s simulate.Settings, train, validation, test int) float64 {
 	mine := float64(train) / float64(s.Clients)
-	updates := float64(s.Participation) / float64(fl.One) * float64(s.Clients-s.Masters)
+	updates := node.Float(s.Participation) * float64(s.Clients-s.Masters)
 	scored := updates * float64(s.Masters) * mine
 	passes := updates*mine*float64(s.Epochs) + (scored+float64(validation))/3
 	steps := updates*float64(s.Epochs*batches(int(mine), s.BatchSize)) + updates*float64(s.Masters)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/client/node"
 	"github.com/medfed/medfed/client/simulate"
 	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
@@ -153,7 +154,7 @@ func (b *book) federated(seed int64) simulate.Settings {
 // an example be seen as often as in 50 rounds of 3 epochs by a tenth of the clients.
 func (b *book) centralEpochs() []int {
 	s := b.federated(1)
-	return []int{s.Epochs, max(s.Epochs, int(int64(s.Rounds)*s.Participation/fl.One)*s.Epochs)}
+	return []int{s.Epochs, max(s.Epochs, int(fl.Micro(s.Rounds)*s.Participation/fl.One)*s.Epochs)}
 }
 
 // huCells are the runs of Tables 3 and 4 and of the paper's setting over its seeds,
@@ -226,7 +227,7 @@ func (b *book) additionsCell(set *huSet, seed int64) cell {
 func (b *book) rateCell(set *huSet, rate fl.Micro, seed int64) cell {
 	s := b.federated(seed)
 	s.LearningRate = rate
-	c := b.simulation(set, s, "federated, learning rate "+micro(rate))
+	c := b.simulation(set, s, "federated, learning rate "+rate.String())
 	c.when = when{passOf(seed), seed, learningRate}
 	return c
 }
@@ -323,7 +324,7 @@ func centralName(data, model string, epochs int, seed int64) string {
 // fit trains a model on one place's data and measures it once.
 func (b *book) fit(experiment string, set *huSet, spec model.Spec, backbone string, epochs int, seed int64, examples func(progress func(done, total int)) (parts, error)) cell {
 	s := b.federated(seed)
-	o := model.TrainOptions{Epochs: epochs, BatchSize: s.BatchSize, LearningRate: float64(s.LearningRate) / float64(fl.One), Momentum: float64(s.Momentum) / float64(fl.One), Seed: seed}
+	o := model.TrainOptions{Epochs: epochs, BatchSize: s.BatchSize, LearningRate: node.Float(s.LearningRate), Momentum: node.Float(s.Momentum), Seed: seed}
 	key := struct {
 		Experiment string     `json:"experiment"`
 		Data       string     `json:"data"`

@@ -17,13 +17,13 @@ func (b *book) huPage() string {
 	s := b.federated(1)
 	b.heading(&p, "Hu et al., FL-HMChain: Tables 3 and 4")
 	fmt.Fprintf(&p, "Setting: %d clients of which %s %% train a round, %d rounds (paper: 50) of %d epochs, plain SGD, learning rate %s and batch %d where a table does not say otherwise; %d masters score, and an update is accepted down to an AUC of %s below the previous global model's (the paper does not give it), after a round that accepted none as much again. ",
-		s.Clients, micro(100*s.Participation), s.Rounds, s.Epochs, micro(s.LearningRate), s.BatchSize, s.Masters, micro(s.Threshold))
+		s.Clients, 100*s.Participation, s.Rounds, s.Epochs, s.LearningRate, s.BatchSize, s.Masters, s.Threshold)
 	p.WriteString("Every number of ours is of the model after the last round or epoch, on the test split, touched once a run: mean ± standard deviation (number of seeds). AUC and ACC go from 0 to 1.\n\n")
 	p.WriteString("The paper's Table 2 gives the learning rate 0.01, its text and Table 4 give 0.1 for the numbers of Table 3; so 0.1 here. The paper gives one number a cell, without a spread.\n\n## Table 3\n\n")
 	table(&p, []string{"data", "model", "AUC, paper (Table 3)", "AUC, ours", "ACC, paper (Table 3)", "ACC, ours", "beside the number"}, b.table3Rows())
 	b.images(&p, "Table 3 on %s", "hu-table3-%s.svg")
 	fmt.Fprintf(&p, "## The paper's setting over %s\n\nFL-CNN-HMChain with %d clients, %s %% a round, %d rounds, %d epochs, batch %d; below it what is reached by the additions that are listed under the table.\n\n",
-		seedsOf(b.options.paperSeeds), s.Clients, micro(100*s.Participation), s.Rounds, s.Epochs, s.BatchSize)
+		seedsOf(b.options.paperSeeds), s.Clients, 100*s.Participation, s.Rounds, s.Epochs, s.BatchSize)
 	table(&p, []string{"data", "model", "AUC", "AUC, least to greatest", "ACC", "ACC, least to greatest", "seeds", "beside the number"}, b.seedsRows())
 	b.additionsList(&p)
 	b.images(&p, "the paper's setting on %s, by round", "hu-rounds-%s.svg")
@@ -224,10 +224,10 @@ func (b *book) table4Rows() [][]string {
 			rows = append(rows, append(append([]string{set.name, rate, size}, set.pair(paper, ours)...), b.beside(set, paper, ours, beside)))
 		}
 		for _, rate := range learningRates {
-			add(micro(rate), strconv.Itoa(s.BatchSize), "", table4Rates[set.name][rate], b.rateOutcomes(set, rate))
+			add(rate.String(), strconv.Itoa(s.BatchSize), "", table4Rates[set.name][rate], b.rateOutcomes(set, rate))
 		}
 		for _, size := range slices.Sorted(slices.Values(batchSizes)) {
-			add(micro(s.LearningRate), strconv.Itoa(size), set.besideBatch(s, size), table4Batches[set.name][size], b.batchOutcomes(set, size))
+			add(s.LearningRate.String(), strconv.Itoa(size), set.besideBatch(s, size), table4Batches[set.name][size], b.batchOutcomes(set, size))
 		}
 	}
 	return rows

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/simulate"
 	"github.com/medfed/medfed/trainer/metrics"
 )
@@ -148,10 +147,6 @@ func statistics(v []float64) (mean, deviation float64) {
 		deviation += (x - mean) * (x - mean)
 	}
 	return mean, math.Sqrt(deviation / float64(max(1, len(v)-1)))
-}
-
-func micro(v fl.Micro) string {
-	return strconv.FormatFloat(float64(v)/float64(fl.One), 'f', -1, 64)
 }
 
 // table writes a Markdown table.

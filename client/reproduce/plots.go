@@ -72,7 +72,7 @@ func (b *book) huPlots(set *huSet, files map[string][]byte) error {
 	}
 	rates, sizes := choices{what: "learning rate"}, choices{what: "batch size"}
 	for _, rate := range learningRates {
-		rates.add(micro(rate), b.rateOutcomes(set, rate), table4Rates[set.name][rate])
+		rates.add(rate.String(), b.rateOutcomes(set, rate), table4Rates[set.name][rate])
 	}
 	for _, size := range slices.Sorted(slices.Values(batchSizes)) {
 		sizes.add(strconv.Itoa(size), b.batchOutcomes(set, size), table4Batches[set.name][size])

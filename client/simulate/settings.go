@@ -129,7 +129,7 @@ func (p Poison) clients(k int) int {
 	if p.Kind == PoisonNone {
 		return 0
 	}
-	return int((p.Share*int64(k) + fl.One/2) / fl.One)
+	return int((p.Share*fl.Micro(k) + fl.One/2) / fl.One)
 }
 
 // task names the simulated task in what the rules hash.

@@ -465,7 +465,7 @@ func privately() Settings {
 	s.Epochs = 1
 	terms := s.terms(tiny())
 	cost := fl.UpdateCost(terms, 12)
-	s.Privacy.Epsilon = cost.Plus(cost).Epsilon(s.Privacy.InverseDelta)
+	s.Privacy.Epsilon = fl.Micro(cost.Plus(cost).Epsilon(s.Privacy.InverseDelta))
 	return s
 }
 

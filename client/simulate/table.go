@@ -54,9 +54,9 @@ func (r *Report) row(round Round) []string {
 		"", "", "", "", "", "",
 	}
 	if round.Round.PreviousMedian != fl.Unscored {
-		row[6] = decimal(float64(round.Round.PreviousMedian) / float64(fl.One))
+		row[6] = round.Round.PreviousMedian.Decimal(6)
 		if r.Settings.ThresholdKind == fl.ThresholdRelative {
-			row[7] = decimal(float64(round.Round.Allowance) / float64(fl.One))
+			row[7] = round.Round.Allowance.Decimal(6)
 		}
 	}
 	if m := round.Metrics; m != nil {
@@ -68,7 +68,7 @@ func (r *Report) row(round Round) []string {
 		row[13] = round.Round.Global.Digest
 	}
 	if r.Settings.Privacy.On() {
-		row = append(row, decimal(float64(round.Epsilon)/float64(fl.One)))
+		row = append(row, round.Epsilon.Decimal(6))
 	}
 	switch b := r.Settings.Backbone; {
 	case b.Random:

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
-	"github.com/medfed/medfed/chaincode/codes"
 	"html/template"
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/fl"
 )
 
 //go:embed page.html
@@ -16,7 +18,7 @@ var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"rate":   rate,
-	"median": median,
+	"scored": scored,
 	"join":   strings.Join,
 	"rounds": roundsInWords,
 	"short":  short,
@@ -179,7 +181,7 @@ func newMatrix(r Report) []matrixRow {
 	return rows
 }
 
-func newCell(r Round, id string, low, high int64) cell {
+func newCell(r Round, id string, low, high fl.Micro) cell {
 	for _, u := range r.Updates {
 		if u.Node == id {
 			return updateCell(r, u, low, high)
@@ -194,21 +196,21 @@ func newCell(r Round, id string, low, high int64) cell {
 	return cell{State: "idle", Text: "·", Hint: fmt.Sprintf("not drawn in round %d", r.Round)}
 }
 
-func updateCell(r Round, u Update, low, high int64) cell {
-	hint := fmt.Sprintf("round %d, %d examples, median %s", r.Round, u.NumExamples, median(u.MedianMicro))
+func updateCell(r Round, u Update, low, high fl.Micro) cell {
+	hint := fmt.Sprintf("round %d, %d examples, median %s", r.Round, u.NumExamples, scored(u.MedianMicro))
 	if !u.Accepted {
-		return cell{State: "rejected", Text: median(u.MedianMicro), Hint: hint + ", rejected"}
+		return cell{State: "rejected", Text: scored(u.MedianMicro), Hint: hint + ", rejected"}
 	}
 	heat := 40
 	if high > low {
 		heat = 12 + int(48*(u.MedianMicro-low)/(high-low))
 	}
-	return cell{State: "accepted", Text: median(u.MedianMicro), Hint: hint + ", accepted", Heat: heat}
+	return cell{State: "accepted", Text: scored(u.MedianMicro), Hint: hint + ", accepted", Heat: heat}
 }
 
 // medianRange gives the lowest and highest median of the accepted updates.
-func medianRange(rounds []Round) (low, high int64) {
-	low, high = 1_000_000, 0
+func medianRange(rounds []Round) (low, high fl.Micro) {
+	low, high = fl.One, 0
 	for _, r := range rounds {
 		for _, u := range r.Updates {
 			if u.Accepted {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/fl"
 )
 
 // Phases of a round that a report knows, in the ledger's words.
@@ -22,10 +23,6 @@ const (
 	PhaseClosed = "closed"
 	PhaseFailed = "failed"
 )
-
-// NotScored is the median of an update that fewer than a quorum of masters of
-// other organisations scored.
-const NotScored int64 = -1
 
 // Report is the whole of report.json.
 type Report struct {
@@ -89,13 +86,13 @@ type Seconds struct {
 
 // Update is what a trainer handed in and what the masters made of it.
 type Update struct {
-	Node        string `json:"node"` // "MSP/name"
-	Org         string `json:"org"`  // MSP identifier
-	CID         string `json:"cid"`
-	Digest      string `json:"digest"`
-	NumExamples int64  `json:"num_examples"`
-	MedianMicro int64  `json:"median_micro"` // millionths; NotScored when below quorum
-	Accepted    bool   `json:"accepted"`
+	Node        string   `json:"node"` // "MSP/name"
+	Org         string   `json:"org"`  // MSP identifier
+	CID         string   `json:"cid"`
+	Digest      string   `json:"digest"`
+	NumExamples int64    `json:"num_examples"`
+	MedianMicro fl.Micro `json:"median_micro"` // fl.Unscored when below quorum
+	Accepted    bool     `json:"accepted"`
 }
 
 // Global is the aggregate the masters attested, measured on the official test

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/medfed/medfed/chaincode/fl"
 )
 
 // sample is a report of six rounds, the fourth failed, with hospital4/node-1
@@ -33,7 +35,7 @@ func sample() Report {
 		for i, id := range trainers {
 			org, _, _ := strings.Cut(id, "/")
 			u := Update{Node: id, Org: org, CID: "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi", Digest: strings.Repeat("0f", 32),
-				NumExamples: 523, MedianMicro: int64(740_000 + 31_000*n + 3_100*i), Accepted: true}
+				NumExamples: 523, MedianMicro: fl.Micro(740_000 + 31_000*n + 3_100*i), Accepted: true}
 			if id == r.Poisoned.Node && n >= 3 {
 				u.MedianMicro, u.Accepted = 257_200, false
 			}
@@ -44,7 +46,7 @@ func sample() Report {
 		if n == 4 {
 			round.Phase, round.Global, round.Attestations = PhaseFailed, nil, 0
 			round.Updates = round.Updates[:1]
-			round.Updates[0].MedianMicro, round.Updates[0].Accepted = NotScored, false
+			round.Updates[0].MedianMicro, round.Updates[0].Accepted = fl.Unscored, false
 		}
 		r.Rounds = append(r.Rounds, round)
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/medfed/medfed/chaincode/fl"
 )
 
 // Width is the number of columns a terminal table keeps within.
@@ -68,7 +70,7 @@ func writeTrainer(b *strings.Builder, r Round, id, poisoned string) {
 		if u.Accepted {
 			decision = "accepted"
 		}
-		fmt.Fprintf(b, "  %-34s %8d  %9s  %s%s\n", middle(id, 34), u.NumExamples, median(u.MedianMicro), decision, mark)
+		fmt.Fprintf(b, "  %-34s %8d  %9s  %s%s\n", middle(id, 34), u.NumExamples, scored(u.MedianMicro), decision, mark)
 		return
 	}
 	fmt.Fprintf(b, "  %-34s %8s  %9s  %s%s\n", middle(id, 34), "–", "–", "no update", mark)
@@ -145,11 +147,12 @@ func orUnknown(s string) string {
 
 func rate(v float64) string { return fmt.Sprintf("%.4f", v) }
 
-func median(micro int64) string {
-	if micro == NotScored {
+// scored prints a median with four places.
+func scored(median fl.Micro) string {
+	if median == fl.Unscored {
 		return "unscored"
 	}
-	return fmt.Sprintf("%d.%04d", micro/1_000_000, micro%1_000_000/100)
+	return median.Decimal(4)
 }
 
 func acceptedOf(r Round) string {

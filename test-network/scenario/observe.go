@@ -167,7 +167,7 @@ func fromLedger(state fl.RoundState) report.Round {
 	for _, update := range state.Updates {
 		u := report.Update{
 			Node: update.Node, Org: fl.OrgOf(update.Node), CID: update.Model.CID, Digest: update.Model.Digest,
-			NumExamples: update.NumExamples, MedianMicro: report.NotScored,
+			NumExamples: update.NumExamples, MedianMicro: fl.Unscored,
 		}
 		for _, result := range state.Round.Results {
 			if result.Node == update.Node {

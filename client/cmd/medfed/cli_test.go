@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -39,32 +38,6 @@ func walk(c *cobra.Command, visit func(*cobra.Command)) {
 	visit(c)
 	for _, child := range c.Commands() {
 		walk(child, visit)
-	}
-}
-
-func TestADecimalIsHeldExactly(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		micro := rapid.Int64Range(0, 999_999_999_999_999).Draw(t, "micro")
-		var d decimal
-		if err := d.Set(fmt.Sprintf("%d.%06d", micro/1_000_000, micro%1_000_000)); err != nil || int64(d) != micro {
-			t.Fatalf("%d became %d: %v", micro, d, err)
-		}
-		var again decimal
-		if err := again.Set(d.String()); err != nil || again != d {
-			t.Fatalf("%s became %s: %v", d.String(), again.String(), err)
-		}
-	})
-	for text, want := range map[string]decimal{"0": 0, "1": 1_000_000, "0.05": 50_000, "1e-3": 1_000, "2.5e2": 250_000_000} {
-		var d decimal
-		if err := d.Set(text); err != nil || d != want {
-			t.Errorf("%s became %d: %v", text, d, err)
-		}
-	}
-	for _, text := range []string{"", "-1", "1/3", "0.0000001", "NaN", "Inf", "1e99", "0x10", "1,5", "1_000", ".5", strings.Repeat("9", 40)} {
-		var d decimal
-		if err := d.Set(text); err == nil {
-			t.Errorf("%q was taken as %s", text, d.String())
-		}
 	}
 }
 

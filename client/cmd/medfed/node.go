@@ -73,7 +73,7 @@ func runNode(ctx context.Context, a *app, f *nodeFlags, task string) error {
 		Task:        task,
 		Coordinator: l.Identity().Role == ledger.RoleCoordinator,
 		ExpectNodes: f.expect,
-		Budget:      int64(f.budget),
+		Budget:      fl.Micro(f.budget),
 		Ledger:      l,
 		Log:         a.logger(f.verbose),
 	}

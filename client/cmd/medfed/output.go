@@ -14,6 +14,7 @@ import (
 	"github.com/vbauerster/mpb/v8/cwriter"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/cmd/medfed/exit"
 )
 
@@ -132,18 +133,12 @@ func interrupted(err error) error {
 // rate prints a share of one with four digits.
 func rate(v float64) string { return fmt.Sprintf("%.4f", v) }
 
-// micro prints millionths as a decimal, a dash where there is no value.
-func micro(v int64) string {
-	if v < 0 {
+// scored prints a median with six places, a dash where there is none.
+func scored(median fl.Micro) string {
+	if median == fl.Unscored {
 		return "–"
 	}
-	return fmt.Sprintf("%d.%06d", v/1_000_000, v%1_000_000)
-}
-
-// plain prints millionths as a decimal without trailing zeros.
-func plain(v int64) string {
-	d := decimal(v)
-	return d.String()
+	return median.Decimal(6)
 }
 
 // moment prints a transaction's time, a dash where there is none.

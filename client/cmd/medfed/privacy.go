@@ -17,6 +17,7 @@ import (
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/renyi"
 	"github.com/medfed/medfed/client/gateway"
+	"github.com/medfed/medfed/client/node"
 	accountant "github.com/medfed/medfed/trainer/privacy"
 )
 
@@ -48,7 +49,7 @@ func (p privacy) onLedger() fl.Privacy {
 	if p.Noise == 0 {
 		return fl.Privacy{}
 	}
-	return fl.Privacy{NoiseMultiplier: int64(p.Noise), ClippingNorm: int64(p.Clip), InverseDelta: int64(p.Delta), Epsilon: int64(p.Epsilon)}
+	return fl.Privacy{NoiseMultiplier: fl.Micro(p.Noise), ClippingNorm: fl.Micro(p.Clip), InverseDelta: int64(p.Delta), Epsilon: fl.Micro(p.Epsilon)}
 }
 
 // delta is a flag and YAML value: a probability, held as the whole number that it is
@@ -95,7 +96,7 @@ func (d *delta) UnmarshalYAML(node *yaml.Node) error {
 // privacyInWords describes a private task's terms.
 func privacyInWords(p fl.Privacy) string {
 	d := delta(p.InverseDelta)
-	return fmt.Sprintf("noise multiplier %s, clipping norm %s, at most ε = %s of a data set at δ = %s", plain(p.NoiseMultiplier), plain(p.ClippingNorm), plain(p.Epsilon), d.String())
+	return fmt.Sprintf("noise multiplier %s, clipping norm %s, at most ε = %s of a data set at δ = %s", p.NoiseMultiplier, p.ClippingNorm, p.Epsilon, d.String())
 }
 
 func newPrivacy(a *app) *cobra.Command {
@@ -130,9 +131,9 @@ a budget holds. A node makes an update in each round in which it is drawn to tra
 			}
 			return a.print(p, func(w io.Writer) {
 				fmt.Fprintf(w, "updates\t%d, of %d steps that sample each of %d examples with a probability of %.4f\n", p.Updates, p.Steps, p.Examples, p.Rate)
-				fmt.Fprintf(w, "ledger\tε = %s at δ = %s\n", micro(p.Ledger), t.Privacy.Delta.String())
+				fmt.Fprintf(w, "ledger\tε = %s at δ = %s\n", p.Ledger.Decimal(6), t.Privacy.Delta.String())
 				fmt.Fprintf(w, "at the orders of Opacus\tε = %.6f; by the classic conversion %.6f\n", p.Epsilon, p.Classic)
-				fmt.Fprintf(w, "budget\tε = %s holds %d updates\n", plain(int64(t.Privacy.Epsilon)), p.Holds)
+				fmt.Fprintf(w, "budget\tε = %s holds %d updates\n", t.Privacy.Epsilon, p.Holds)
 			})
 		},
 	}
@@ -162,13 +163,13 @@ func planned(t terms, examples, updates int) (plan, error) {
 	p.Steps, p.Rate = accountant.Steps(examples, terms.Training.BatchSize, terms.Training.Epochs)
 	p.Steps *= updates
 	spent := accountant.NewAccountant(nil)
-	spent.Add(float64(terms.Privacy.NoiseMultiplier)/float64(fl.One), p.Rate, p.Steps)
+	spent.Add(node.Float(terms.Privacy.NoiseMultiplier), p.Rate, p.Steps)
 	p.Epsilon, _ = spent.Epsilon(p.Delta, accountant.Improved)
 	p.Classic, _ = spent.Epsilon(p.Delta, accountant.Classic)
 	cost, total := fl.UpdateCost(terms, int64(examples)), renyi.Divergences(nil)
 	for update := 1; update <= max(updates, fl.MaxRounds); update++ {
 		total = total.Plus(cost)
-		epsilon := total.Epsilon(terms.Privacy.InverseDelta)
+		epsilon := fl.Micro(total.Epsilon(terms.Privacy.InverseDelta))
 		if update == updates {
 			p.Ledger = epsilon
 		}
@@ -200,7 +201,7 @@ two tasks of one set share it. "task show" shows what one task has spent.`,
 				fmt.Fprintln(w, "NODE\tDATA SET\tUPDATES\tEPSILON\tDELTA")
 				for _, s := range spendings {
 					d := delta(s.InverseDelta)
-					fmt.Fprintf(w, "%s\t%.16s…\t%d\t%s\t%s\n", s.Node, s.Dataset, s.Updates, micro(s.Epsilon), d.String())
+					fmt.Fprintf(w, "%s\t%.16s…\t%d\t%s\t%s\n", s.Node, s.Dataset, s.Updates, s.Epsilon.Decimal(6), d.String())
 				}
 			})
 		},

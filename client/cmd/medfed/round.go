@@ -201,12 +201,12 @@ func printRound(w io.Writer, s fl.RoundState) {
 		result, tallied := resultOf(r, id)
 		decision, median, scores := "–", "–", "–"
 		if tallied {
-			decision, median, scores = acceptedInWords(result.Accepted), micro(result.Median), strconv.Itoa(result.Scores)
+			decision, median, scores = acceptedInWords(result.Accepted), scored(result.Median), strconv.Itoa(result.Scores)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", id, examplesOf(s, id), median, scores, decision)
 	}
 	if r.PreviousMedian >= 0 && len(r.Results) > 0 {
-		fmt.Fprintf(w, "previous global model\t\t%s\t\t\n", micro(r.PreviousMedian))
+		fmt.Fprintf(w, "previous global model\t\t%s\t\t\n", r.PreviousMedian.Decimal(6))
 	}
 	if r.Allowance > 0 {
 		fmt.Fprintf(w, "accepted: median %s\n", allowanceInWords(r.Allowance))

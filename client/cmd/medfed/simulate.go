@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/client/node"
 	"github.com/medfed/medfed/client/simulate"
 	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
@@ -22,13 +23,7 @@ import (
 // the data, and the files.
 type simulateFlags struct {
 	settings      simulate.Settings
-	participation decimal
-	learningRate  decimal
-	momentum      decimal
-	threshold     decimal
-	baseWeight    decimal
-	poisonShare   decimal
-	holdout       decimal
+	poisonShare   fl.Micro
 	poison        string
 	privacy       privacy
 	refinements   refinements
@@ -67,8 +62,7 @@ the scoring out and accepts every update.`,
 
 func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	s := &f.settings
-	f.participation, f.learningRate, f.momentum = decimal(s.Participation), decimal(s.LearningRate), decimal(s.Momentum)
-	f.threshold, f.baseWeight, f.poisonShare = decimal(s.Threshold), decimal(s.BaseWeight), decimal(fl.One/5)
+	f.poisonShare = fl.One / 5
 	f.metric = choice{string(s.Metric), []string{string(fl.MetricAUC), string(fl.MetricAccuracy)}}
 	f.thresholdKind = choice{string(s.ThresholdKind), []string{string(fl.ThresholdRelative), string(fl.ThresholdAbsolute)}}
 	f.curve = choice{s.Curve, []string{simulate.CurveValidation, simulate.CurveTest, simulate.CurveNone}}
@@ -76,29 +70,29 @@ func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	f.privacy = defaultPrivacy()
 	flags.StringVar(&f.data.name, "data", "pneumoniamnist", `data set: a MedMNIST 2D set, or "synthetic"`)
 	f.data.bindImages(flags)
-	flags.Var(&f.holdout, "holdout", "with --images that have no test part: share of them, by whole patients, to test on; 0 for none")
+	flags.Var((*decimal)(&s.Holdout), "holdout", "with --images that have no test part: share of them, by whole patients, to test on; 0 for none")
 	flags.StringVar(&f.data.folder, "data-folder", dataFolder(), "folder of .npz files (or "+dataset.FolderVariable+")")
 	flags.Lookup("data-folder").DefValue = ""
 	flags.BoolVar(&f.data.offline, "offline", false, "do not download a set that is not on this machine")
 	flags.StringVar(&s.Model, "model", s.Model, modelUsage())
 	flags.IntVar(&s.Clients, "clients", s.Clients, "clients among which the training examples are split (K)")
-	flags.Var(&f.participation, "participation", "share of the clients that are not masters which train in a round (P)")
+	flags.Var((*decimal)(&s.Participation), "participation", "share of the clients that are not masters which train in a round (P)")
 	flags.IntVar(&s.Rounds, "rounds", s.Rounds, "rounds to close (R)")
 	flags.IntVar(&s.Epochs, "epochs", s.Epochs, "passes over the local data in a round (E)")
 	flags.IntVar(&s.BatchSize, "batch-size", s.BatchSize, "most examples a training step (b)")
-	flags.Var(&f.learningRate, "learning-rate", "of stochastic gradient descent")
-	flags.Var(&f.momentum, "momentum", "of stochastic gradient descent, below 1")
+	flags.Var((*decimal)(&s.LearningRate), "learning-rate", "of stochastic gradient descent")
+	flags.Var((*decimal)(&s.Momentum), "momentum", "of stochastic gradient descent, below 1")
 	flags.StringVar(&s.Strategy, "strategy", s.Strategy, strategyUsage())
 	flags.Var(&f.partition, "partition", "how the training examples are split")
 	flags.IntVar(&s.Masters, "masters", s.Masters, "masters elected a round, at least 3f+1 (m); 0 for no scoring")
 	flags.IntVar(&s.F, "f", s.F, "masters that may lie")
 	flags.Var(&f.metric, "metric", "what the masters score")
 	flags.Var(&f.thresholdKind, "threshold-kind", "what a median is compared with")
-	flags.Var(&f.threshold, "threshold", "least median accepted, or how far below the previous global model's, more after rounds that accept none")
-	flags.Var(&f.baseWeight, "base-weight", "a newcomer's weight in the election")
+	flags.Var((*decimal)(&s.Threshold), "threshold", "least median accepted, or how far below the previous global model's, more after rounds that accept none")
+	flags.Var((*decimal)(&s.BaseWeight), "base-weight", "a newcomer's weight in the election")
 	flags.IntVar(&s.MaxFailed, "max-failed", s.MaxFailed, "rounds that may fail in a row")
 	flags.StringVar(&f.poison, "poison", simulate.PoisonNone, "what dishonest clients do: none, sign-flip, label-flip, or scale with its factor as in scale:100")
-	flags.Var(&f.poisonShare, "poison-share", "share of the clients that are dishonest")
+	flags.Var((*decimal)(&f.poisonShare), "poison-share", "share of the clients that are dishonest")
 	f.privacy.bind(flags)
 	f.refinements.bind(flags)
 	f.backbone.bind(flags)
@@ -120,7 +114,7 @@ func (f *simulateFlags) check() (simulate.Settings, error) {
 		return s, err
 	}
 	if poison.Kind != simulate.PoisonNone {
-		poison.Share = int64(f.poisonShare)
+		poison.Share = f.poisonShare
 	}
 	if extension := filepath.Ext(f.plot); f.plot != "" && extension != ".svg" && extension != ".html" {
 		return s, usage("--plot names %q, which is neither an .svg nor an .html file; name one", f.plot)
@@ -128,11 +122,10 @@ func (f *simulateFlags) check() (simulate.Settings, error) {
 	if s.Masters == 0 {
 		s.F = 0
 	}
-	s.Participation, s.LearningRate, s.Momentum = int64(f.participation), int64(f.learningRate), int64(f.momentum)
-	s.Threshold, s.BaseWeight, s.Poison = int64(f.threshold), int64(f.baseWeight), poison
-	s.Decay, s.Balance, s.Augmentation = int64(f.refinements.Decay), f.refinements.Balance, fl.Augmentation(f.refinements.Augment)
+	s.Poison = poison
+	s.Decay, s.Balance, s.Augmentation = fl.Micro(f.refinements.Decay), f.refinements.Balance, fl.Augmentation(f.refinements.Augment)
 	s.Metric, s.ThresholdKind, s.Curve = fl.Metric(f.metric.value), fl.ThresholdKind(f.thresholdKind.value), f.curve.value
-	s.Split, s.Alpha, s.Holdout = f.partition.Kind, f.partition.Alpha, int64(f.holdout)
+	s.Split, s.Alpha = f.partition.Kind, f.partition.Alpha
 	s.Privacy = f.privacy.onLedger()
 	return s, nil
 }
@@ -193,7 +186,7 @@ func holdOut(data *dataset.Data, settings simulate.Settings) (err error) {
 	if data.Test.Len() > 0 {
 		return usage("the data have %d test images of their own; leave --holdout out", data.Test.Len())
 	}
-	data.Train, data.Test, err = data.Train.Holdout(float64(settings.Holdout)/float64(fl.One), settings.Seed)
+	data.Train, data.Test, err = data.Train.Holdout(node.Float(settings.Holdout), settings.Seed)
 	return err
 }
 
@@ -271,7 +264,7 @@ func printSimulation(w io.Writer, r *simulate.Report) {
 		fmt.Fprintf(w, "test AUC\t%s\ntest accuracy\t%s\n", rate(r.Test.AUC), rate(r.Test.Accuracy))
 	}
 	if p := r.Settings.Privacy; p.On() {
-		fmt.Fprintf(w, "privacy\t%s\nepsilon\t%s spent of the client that trained most\n", privacyInWords(p), micro(r.Epsilon()))
+		fmt.Fprintf(w, "privacy\t%s\nepsilon\t%s spent of the client that trained most\n", privacyInWords(p), r.Epsilon().Decimal(6))
 	}
 	fmt.Fprintf(w, "seconds\t%.1f\n", r.Seconds)
 }

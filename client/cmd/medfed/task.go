@@ -248,7 +248,7 @@ func printTask(w io.Writer, s fl.TaskState) {
 		fmt.Fprintf(w, "privacy\t%s\n", privacyInWords(t.Privacy))
 	}
 	fmt.Fprintf(w, "rounds\t%d closed of %d, newest %d\n", s.Closed, t.Rounds, s.LastRound)
-	fmt.Fprintf(w, "trainers\tshare %s of the nodes that are not masters, %d updates at least; %s\n", plain(t.Participation), t.MinUpdates, t.Strategy)
+	fmt.Fprintf(w, "trainers\tshare %s of the nodes that are not masters, %d updates at least; %s\n", t.Participation, t.MinUpdates, t.Strategy)
 	fmt.Fprintf(w, "masters\t%d elected a round, of whom %d may lie\n", t.Masters, t.F)
 	fmt.Fprintf(w, "accepted\tmedian %s %s\n", t.Metric, thresholdInWords(t.Terms))
 	fmt.Fprintf(w, "deadlines\tstarting %d s, training %d s, committing %d s, revealing %d s, aggregating %d s\n",
@@ -265,25 +265,25 @@ func printTask(w io.Writer, s fl.TaskState) {
 	for _, n := range s.Nodes {
 		weight, standing := standingOf(s, n.ID)
 		if t.Privacy.On() {
-			spent = "\t" + micro(fl.SpendingOf(s.Spendings, n.ID).Epsilon)
+			spent = "\t" + fl.SpendingOf(s.Spendings, n.ID).Epsilon.Decimal(6)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s%s\n", n.ID, moment(n.JoinedAt), yesOrNo(revealed(s, n.ID)), micro(weight), standing, spent)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s%s\n", n.ID, moment(n.JoinedAt), yesOrNo(revealed(s, n.ID)), weight.Decimal(6), standing, spent)
 	}
 }
 
 func thresholdInWords(t fl.Terms) string {
 	if t.ThresholdKind != fl.ThresholdRelative {
-		return "at least " + plain(t.Threshold)
+		return "at least " + t.Threshold.String()
 	}
 	words := allowanceInWords(t.Threshold)
 	if t.Threshold > 0 {
-		words += ", and " + plain(t.Threshold) + " more after each round in a row that accepted none"
+		words += ", and " + t.Threshold.String() + " more after each round in a row that accepted none"
 	}
 	return words
 }
 
 func allowanceInWords(allowance fl.Micro) string {
-	return "at most " + plain(allowance) + " below the previous global model's"
+	return "at most " + allowance.String() + " below the previous global model's"
 }
 
 // standingOf is a node's weight in the next election and what set it.

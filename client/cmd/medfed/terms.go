@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -163,12 +161,12 @@ func (t terms) forTask(task string) (fl.Terms, error) {
 		Task: task, Model: t.Model, Data: t.Data,
 		Channels: spec.Channels, ImageSize: spec.Size, Classes: spec.Classes,
 		Training: fl.Training{Epochs: t.Epochs, BatchSize: t.BatchSize,
-			LearningRate: int64(t.LearningRate), Momentum: int64(t.Momentum), Seed: t.Seed,
-			Decay: int64(t.Refinements.Decay), BalanceClasses: t.Refinements.Balance, Augmentation: fl.Augmentation(t.Refinements.Augment)},
+			LearningRate: fl.Micro(t.LearningRate), Momentum: fl.Micro(t.Momentum), Seed: t.Seed,
+			Decay: fl.Micro(t.Refinements.Decay), BalanceClasses: t.Refinements.Balance, Augmentation: fl.Augmentation(t.Refinements.Augment)},
 		Strategy: t.Strategy, Metric: fl.Metric(t.Metric),
-		ThresholdKind: fl.ThresholdKind(t.ThresholdKind), Threshold: int64(t.Threshold),
-		F: t.F, Masters: t.Masters, Participation: int64(t.Participation), MinUpdates: t.MinUpdates,
-		MaxExamples: t.MaxExamples, BaseWeight: int64(t.BaseWeight), Rounds: t.Rounds, MaxFailed: t.MaxFailed,
+		ThresholdKind: fl.ThresholdKind(t.ThresholdKind), Threshold: fl.Micro(t.Threshold),
+		F: t.F, Masters: t.Masters, Participation: fl.Micro(t.Participation), MinUpdates: t.MinUpdates,
+		MaxExamples: t.MaxExamples, BaseWeight: fl.Micro(t.BaseWeight), Rounds: t.Rounds, MaxFailed: t.MaxFailed,
 		Deadlines: fl.Deadlines{Starting: t.Starting, Training: t.Training, Committing: t.Committing,
 			Revealing: t.Revealing, Aggregating: t.Aggregating},
 		Privacy: t.Privacy.onLedger(),
@@ -187,33 +185,13 @@ func (t terms) images() (dataset.Info, error) {
 	return dataset.Info{Name: t.Data, Channels: cmp.Or(t.Channels, 1), Size: cmp.Or(t.ImageSize, 28), Classes: t.Classes}, nil
 }
 
-// decimal is a flag and YAML value: a decimal number of at most six places, held
-// exactly in millionths as the ledger does.
-type decimal int64
+// decimal is an fl.Micro as a flag and YAML value: a decimal number of at most six
+// places.
+type decimal fl.Micro
 
-// decimalPattern keeps a typed number small: no fractions, no large exponents.
-var decimalPattern = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,18})?([eE]-?[0-9])?$`)
-
-func (d *decimal) Type() string { return "decimal" }
-func (d *decimal) String() string {
-	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%d.%06d", *d/1_000_000, *d%1_000_000), "0"), ".")
-}
-
-func (d *decimal) Set(s string) error {
-	if !decimalPattern.MatchString(s) {
-		return fmt.Errorf("%q is no decimal number from 0", s)
-	}
-	r, ok := new(big.Rat).SetString(s)
-	if !ok {
-		return fmt.Errorf("%q is no decimal number", s)
-	}
-	r.Mul(r, big.NewRat(1_000_000, 1))
-	if !r.IsInt() || !r.Num().IsInt64() {
-		return fmt.Errorf("%s has more than six decimal places", s)
-	}
-	*d = decimal(r.Num().Int64())
-	return nil
-}
+func (d *decimal) Type() string          { return "decimal" }
+func (d decimal) String() string         { return fl.Micro(d).String() }
+func (d *decimal) Set(text string) error { return (*fl.Micro)(d).Set(text) }
 
 // UnmarshalYAML reads the number as it stands in the file, without a detour by
 // way of binary floating point.

@@ -48,18 +48,15 @@ func (a *augmentation) Set(s string) error {
 // add reads one part, as shift=2.
 func (a *augmentation) add(part string) (err error) {
 	name, value, given := strings.Cut(part, "=")
-	var number decimal
 	switch {
 	case name == "flip" && !given:
 		a.Flip = true
 	case name == "shift" && given:
 		a.Shift, err = strconv.Atoi(value)
 	case name == "rotate" && given:
-		err = number.Set(value)
-		a.Rotate = fl.Micro(number)
+		err = a.Rotate.Set(value)
 	case name == "contrast" && given:
-		err = number.Set(value)
-		a.Contrast = fl.Micro(number)
+		err = a.Contrast.Set(value)
 	default:
 		err = fmt.Errorf("there is no augmentation %q; write flip, shift=2, rotate=10 or contrast=0.2, with commas between", part)
 	}
@@ -76,9 +73,9 @@ func (a *augmentation) UnmarshalYAML(node *yaml.Node) error {
 
 // trainingInWords tells what a task's trainers do, in one line.
 func trainingInWords(t fl.Training) string {
-	words := fmt.Sprintf("%d epochs, batch %d, learning rate %s, momentum %s, seed %d", t.Epochs, t.BatchSize, plain(t.LearningRate), plain(t.Momentum), t.Seed)
+	words := fmt.Sprintf("%d epochs, batch %d, learning rate %s, momentum %s, seed %d", t.Epochs, t.BatchSize, t.LearningRate, t.Momentum, t.Seed)
 	if t.Decay != 0 {
-		words += ", decay " + plain(t.Decay)
+		words += ", decay " + t.Decay.String()
 	}
 	if t.BalanceClasses {
 		words += ", classes balanced"
