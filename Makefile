@@ -13,9 +13,9 @@ export GOFLAGS ?= -buildvcs=false
 demo: ## train one model on a real network; KEEP=1 leaves it up, DATA=breastmnist takes another set
 	@mkdir -p $(BIN)
 	@echo "1 of 3 · data"
-	@go build -o $(BIN)/data ./test-network/demo/data && $(BIN)/data $(DATA)
+	@go build -o $(BIN)/ ./test-network/demo/data ./network/tools/build && $(BIN)/data $(DATA)
 	@echo "2 of 3 · programs"
-	@$(BUILD)
+	@$(BIN)/build -out $(BIN)
 	@echo "3 of 3 · demo, about 3 min"
 	@$(BIN)/demo --offline $(if $(DATA),--data $(DATA)) $(if $(KEEP),--keep)
 

@@ -10,12 +10,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -91,21 +93,37 @@ func buildAll(ctx context.Context, modules []*module, out string, show display) 
 	if err != nil {
 		return codes.Wrapf("MF-TOOLS-FOLDER", "%w; name a folder that can be written", err)
 	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	for _, m := range modules {
-		m.out = out
-		group.Go(func() error { return m.prepare(groupCtx, show) })
-	}
-	if err := group.Wait(); err != nil {
-		return errors.Join(err, ctx.Err())
+	if err := prepareAll(ctx, modules, out, show); err != nil {
+		return err
 	}
 	show.begin(newWork(modules))
 	if err := modules[0].build(ctx, show); err != nil {
 		return errors.Join(err, ctx.Err())
 	}
-	group, groupCtx = errgroup.WithContext(ctx)
+	group, groupCtx := errgroup.WithContext(ctx)
 	for _, m := range modules[1:] {
 		group.Go(func() error { return m.build(groupCtx, show) })
+	}
+	if err := group.Wait(); err != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	return nil
+}
+
+// prepareAll finds out what there is to do. Most of that time passes with waiting for
+// downloads: meanwhile the standard library is compiled, which needs none.
+func prepareAll(ctx context.Context, modules []*module, out string, show display) error {
+	compiling, stop := context.WithCancel(ctx)
+	var compiled sync.WaitGroup
+	defer compiled.Wait()
+	defer stop()
+	group, groupCtx := errgroup.WithContext(ctx)
+	for _, m := range modules {
+		m.out = out
+		group.Go(func() error { return m.prepare(groupCtx, show) })
+	}
+	if slices.ContainsFunc(modules, func(m *module) bool { return m.pinned }) {
+		compiled.Go(func() { _ = modules[0].goCommand(compiling, io.Discard, ignore, "build", "std") }) // what fails is said when it is needed
 	}
 	if err := group.Wait(); err != nil {
 		return errors.Join(err, ctx.Err())

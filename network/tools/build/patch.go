@@ -16,8 +16,9 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
-// A patch mends a module that the servers need where its authors have not done so yet.
-// It lies in the folder patches under that module's path, for instance
+// A patch changes a module that the servers need: it mends what its authors have not
+// yet, or leaves out what medfed does not use and everyone would have to compile. It
+// lies in the folder patches under that module's path, for instance
 // patches/github.com/hyperledger-labs/SmartBFT.patch, says why in its first lines, and
 // fits one version only: with another, the build fails until someone has looked.
 

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,11 +12,12 @@ import (
 
 const smartBFT = "github.com/hyperledger-labs/SmartBFT"
 
-// copyServers copies what the servers are built from, so that a test can change it.
-func copyServers(t *testing.T) *module {
+// copyServers copies what the servers of a module are built from, so that a test can
+// change it.
+func copyServers(t *testing.T, name string) *module {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "the 'servers'")
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", "servers"))); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join("..", name))); err != nil {
 		t.Fatal(err)
 	}
 	m := servers(dir)
@@ -26,27 +28,33 @@ func copyServers(t *testing.T) *module {
 // The servers are built with each patch in place, which fits the version that go.mod
 // pins.
 func TestServersArePatched(t *testing.T) {
-	m := copyServers(t)
-	flags, err := m.patch(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var dir strings.Builder
-	if err := m.goCommand(t.Context(), &dir, ignore, append(append([]string{"list", "-mod=readonly", "-f", "{{.Dir}}"}, flags...), smartBFT+"/internal/bft")...); err != nil {
-		t.Fatal(err)
-	}
-	source, err := os.ReadFile(filepath.Join(strings.TrimSuffix(dir.String(), "\n"), "controller.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(source), "close(d.delivered)") {
-		t.Errorf("what is built of %s, in %s, is not patched", smartBFT, dir.String())
+	for _, c := range []struct{ module, pkg, file, with, without string }{
+		{"servers", smartBFT + "/internal/bft", "controller.go", "close(d.delivered)", "deliverChan"},
+		{"servers", "github.com/ipfs/kubo/plugin/loader", "preload.go", "flatfs", "telemetry"},
+		{"fabric-ca", "github.com/mattn/go-sqlite3", "sqlite3.go", "CFLAGS: -O0", "\x00"},
+	} {
+		m := copyServers(t, c.module)
+		flags, err := m.patch(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var dir strings.Builder
+		if err := m.goCommand(t.Context(), &dir, ignore, slices.Concat([]string{"list", "-mod=readonly", "-f", "{{.Dir}}"}, flags, []string{c.pkg})...); err != nil {
+			t.Fatal(err)
+		}
+		source, err := os.ReadFile(filepath.Join(strings.TrimSuffix(dir.String(), "\n"), c.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(source), c.with) || strings.Contains(string(source), c.without) {
+			t.Errorf("what is built of %s, in %s, is not patched", c.pkg, dir.String())
+		}
 	}
 }
 
 // Another patch makes other programs.
 func TestDigestCoversPatches(t *testing.T) {
-	m := copyServers(t)
+	m := copyServers(t, "servers")
 	before, err := m.digest(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +72,7 @@ func TestPatchThatDoesNotFit(t *testing.T) {
 		"another file":    func(patch string) string { return strings.ReplaceAll(patch, "controller.go", "controllers.go") },
 		"no patch":        func(string) string { return "to be written" },
 	} {
-		m := copyServers(t)
+		m := copyServers(t, "servers")
 		change(t, m, broken)
 		if _, err := m.patch(t.Context()); codes.Of(err) != "MF-TOOLS-MODULES" {
 			t.Errorf("%s: %v", name, err)
