@@ -75,6 +75,7 @@ func TestUnstagePurges(t *testing.T) {
 	if !bytes.Contains(c.ledger.PrivateBytes(hospital), []byte(canaryIdentifier)) {
 		t.Fatal("the collection lacks what was staged")
 	}
+	c.refused("MF-VERSION-NUMBER", c.propose(c.officer, "record:Unstage", versionOf(rec, 0)))
 	purged := put[record.Purged](c, c.officer, "record:Unstage", versionOf(rec, 1))
 	if len(purged.Keys) != 1 || bytes.Contains(c.ledger.PrivateBytes(hospital), []byte(canaryIdentifier)) {
 		t.Errorf("%v", purged)

@@ -108,6 +108,19 @@ type RoundState struct {
 	Attestations []Attestation     `json:"attestations"`
 }
 
+// NewestGlobal is the newest global model of a task whose newest round is known, nil
+// where none was opened, and the round that made it, 0 for the task's first model.
+func (t Task) NewestGlobal(newest *Round) (ModelRef, int) {
+	switch {
+	case newest == nil:
+		return t.First, 0
+	case newest.Global != nil:
+		return *newest.Global, newest.Number
+	default:
+		return newest.Previous, newest.PreviousRound
+	}
+}
+
 // LineageStep is one link of a global model's ancestry: the model, who trained
 // the updates it was made of, who scored them, and the model they started from.
 type LineageStep struct {

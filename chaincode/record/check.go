@@ -89,15 +89,24 @@ func CheckStaged(private PrivateVersion, asked VersionRequest) error {
 	return nil
 }
 
+// checkVersionNumber refuses a number that no version has.
+func checkVersionNumber(number int) error {
+	if number < 1 || number > MaxVersions {
+		return codes.Errorf("MF-VERSION-NUMBER", "the version is not from 1 to %d; versions are counted from 1", MaxVersions)
+	}
+	return nil
+}
+
 // CheckPrivateVersion refuses a private part that is not whole. Its errors say
 // nothing of what is in it.
 func CheckPrivateVersion(v PrivateVersion) error {
 	if err := CheckRecordID(v.Record); err != nil {
 		return err
 	}
+	if err := checkVersionNumber(v.Version); err != nil {
+		return err
+	}
 	switch {
-	case v.Version < 1 || v.Version > MaxVersions:
-		return codes.Errorf("MF-VERSION-NUMBER", "the version is not from 1 to %d; versions are counted from 1", MaxVersions)
 	case !form.IsHex32(v.Salt) || !form.IsHex32(v.PlainDigest):
 		return codes.Errorf("MF-PRIVATE-INVALID", "salt or plain_digest is not 64 lower-case hexadecimal digits; send 32 random bytes and the SHA-256 of the plain file")
 	case form.CheckCID(v.CID) != nil:

@@ -53,6 +53,9 @@ func Unstage(l Ledger, call consortium.Call, request VersionRequest) (VersionReq
 	if err := CheckRecordID(request.Record); err != nil {
 		return request, Change{}, err
 	}
+	if err := checkVersionNumber(request.Version); err != nil {
+		return request, Change{}, err
+	}
 	_, public, err := l.Version(request.Record, request.Version)
 	if err == nil && public {
 		err = versionExists(request.Version)

@@ -90,14 +90,10 @@ func (n *Node) global(ctx context.Context, task fl.TaskState, ref fl.ModelRef, m
 // newestGlobal is the newest global model that a view shows, and the round that
 // made it, 0 when none has closed.
 func newestGlobal(v View) (fl.ModelRef, int) {
-	switch {
-	case v.Round == nil:
-		return v.Task.Task.First, 0
-	case v.Round.Round.Global != nil:
-		return *v.Round.Round.Global, v.Round.Round.Number
-	default:
-		return v.Round.Round.Previous, v.Round.Round.PreviousRound
+	if v.Round == nil {
+		return v.Task.Task.NewestGlobal(nil)
 	}
+	return v.Task.Task.NewestGlobal(&v.Round.Round)
 }
 
 // attend does, beside the steps, what a new global model calls for: a coordinator

@@ -89,14 +89,13 @@ func ask[T any](a *app, question func(gateway.Contracts, *gateway.Identity) (T, 
 // that made it, 0 for the task's first model.
 func newestGlobal(ctx context.Context, c gateway.Contracts, task fl.TaskState) (fl.ModelRef, int, error) {
 	if task.LastRound == 0 {
-		return task.Task.First, 0, nil
+		first, _ := task.Task.NewestGlobal(nil)
+		return first, 0, nil
 	}
 	state, err := c.Rounds.GetRound(ctx, fl.RoundRequest{Task: task.Task.Task, Round: task.LastRound})
 	if err != nil {
 		return fl.ModelRef{}, 0, err
 	}
-	if state.Round.Global != nil {
-		return *state.Round.Global, state.Round.Number, nil
-	}
-	return state.Round.Previous, state.Round.PreviousRound, nil
+	newest, number := task.Task.NewestGlobal(&state.Round)
+	return newest, number, nil
 }
