@@ -50,7 +50,7 @@ func TestAPrivateTaskSpendsAndEndsWithItsBudget(t *testing.T) {
 	n, data := liveNetwork(t), smallData(t)
 	reader := as(t, n, "auditor/auditor")
 	before := spent(t, reader)
-	const task = "private"
+	const task = "budgeted"
 	var s *scenario.Scenario
 	terms := append([]string{"--data", data.Name, "--training-seconds", "60", "--committing-seconds", "60", "--revealing-seconds", "60", "--aggregating-seconds", "60"},
 		privateTask(int64(len(data.Train.Labels)/9))...)
