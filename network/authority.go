@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 )
 
 // authority is an organisation's Fabric CA. It signs with the CA that cryptogen
@@ -189,7 +189,7 @@ func (n *Network) Enrol(ctx context.Context, org, name, role string) (mspDir str
 	if err != nil {
 		return "", err
 	}
-	if err := validIdentity(name, ledger.Role(role)); err != nil || name == registrar {
+	if err := validIdentity(name, consortium.Role(role)); err != nil || name == registrar {
 		return "", codes.Errorf("MF-NETWORK-IDENTITY", "identity %q with role %q can't be enrolled; a name has letters, digits, '.', '_' and '-' and is not %s, a role is one of %v", name, role, registrar, roles)
 	}
 	dir := n.IdentityDir(org, name)
@@ -252,7 +252,7 @@ func (n *Network) registerAndEnrol(ctx context.Context, a *authority, dir, name,
 	}
 	env := []string{"FABRIC_CA_CLIENT_URL=https://" + a.Address, "FABRIC_CA_CLIENT_ID_SECRET=" + secret}
 	err = n.caClient(ctx, a, env, "register", "--mspdir", n.registrarDir(a),
-		"--id.name", name, "--id.type", "client", "--id.attrs", ledger.RoleAttribute+"="+role+":ecert")
+		"--id.name", name, "--id.type", "client", "--id.attrs", consortium.RoleAttribute+"="+role+":ecert")
 	if err != nil && !strings.Contains(err.Error(), "is already registered") {
 		return err
 	}
@@ -353,7 +353,7 @@ func enrolledRole(mspDir string) (string, error) {
 		if err := json.Unmarshal(extension.Value, &value); err != nil {
 			return "", err
 		}
-		return value.Attributes[ledger.RoleAttribute], nil
+		return value.Attributes[consortium.RoleAttribute], nil
 	}
 	return "", nil
 }

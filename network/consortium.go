@@ -22,7 +22,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/collections"
 )
 
@@ -63,8 +63,8 @@ type Hosts struct {
 
 // Identity is a person, node or program that an organisation's Fabric CA vouches for.
 type Identity struct {
-	Name string      `yaml:"name"` // the certificate's common name
-	Role ledger.Role `yaml:"role"` // the certificate's medfed.role attribute
+	Name string          `yaml:"name"` // the certificate's common name
+	Role consortium.Role `yaml:"role"` // the certificate's medfed.role attribute
 }
 
 // Ordering tunes SmartBFT.
@@ -167,8 +167,8 @@ var (
 )
 
 // roles are those a Fabric CA may put into a certificate.
-var roles = []ledger.Role{ledger.RoleCoordinator, ledger.RoleTrainer, ledger.RoleCustodian,
-	ledger.RolePatient, ledger.RoleRequester, ledger.RoleAuditor}
+var roles = []consortium.Role{consortium.RoleCoordinator, consortium.RoleTrainer, consortium.RoleCustodian,
+	consortium.RolePatient, consortium.RoleRequester, consortium.RoleAuditor}
 
 // validate refuses a description no network can be made from.
 func (c *Consortium) validate() error {
@@ -241,7 +241,7 @@ func (o *Organisation) validate() error {
 }
 
 // validIdentity checks what an identity is to be enrolled with.
-func validIdentity(name string, role ledger.Role) error {
+func validIdentity(name string, role consortium.Role) error {
 	if !personPattern.MatchString(name) {
 		return fmt.Errorf("identity %q does not match %s", name, personPattern)
 	}

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
-	"github.com/medfed/medfed/chaincode/ledger"
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/audit"
 	"github.com/medfed/medfed/client/record"
@@ -40,7 +40,7 @@ func TestTheLedgerIsWhatTheRulesMakeOfIt(t *testing.T) {
 			denied++
 		}
 	}
-	stranger := w.party("foreignlab", "requester", ledger.RoleRequester)
+	stranger := w.party("foreignlab", "requester", consortium.RoleRequester)
 	otherPurpose := use(given, id, 1)
 	otherPurpose.Purpose = "HRESCH"
 	ask(use(given, id, 1), w.requester, "")
@@ -131,7 +131,7 @@ func (w *ward) deprecateAndErase() {
 	w.committed(err)
 	_, err = w.officer.Erase(ctx, id)
 	w.committed(err)
-	_, coordinator := w.enrol("researchcentre", "coordinator", ledger.RoleCoordinator)
+	_, coordinator := w.enrol("researchcentre", "coordinator", consortium.RoleCoordinator)
 	_, err = w.connect(custodian, coordinator).Contracts().Records.AttestErasure(ctx, records.RecordRequest{Record: id})
 	w.committed(err)
 	completed, err := w.officer.Ledger.Records.CompleteErasure(ctx, records.RecordRequest{Record: id})
@@ -144,7 +144,7 @@ func (w *ward) deprecateAndErase() {
 // audited is what an auditor finds in the ledger.
 func (w *ward) audited() *audit.Summary {
 	w.t.Helper()
-	_, auditor := w.enrol("auditor", "auditor", ledger.RoleAuditor)
+	_, auditor := w.enrol("auditor", "auditor", consortium.RoleAuditor)
 	file := filepath.Join(w.t.TempDir(), "ledger.audit")
 	if folder := os.Getenv(recordVariable); folder != "" {
 		file = filepath.Join(folder, "consents.audit")

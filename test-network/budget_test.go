@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/fl"
-	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/session"
 	"github.com/medfed/medfed/test-network/report"
@@ -143,12 +143,12 @@ func newHand(t *testing.T) *hand {
 	h := &hand{ward: &ward{t: t, network: liveNetwork(t)}, nodes: map[string]gateway.Contracts{}}
 	for _, o := range h.network.Consortium().Organisations {
 		for _, i := range o.Identities {
-			if i.Role != ledger.RoleTrainer && i.Role != ledger.RoleCoordinator {
+			if i.Role != consortium.RoleTrainer && i.Role != consortium.RoleCoordinator {
 				continue
 			}
 			_, identity := h.enrol(o.Name, i.Name, i.Role)
 			contracts := h.connect(custodian, identity).Contracts()
-			if i.Role == ledger.RoleCoordinator {
+			if i.Role == consortium.RoleCoordinator {
 				h.Contracts, h.cli = contracts, as(t, h.network, o.Name+"/"+i.Name)
 				continue
 			}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/record"
 )
@@ -216,8 +217,8 @@ func TestCase12ExpiredBetweenEndorsementAndCommit(t *testing.T) {
 // the auditor's list with its code, nothing is read by it, and no file appears.
 func TestCase13DenialsAreLogged(t *testing.T) {
 	w := newWard(t)
-	auditor := w.party("auditor", "auditor", ledger.RoleAuditor)
-	lab := w.party("foreignlab", "requester", ledger.RoleRequester)
+	auditor := w.party("auditor", "auditor", consortium.RoleAuditor)
+	lab := w.party("foreignlab", "requester", consortium.RoleRequester)
 	id := w.add("", "MRN-1", "one").Record
 	w.add(id, "", "two")
 	ask := func(scope consent.Scope) consent.Offer {

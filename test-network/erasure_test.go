@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/ledger"
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/record"
@@ -47,7 +48,7 @@ func TestErasureNeedsEveryMemberAndLeavesNothingThatSpeaks(t *testing.T) {
 		if erased.Record.Status != records.Erasing || !slices.Contains(erased.Missing, "H"+hospital[1:]+"MSP") {
 			t.Errorf("before %s has signed: %+v", hospital, erased)
 		}
-		w.enrol(hospital, "officer", ledger.RoleCustodian)
+		w.enrol(hospital, "officer", consortium.RoleCustodian)
 		as(t, w.network, hospital+"/officer").must(t, "record", "attest", id)
 		w.settle()
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/hyperledger/fabric-gateway/pkg/identity"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 )
@@ -30,9 +30,9 @@ import (
 func TestCase18RevokedCertificate(t *testing.T) {
 	w := newWard(t)
 	id := w.add("", "MRN-1", "one").Record
-	leaver := w.party(custodian, "leaver", ledger.RoleCustodian)
-	former := w.party("foreignlab", "former", ledger.RoleRequester)
-	_, officer2 := w.enrol(custodian, "leaver", ledger.RoleCustodian)
+	leaver := w.party(custodian, "leaver", consortium.RoleCustodian)
+	former := w.party("foreignlab", "former", consortium.RoleRequester)
+	_, officer2 := w.enrol(custodian, "leaver", consortium.RoleCustodian)
 	elsewhere := w.connect("hospital2", officer2).Contracts()
 	_, err := elsewhere.Records.Get(t.Context(), record.RecordRequest{Record: id})
 	w.must(err)

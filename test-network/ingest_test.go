@@ -18,7 +18,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/cmd/medfed/exit"
 	"github.com/medfed/medfed/client/gateway"
@@ -246,7 +246,7 @@ func (b *inbox) assignedOnce() {
 	_, pseudonym, _ := strings.Cut(b.patient.id, "/")
 	identifier := filepath.Join(t.TempDir(), "mrn")
 	b.must(os.WriteFile(identifier, []byte("MRN-4711"), 0o600))
-	colleague := b.party(custodian, "colleague", ledger.RoleCustodian)
+	colleague := b.party(custodian, "colleague", consortium.RoleCustodian)
 	b.publish(colleague)
 	b.officer.must(t, "record", "rewrap")
 	b.settle()
@@ -287,7 +287,7 @@ func (b *inbox) assignedOnce() {
 	if len(assigned) != 4 {
 		t.Errorf("types %v", assigned)
 	}
-	stranger := b.party(custodian, record.NewPseudonym(), ledger.RolePatient)
+	stranger := b.party(custodian, record.NewPseudonym(), consortium.RolePatient)
 	b.publish(stranger)
 	_, other, _ := strings.Cut(stranger.id, "/")
 	for _, e := range b.entries()[:1] {

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/contract"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
@@ -134,7 +135,7 @@ var _ ledgertest.Target = (*realLedger)(nil)
 func newRealLedger(t *testing.T) *realLedger {
 	t.Helper()
 	w := &ward{t: t, network: liveNetwork(t)}
-	_, officer := w.enrol(custodian, "officer", ledger.RoleCustodian)
+	_, officer := w.enrol(custodian, "officer", consortium.RoleCustodian)
 	for _, o := range w.network.Consortium().Organisations {
 		if o.Kind.Member() {
 			w.peers = append(w.peers, w.connect(o.Name, officer))
@@ -163,7 +164,7 @@ func (r *realLedger) client(c *ledgertest.Call) fabricClient {
 	}
 	for _, o := range r.network.Consortium().Organisations {
 		if o.MSP == c.MSP {
-			dir, _ := r.enrol(o.Name, c.Name, ledger.Role(c.Role))
+			dir, _ := r.enrol(o.Name, c.Name, consortium.Role(c.Role))
 			g, k := r.fabric(c.MSP, dir)
 			r.clients[id] = fabricClient{g, k}
 		}
@@ -430,7 +431,7 @@ func (r *realLedger) differentEvents(from uint64, model *ledgertest.Ledger) []st
 	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
 	profile := r.profile(custodian)
-	network := r.client(&ledgertest.Call{MSP: custodianMSP, Name: "officer", Role: string(ledger.RoleCustodian)}).gateway.GetNetwork(profile.Medfed.Channel)
+	network := r.client(&ledgertest.Call{MSP: custodianMSP, Name: "officer", Role: string(consortium.RoleCustodian)}).gateway.GetNetwork(profile.Medfed.Channel)
 	delivered, err := network.ChaincodeEvents(ctx, profile.Medfed.Chaincode, fabric.WithStartBlock(from))
 	r.must(err)
 	var differences []string

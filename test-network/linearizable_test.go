@@ -16,7 +16,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
@@ -33,9 +33,9 @@ func TestCase32ConcurrentOperationsAreLinearizable(t *testing.T) {
 		w: w, record: w.add("", "MRN-1", "one").Record, consent: record.NewConsentID(),
 		terms: terms(consent.Scope{Kind: consent.ScopeAllFuture}, consent.CompensationNone), began: time.Now(),
 	}
-	_, grantee := w.enrol("insurer", "requester", ledger.RoleRequester)
+	_, grantee := w.enrol("insurer", "requester", consortium.RoleRequester)
 	_, pseudonym, _ := strings.Cut(w.patient.id, "/")
-	_, patient := w.enrol(custodian, pseudonym, ledger.RolePatient)
+	_, patient := w.enrol(custodian, pseudonym, consortium.RolePatient)
 	clients := []*negotiator{
 		h.client(0, consent.SidePatient, custodian, patient), h.client(1, consent.SidePatient, custodian, patient),
 		h.client(2, consent.SideGrantee, custodian, grantee), h.client(3, consent.SideGrantee, custodian, grantee),

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/medfed/medfed/chaincode/consent"
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -168,7 +168,7 @@ func TestCase17GranteeNoticesFalseGrants(t *testing.T) {
 
 	profile := w.profile("insurer")
 	liar := w.lyingPeer(profile, "access:ReadGrant")
-	_, identity := w.enrol("insurer", "requester", ledger.RoleRequester)
+	_, identity := w.enrol("insurer", "requester", consortium.RoleRequester)
 	connection, err := gateway.Connect(profile, identity, gateway.Options{})
 	w.must(err)
 	t.Cleanup(func() { _ = connection.Close() })
@@ -228,7 +228,7 @@ func TestCase17PatientNoticesAFalseRecord(t *testing.T) {
 	profile := w.profile(custodian)
 	liar := w.lyingPeer(profile, "record:GetPrivate")
 	_, pseudonym, _ := strings.Cut(w.patient.id, "/")
-	_, identity := w.enrol(custodian, pseudonym, ledger.RolePatient)
+	_, identity := w.enrol(custodian, pseudonym, consortium.RolePatient)
 	connection, err := gateway.Connect(profile, identity, gateway.Options{})
 	w.must(err)
 	t.Cleanup(func() { _ = connection.Close() })

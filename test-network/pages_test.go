@@ -18,7 +18,7 @@ import (
 
 	"mvdan.cc/sh/v3/syntax"
 
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/test-network/scenario"
 	"github.com/medfed/medfed/trainer/dataset"
 	catalogue "github.com/medfed/medfed/trainer/dataset/source"
@@ -49,8 +49,7 @@ var notRun = []struct{ page, command, why string }{
 	{"docs/CONTRIBUTING.md", "make test", "it runs this"},
 }
 
-// generated is the page whose commands a program writes and a test of
-// chaincode/contract sends.
+// generated is the page whose commands a program writes and TestTransactionsPage sends.
 const generated = "docs/transactions.md"
 
 // A command on a page is run by a test or listed with the reason why it is not; a
@@ -187,7 +186,7 @@ type terminal struct {
 func newTerminal(t *testing.T) *terminal {
 	n := liveNetwork(t)
 	term := &terminal{ward: &ward{t: t, network: n}, dir: filepath.Join(t.TempDir(), "it's a checkout")}
-	_, node := term.enrol(custodian, "node1", ledger.RoleTrainer)
+	_, node := term.enrol(custodian, "node1", consortium.RoleTrainer)
 	for _, o := range n.Consortium().Organisations {
 		if o.Kind.Member() {
 			term.peers = append(term.peers, term.connect(o.Name, node))

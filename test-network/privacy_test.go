@@ -18,8 +18,8 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
-	"github.com/medfed/medfed/chaincode/ledger"
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -170,7 +170,7 @@ func TestCase16CollectionsHold(t *testing.T) {
 	w := newWard(t)
 	id := w.add("", "MRN-1", "one").Record
 	asked := records.VersionRequest{Record: id, Version: 1}
-	strangers := []party{w.party("hospital2", "officer", ledger.RoleCustodian), w.party(custodian, record.NewPseudonym(), ledger.RolePatient)}
+	strangers := []party{w.party("hospital2", "officer", consortium.RoleCustodian), w.party(custodian, record.NewPseudonym(), consortium.RolePatient)}
 	for _, stranger := range strangers {
 		_, err := stranger.Ledger.Records.GetPrivate(t.Context(), custodianMSP, asked)
 		w.denied("MF-RECORD-DENIED", err)
@@ -207,11 +207,11 @@ func TestCase18NobodyActsForAnother(t *testing.T) {
 	access, err := w.requester.Ledger.Accesses.RequestAccess(t.Context(), use(consentID, id, 1))
 	w.committed(err)
 	_, pseudonym, _ := strings.Cut(w.patient.id, "/")
-	node1 := w.party(custodian, "node1", ledger.RoleTrainer)
-	officer2 := w.party("hospital2", "officer", ledger.RoleCustodian)
-	namesake := w.party("hospital2", pseudonym, ledger.RolePatient)
-	neighbour := w.party(custodian, record.NewPseudonym(), ledger.RolePatient)
-	lab := w.party("foreignlab", "requester", ledger.RoleRequester)
+	node1 := w.party(custodian, "node1", consortium.RoleTrainer)
+	officer2 := w.party("hospital2", "officer", consortium.RoleCustodian)
+	namesake := w.party("hospital2", pseudonym, consortium.RolePatient)
+	neighbour := w.party(custodian, record.NewPseudonym(), consortium.RolePatient)
+	lab := w.party("foreignlab", "requester", consortium.RoleRequester)
 	revocation := consent.RevokeRequest{Consent: consentID, Number: 1}
 
 	for _, wrongRole := range []party{node1, w.requester, w.patient} {

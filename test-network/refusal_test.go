@@ -9,7 +9,7 @@ import (
 	fabric "github.com/hyperledger/fabric-gateway/pkg/client"
 	"google.golang.org/grpc/codes"
 
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
 )
@@ -20,7 +20,7 @@ func TestARefusedPrivateWriteComesBackAtOnce(t *testing.T) {
 	w := newWard(t)
 	private := w.staging()
 	private.Record, private.Version = record.NewRecordID(), 9 // of a record that has none
-	_, officer := w.enrol(custodian, "officer", ledger.RoleCustodian)
+	_, officer := w.enrol(custodian, "officer", consortium.RoleCustodian)
 	var attempts atomic.Int64
 	g, err := gateway.Connect(w.profile(custodian), officer, gateway.Options{Observe: func(c gateway.Call) { attempts.Add(int64(c.Attempts)) }})
 	w.must(err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
@@ -112,7 +113,7 @@ func (s *archive) inParallel(n int, do func(i int) error) {
 func (s *archive) register(n int) {
 	for range scalePatients {
 		name := record.NewPseudonym()
-		_, id := s.enrol(custodian, name, ledger.RolePatient)
+		_, id := s.enrol(custodian, name, consortium.RolePatient)
 		s.names, s.patients = append(s.names, name), append(s.patients, s.connect(custodian, id).Contracts())
 	}
 	staged := s.staging()
@@ -133,7 +134,7 @@ func (s *archive) register(n int) {
 
 // agree makes consents, ten on every record.
 func (s *archive) agree(n int) {
-	_, requester := s.enrol("insurer", "requester", ledger.RoleRequester)
+	_, requester := s.enrol("insurer", "requester", consortium.RoleRequester)
 	for _, o := range s.network.Consortium().Organisations {
 		if o.Kind.Member() {
 			s.uses = append(s.uses, s.connect(o.Name, requester).Contracts())
@@ -197,7 +198,7 @@ func (s *archive) requests() []consent.AccessListRequest {
 // milliseconds. It is evaluated on the custodian's peer, by the network's auditor.
 func (s *archive) measure(request consent.AccessListRequest) (median, fastest float64) {
 	s.t.Helper()
-	_, auditor := s.enrol("auditor", "auditor", ledger.RoleAuditor)
+	_, auditor := s.enrol("auditor", "auditor", consortium.RoleAuditor)
 	reader := s.connect(custodian, auditor).Contracts()
 	times := make([]time.Duration, listings)
 	for i := range times {
@@ -232,7 +233,7 @@ func (s *archive) wanted(request consent.AccessListRequest, page consent.AccessP
 // complete reads the whole list of all accesses, page by page.
 func (s *archive) complete(total int) {
 	s.t.Helper()
-	_, auditor := s.enrol("auditor", "auditor", ledger.RoleAuditor)
+	_, auditor := s.enrol("auditor", "auditor", consortium.RoleAuditor)
 	reader := s.connect(custodian, auditor).Contracts()
 	seen := map[string]bool{}
 	for request := (consent.AccessListRequest{By: "grantee", Value: s.requester.id, PageSize: ledger.MaxPage}); ; {

@@ -31,8 +31,8 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
-	"github.com/medfed/medfed/chaincode/ledger"
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
@@ -77,10 +77,10 @@ func wardOf(t *testing.T, n *network.Network) *ward {
 	w.own = w.ipfs(w.profile(custodian).Medfed.IPFS.Private)
 	w.replica = w.ipfs(w.profile("researchcentre").Medfed.IPFS.Private)
 	w.public = w.ipfs(w.profile(custodian).Medfed.IPFS.Public)
-	w.officer = w.party(custodian, "officer", ledger.RoleCustodian)
-	w.patient = w.party(custodian, record.NewPseudonym(), ledger.RolePatient)
-	w.requester = w.party("insurer", "requester", ledger.RoleRequester)
-	_, officer := w.enrol(custodian, "officer", ledger.RoleCustodian)
+	w.officer = w.party(custodian, "officer", consortium.RoleCustodian)
+	w.patient = w.party(custodian, record.NewPseudonym(), consortium.RolePatient)
+	w.requester = w.party("insurer", "requester", consortium.RoleRequester)
+	_, officer := w.enrol(custodian, "officer", consortium.RoleCustodian)
 	for _, o := range w.network.Consortium().Organisations {
 		if o.Kind.Member() {
 			w.peers = append(w.peers, w.connect(o.Name, officer))
@@ -117,7 +117,7 @@ func (w *ward) ipfs(at gateway.IPFS) *ipfs.Client {
 }
 
 // enrol gives an identity's MSP folder, and the identity.
-func (w *ward) enrol(org, name string, role ledger.Role) (string, *gateway.Identity) {
+func (w *ward) enrol(org, name string, role consortium.Role) (string, *gateway.Identity) {
 	w.t.Helper()
 	dir, err := w.network.Enrol(w.t.Context(), org, name, string(role))
 	w.must(err)
@@ -135,7 +135,7 @@ func (w *ward) connect(through string, id *gateway.Identity) *gateway.Gateway {
 	return g
 }
 
-func (w *ward) party(org, name string, role ledger.Role) party {
+func (w *ward) party(org, name string, role consortium.Role) party {
 	w.t.Helper()
 	dir, id := w.enrol(org, name, role)
 	key, err := session.AgeKey(dir)

@@ -108,7 +108,7 @@ func (*AccessContract) ReadGrant(ctx *ledger.Context, request consent.ReadGrantR
 // a grantee checks on a peer it trusts what the custodian's peer answered.
 // Caller: the grantee who requested the access.
 func (*AccessContract) GetGrantDigests(ctx *ledger.Context, request consent.ReadGrantRequest) ([]consent.GrantDigest, error) {
-	caller, err := ctx.CallerAs(ledger.RoleRequester)
+	caller, err := ctx.CallerAs(consortium.RoleRequester)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +155,7 @@ func (*AccessContract) PurgeGrants(ctx *ledger.Context, request consent.ConsentR
 // Get gives one access. Caller: its grantee, its patient, an officer of its
 // custodian, or an auditor.
 func (*AccessContract) Get(ctx *ledger.Context, request consent.ReadGrantRequest) (*consent.Access, error) {
-	caller, err := ctx.CallerAs(ledger.RoleRequester, ledger.RolePatient, ledger.RoleCustodian, ledger.RoleAuditor)
+	caller, err := ctx.CallerAs(consortium.RoleRequester, consortium.RolePatient, consortium.RoleCustodian, consortium.RoleAuditor)
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +164,6 @@ func (*AccessContract) Get(ctx *ledger.Context, request consent.ReadGrantRequest
 		return nil, err
 	}
 	own := slices.Contains([]string{access.Grantee, access.Patient}, caller.ID)
-	officer := caller.Role == ledger.RoleCustodian && caller.MSP == access.Custodian
+	officer := caller.Role == consortium.RoleCustodian && caller.MSP == access.Custodian
 	return &access, mayList(caller, own || officer)
 }

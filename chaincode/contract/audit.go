@@ -5,6 +5,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/record"
 )
@@ -28,7 +29,7 @@ func (*AuditContract) GetEvaluateTransactions() []string { return evaluated(audi
 // cost is that of the page, however many accesses there are. Caller: an auditor;
 // a patient, a grantee or a custodian for their own.
 func (*AuditContract) ListAccesses(ctx *ledger.Context, request consent.AccessListRequest) (*consent.AccessPage, error) {
-	caller, err := ctx.CallerAs(ledger.RoleAuditor, ledger.RolePatient, ledger.RoleRequester, ledger.RoleCustodian)
+	caller, err := ctx.CallerAs(consortium.RoleAuditor, consortium.RolePatient, consortium.RoleRequester, consortium.RoleCustodian)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func (*AuditContract) ListAccesses(ctx *ledger.Context, request consent.AccessLi
 }
 
 // accessList finds the list a caller may see.
-func accessList(ctx *ledger.Context, caller ledger.Caller, request consent.AccessListRequest) (ledger.AccessList, string, error) {
+func accessList(ctx *ledger.Context, caller consortium.Caller, request consent.AccessListRequest) (ledger.AccessList, string, error) {
 	list := ledger.AccessList(request.By)
 	switch list {
 	case ledger.AllAccesses:
@@ -66,9 +67,9 @@ func accessList(ctx *ledger.Context, caller ledger.Caller, request consent.Acces
 		}
 		return list, string(list), mayList(caller, false)
 	case ledger.AccessesOfPatient:
-		return list, request.Value, mayList(caller, caller.Role == ledger.RolePatient && caller.ID == request.Value)
+		return list, request.Value, mayList(caller, caller.Role == consortium.RolePatient && caller.ID == request.Value)
 	case ledger.AccessesOfGrantee:
-		return list, request.Value, mayList(caller, caller.Role == ledger.RoleRequester && caller.ID == request.Value)
+		return list, request.Value, mayList(caller, caller.Role == consortium.RoleRequester && caller.ID == request.Value)
 	case ledger.AccessesOfRecord:
 		rec, err := record.Find(ledger.Records{Reader: ctx}, request.Value)
 		if err != nil {
@@ -83,7 +84,7 @@ func accessList(ctx *ledger.Context, caller ledger.Caller, request consent.Acces
 // History gives every committed value of any key of the ledger, oldest first:
 // what, who, when and in which transaction. Caller: an auditor.
 func (*AuditContract) History(ctx *ledger.Context, request ledger.HistoryRequest) (*ledger.History, error) {
-	if _, err := ctx.CallerAs(ledger.RoleAuditor); err != nil {
+	if _, err := ctx.CallerAs(consortium.RoleAuditor); err != nil {
 		return nil, err
 	}
 	key, err := ledger.ParseKey(request.Object, request.Parts)

@@ -143,7 +143,7 @@ func (*ConsentContract) Get(ctx *ledger.Context, request consent.ConsentRequest)
 // List gives one page of the consents of a patient, of a grantee or on a record,
 // as they are now.
 func (*ConsentContract) List(ctx *ledger.Context, request record.PageRequest) (*consent.Page, error) {
-	caller, err := ctx.CallerAs(ledger.RolePatient, ledger.RoleRequester, ledger.RoleCustodian, ledger.RoleAuditor)
+	caller, err := ctx.CallerAs(consortium.RolePatient, consortium.RoleRequester, consortium.RoleCustodian, consortium.RoleAuditor)
 	if err != nil {
 		return nil, err
 	}
@@ -171,13 +171,13 @@ func (*ConsentContract) List(ctx *ledger.Context, request record.PageRequest) (*
 }
 
 // consentList finds the list a caller may see.
-func consentList(ctx *ledger.Context, caller ledger.Caller, request record.PageRequest) (ledger.Prefix, error) {
+func consentList(ctx *ledger.Context, caller consortium.Caller, request record.PageRequest) (ledger.Prefix, error) {
 	switch request.By {
 	case "patient":
-		own := caller.Role == ledger.RolePatient && caller.ID == request.Value
+		own := caller.Role == consortium.RolePatient && caller.ID == request.Value
 		return ledger.ConsentsOfPatient(request.Value), mayList(caller, own)
 	case "grantee":
-		own := caller.Role == ledger.RoleRequester && caller.ID == request.Value
+		own := caller.Role == consortium.RoleRequester && caller.ID == request.Value
 		return ledger.ConsentsOfGrantee(request.Value), mayList(caller, own)
 	case "record":
 		rec, err := record.Find(ledger.Records{Reader: ctx}, request.Value)
@@ -202,8 +202,8 @@ func enterParties(ctx *ledger.Context, id string, auditors bool) (consent.Partie
 		return parties, err
 	}
 	_, stranger := parties.SideAs(caller)
-	officer := caller.Role == ledger.RoleCustodian && caller.MSP == parties.Custodian
-	if stranger == nil || officer || auditors && caller.Role == ledger.RoleAuditor {
+	officer := caller.Role == consortium.RoleCustodian && caller.MSP == parties.Custodian
+	if stranger == nil || officer || auditors && caller.Role == consortium.RoleAuditor {
 		return parties, nil
 	}
 	return parties, codes.Errorf("MF-CONSENT-DENIED", "%s has no part in this consent; ask its patient, its grantee or its custodian", caller.ID)

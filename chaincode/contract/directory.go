@@ -58,7 +58,7 @@ func (*DirectoryContract) ListOfficers(ctx *ledger.Context, request record.Offic
 	if err := anyRole(ctx); err != nil {
 		return nil, err
 	}
-	list := ledger.RecipientsOfRole(request.MSP, string(ledger.RoleCustodian))
+	list := ledger.RecipientsOfRole(request.MSP, string(consortium.RoleCustodian))
 	recipients, bookmark, err := ledger.Page[record.Recipient](ctx, list, request.PageSize, request.Bookmark)
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func readHospitalKey(ctx *ledger.Context, msp string, number int) (same *record.
 // ListHospitalKeys gives a hospital's shared keys, oldest first. It is evaluated
 // on the hospital's peer. Caller: an officer of the hospital.
 func (*DirectoryContract) ListHospitalKeys(ctx *ledger.Context, request record.HospitalRequest) ([]record.HospitalKey, error) {
-	caller, err := ctx.CallerAs(ledger.RoleCustodian)
+	caller, err := ctx.CallerAs(consortium.RoleCustodian)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/contract"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/form"
@@ -25,8 +26,8 @@ import (
 func TestCase08EveryTransactionByEveryRole(t *testing.T) {
 	setFlag(t, "rapid.checks", "8")
 	endorsers := ledgertest.WithPeers(hospital, "Hospital2MSP", "ResearchCentreMSP")
-	for _, role := range []ledger.Role{
-		ledger.RoleCoordinator, ledger.RoleTrainer, ledger.RoleCustodian, ledger.RolePatient, ledger.RoleRequester, ledger.RoleAuditor, "",
+	for _, role := range []consortium.Role{
+		consortium.RoleCoordinator, consortium.RoleTrainer, consortium.RoleCustodian, consortium.RolePatient, consortium.RoleRequester, consortium.RoleAuditor, "",
 	} {
 		t.Run("role="+string(role), func(t *testing.T) {
 			sent, accepted := 0, map[string]bool{}
@@ -121,19 +122,19 @@ func (e *everything) privateTerms() consent.PrivateTerms {
 }
 
 // caller is someone of a role.
-func (e *everything) caller(role ledger.Role) *ledgertest.Identity {
+func (e *everything) caller(role consortium.Role) *ledgertest.Identity {
 	switch role {
-	case ledger.RoleCoordinator:
+	case consortium.RoleCoordinator:
 		return e.coordinator
-	case ledger.RoleTrainer:
+	case consortium.RoleTrainer:
 		return e.trainer(rapid.SampledFrom(nodeIDs()).Draw(e.T, "node"))
-	case ledger.RoleCustodian:
+	case consortium.RoleCustodian:
 		return rapid.SampledFrom([]*ledgertest.Identity{e.officer, e.officer2}).Draw(e.T, "officer")
-	case ledger.RolePatient:
+	case consortium.RolePatient:
 		return rapid.SampledFrom([]*ledgertest.Identity{e.patient, e.neighbour}).Draw(e.T, "patient")
-	case ledger.RoleRequester:
+	case consortium.RoleRequester:
 		return rapid.SampledFrom([]*ledgertest.Identity{e.insurer, e.lab}).Draw(e.T, "requester")
-	case ledger.RoleAuditor:
+	case consortium.RoleAuditor:
 		return e.auditor
 	default:
 		return e.ledger.Identity(hospital, "visitor", "")

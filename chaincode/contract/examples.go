@@ -9,6 +9,7 @@ import (
 	"github.com/multiformats/go-multihash"
 
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
@@ -16,8 +17,7 @@ import (
 )
 
 // example is a request of a transaction and, where it takes one, its transient
-// field. All examples together are one story, told at ExampleTime: a test sends
-// them in its order, and each succeeds.
+// field. All examples together are one story, see Story, told at ExampleTime.
 type example struct {
 	request any
 	private any // nil for none
@@ -38,7 +38,8 @@ const (
 	exampleCustodian = "Hospital1MSP"
 	exampleGrantee   = "InsurerMSP/requester"
 	exampleRecipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
-	exampleUntil     = 1_893_456_000 // the first of January 2030
+	exampleOfficer   = "amina"
+	exampleUntil     = 2_051_222_400 // the first of January 2035
 )
 
 // ExampleDraw stands for 32 random bytes, in hexadecimal: those that the examples
@@ -80,7 +81,7 @@ func exampleTerms() fl.Terms {
 		},
 		Strategy: fl.StrategyFedAvg, Metric: fl.MetricAccuracy, ThresholdKind: fl.ThresholdAbsolute, Threshold: 500_000,
 		F: 1, Masters: 4, Participation: fl.One, MinUpdates: 2, MaxExamples: 10_000, BaseWeight: 500_000, Rounds: 1, MaxFailed: 3,
-		Deadlines: fl.Deadlines{Starting: 60, Training: 600, Committing: 120, Revealing: 120, Aggregating: 120},
+		Deadlines: fl.Deadlines{Starting: 600, Training: 3600, Committing: 600, Revealing: 600, Aggregating: 600},
 		Initial:   exampleModel("first model"), Recipient: exampleRecipient,
 	}
 }
@@ -203,12 +204,12 @@ func recordExamples() map[string]example {
 		"record:GetErasure":      {request: one},
 
 		"directory:Publish": {request: record.PublishRequest{Number: 1, Recipient: exampleRecipient}},
-		"directory:Retire":  {request: record.RetireRequest{Role: string(ledger.RoleCustodian), Name: "officer", Number: 2}},
+		"directory:Retire":  {request: record.RetireRequest{Role: string(consortium.RoleCustodian), Name: exampleOfficer, Number: 2}},
 		"directory:PutHospitalKey": {
 			record.HospitalKeyRequest{Number: 1},
 			record.HospitalKey{Number: 1, Recipient: exampleRecipient, Wrap: exampleWrap("the hospital key")},
 		},
-		"directory:Get":              {request: record.RecipientRequest{Identity: exampleCustodian + "/officer", Role: string(ledger.RoleCustodian)}},
+		"directory:Get":              {request: record.RecipientRequest{Identity: exampleCustodian + "/" + exampleOfficer, Role: string(consortium.RoleCustodian)}},
 		"directory:ListOfficers":     {request: record.OfficersRequest{MSP: exampleCustodian, PageSize: 100}},
 		"directory:ListHospitalKeys": {request: record.HospitalRequest{MSP: exampleCustodian}},
 	}

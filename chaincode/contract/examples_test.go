@@ -2,7 +2,6 @@ package contract_test
 
 import (
 	"encoding/json"
-	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -12,8 +11,8 @@ import (
 	"github.com/medfed/medfed/chaincode/ledgertest"
 )
 
-// story sends the examples of the published metadata to a ledger, one after the
-// other, each by someone who may and where things stand so that it succeeds.
+// story sends the examples of the published metadata to a ledger, each where things
+// stand so that it succeeds.
 type story struct {
 	*clinic
 	t          *testing.T
@@ -45,28 +44,29 @@ func (s *story) example(name string) (publishedTransaction, []byte, map[string][
 	return publishedTransaction{}, nil, nil
 }
 
-// tell validates a transaction's example, has every document that breaks a bound
-// refused where the example itself will be accepted, and sends the example.
-func (s *story) tell(by *ledgertest.Identity, name string) []byte {
+// tell sends a call of the story. Where that is an example, it is the published one.
+func (s *story) tell(call contract.Call) {
 	s.Helper()
-	s.told[name] = true
-	_, request, private := s.example(name)
-	return s.send(by, name, request, private)
+	request, private := s.json(call.Request), map[string][]byte{}
+	if call.Example {
+		s.told[call.Transaction] = true
+		_, request, private = s.example(call.Transaction)
+	} else if call.Private != nil {
+		_, _, private = s.example(call.Transaction)
+		for field := range private {
+			private[field] = s.json(call.Private)
+		}
+	}
+	s.send(s.ledger.Identity(call.MSP, call.Name, string(call.Role)), call.Transaction, request, private)
 }
 
 // also sends a variation of a transaction's example.
-func (s *story) also(by *ledgertest.Identity, name string, change func(request, private fields)) []byte {
+func (s *story) also(by *ledgertest.Identity, name string, change func(request fields)) {
 	s.Helper()
 	_, request, private := s.example(name)
-	changed, inside := parse[fields](s, request), fields{}
-	for _, text := range private {
-		inside = parse[fields](s, text)
-	}
-	change(changed, inside)
-	for field := range private {
-		private[field] = s.json(inside)
-	}
-	return s.send(by, name, s.json(changed), private)
+	changed := parse[fields](s, request)
+	change(changed)
+	s.send(by, name, s.json(changed), private)
 }
 
 func (s *story) json(value any) []byte {
@@ -78,7 +78,9 @@ func (s *story) json(value any) []byte {
 	return text
 }
 
-func (s *story) send(by *ledgertest.Identity, name string, request []byte, private map[string][]byte) []byte {
+// send validates a request, has every document that breaks a bound refused where the
+// request itself will be accepted, and sends it.
+func (s *story) send(by *ledgertest.Identity, name string, request []byte, private map[string][]byte) {
 	s.Helper()
 	transaction, _, _ := s.example(name)
 	if err := s.validators.check(transaction.Parameters[0].Schema, request); err != nil {
@@ -95,7 +97,7 @@ func (s *story) send(by *ledgertest.Identity, name string, request []byte, priva
 	if transaction.Event == nil {
 		payload, err := p.On(hospital).Evaluate()
 		s.answered(name, transaction, payload, err)
-		return payload
+		return
 	}
 	result, err := p.Submit()
 	if err != nil {
@@ -108,7 +110,6 @@ func (s *story) send(by *ledgertest.Identity, name string, request []byte, priva
 	if err := s.validators.check(transaction.Event.Payload, result.Event.Payload); err != nil {
 		s.Errorf("event of %s: %v", name, err)
 	}
-	return result.Payload
 }
 
 func (s *story) answered(name string, transaction publishedTransaction, payload []byte, err error) {
@@ -169,11 +170,10 @@ func TestExamplesAreAStoryThatSucceeds(t *testing.T) {
 	}
 	text, all := metadataOf(c)
 	s := &story{clinic: c, t: t, all: all, validators: newValidators(c, text), told: map[string]bool{}, broken: map[string]bool{}}
-	s.federated()
+	for _, call := range contract.Story() {
+		s.tell(call)
+	}
 	s.privateTask()
-	s.records()
-	s.consents()
-	s.erasure()
 
 	for _, transaction := range contract.Transactions() {
 		if name := transaction.Contract + ":" + transaction.Name; !s.told[name] {
@@ -198,85 +198,10 @@ func TestExamplesAreAStoryThatSucceeds(t *testing.T) {
 	}
 }
 
-// nodes are the six nodes of the story's task.
-func (s *story) nodes() []*ledgertest.Identity {
-	var nodes []*ledgertest.Identity
-	for _, msp := range []string{"Hospital1MSP", "Hospital2MSP", "Hospital3MSP", "Hospital4MSP", "ResearchCentreMSP"} {
-		nodes = append(nodes, s.ledger.Identity(msp, "node1", "trainer"))
-	}
-	return append(nodes, s.ledger.Identity("Hospital2MSP", "node2", "trainer"))
-}
-
-func (s *story) node(id string) *ledgertest.Identity {
-	msp, name, _ := strings.Cut(id, "/")
-	return s.ledger.Identity(msp, name, "trainer")
-}
-
-// federated is a task and its first round.
-func (s *story) federated() {
-	s.Helper()
-	s.tell(s.coordinator, "task:CreateTask")
-	nodes := s.nodes()
-	s.tell(nodes[0], "task:JoinTask")
-	for _, one := range nodes[1:] {
-		s.also(one, "task:JoinTask", func(request, _ fields) {
-			request["commitment"] = fl.SaltCommitment(request["task"].(string), one.String(), contract.ExampleDraw(one.String()))
-		})
-	}
-	s.tell(s.coordinator, "task:StartTask")
-	s.tell(nodes[0], "task:RevealSalt")
-	for _, one := range nodes[1:] {
-		s.also(one, "task:RevealSalt", func(request, _ fields) { request["salt"] = contract.ExampleDraw(one.String()) })
-	}
-	for _, query := range []string{"task:GetTask", "task:ListTasks", "task:GetSpending", "task:ListSpendings"} {
-		s.tell(s.coordinator, query)
-	}
-
-	round := parse[fl.Round](s, s.tell(s.coordinator, "round:OpenRound"))
-	_, text, _ := s.example("round:RevealScores")
-	reveal := parse[fl.RevealRequest](s, text)
-	_, text, _ = s.example("round:CommitScores")
-	sealed := parse[fl.CommitRequest](s, text)
-	trainers := slices.Sorted(slices.Values(round.Trainers))
-	master := slices.IndexFunc(round.Masters, func(master string) bool {
-		return fl.ScoresCommitment(reveal.Task, reveal.Round, master, reveal.Scores, reveal.Salt) == sealed.Hash
-	})
-	if len(trainers) != 2 || reveal.Scores[0].Node != trainers[0] || reveal.Scores[1].Node != trainers[1] || master < 0 {
-		s.Fatalf("the beacon draws the trainers %v and the masters %v, and the examples have others; name these there", trainers, round.Masters)
-	}
-	s.tell(s.node(trainers[0]), "round:SubmitUpdate")
-	s.also(s.node(trainers[1]), "round:SubmitUpdate", func(request, _ fields) {
-		request["model"].(map[string]any)["digest"] = contract.ExampleDraw("another update")
-	})
-	s.tell(s.coordinator, "round:CloseTraining")
-	others := slices.Delete(slices.Clone(round.Masters), master, master+1)
-	s.tell(s.node(round.Masters[master]), "round:CommitScores")
-	for _, other := range others {
-		s.also(s.node(other), "round:CommitScores", func(request, _ fields) {
-			request["hash"] = fl.ScoresCommitment(reveal.Task, reveal.Round, other, reveal.Scores, contract.ExampleDraw(other))
-		})
-	}
-	s.tell(s.coordinator, "round:CloseCommits")
-	s.tell(s.node(round.Masters[master]), "round:RevealScores")
-	for _, other := range others {
-		s.also(s.node(other), "round:RevealScores", func(request, _ fields) { request["salt"] = contract.ExampleDraw(other) })
-	}
-	s.tell(s.coordinator, "round:Tally")
-	s.tell(s.coordinator, "round:ProposeGlobal")
-	s.tell(s.node(round.Masters[master]), "round:AttestGlobal")
-	for _, other := range others {
-		s.also(s.node(other), "round:AttestGlobal", func(fields, fields) {})
-	}
-	s.tell(s.coordinator, "round:CloseRound")
-	for _, query := range []string{"round:GetRound", "round:GetLineage", "round:GetRoundHistory"} {
-		s.tell(s.coordinator, query)
-	}
-}
-
 // privateTask is a private task, for the properties that only such a one has.
 func (s *story) privateTask() {
 	s.Helper()
-	s.also(s.coordinator, "task:CreateTask", func(request, _ fields) {
+	s.also(s.coordinator, "task:CreateTask", func(request fields) {
 		request["task"] = "pneumonia-private"
 		training := request["training"].(map[string]any)
 		delete(training, "augmentation")
@@ -284,76 +209,8 @@ func (s *story) privateTask() {
 		request["privacy"] = fl.Privacy{NoiseMultiplier: fl.One, ClippingNorm: fl.One, InverseDelta: 100_000, Epsilon: 8 * fl.One}
 		request["backbone"] = fl.Backbone{Digest: contract.ExampleDraw("backbone")}
 	})
-	s.also(s.nodes()[0], "task:JoinTask", func(request, _ fields) {
+	s.also(s.ledger.Identity(hospital, "node1", "trainer"), "task:JoinTask", func(request fields) {
 		request["task"], request["dataset"], request["examples"], request["budget"] = "pneumonia-private", contract.ExampleDraw("data set"), 1000, 10*fl.One
 	})
-	s.also(s.coordinator, "task:ListTasks", func(request, _ fields) { request["bookmark"] = "" })
-}
-
-// patientOfStory is who the registered record is of.
-func (s *story) patientOfStory() *ledgertest.Identity {
-	_, text, _ := s.example("record:Register")
-	return s.ledger.Identity(hospital, parse[fields](s, text)["patient"].(string), "patient")
-}
-
-// records are the directory, and a record with two versions.
-func (s *story) records() {
-	s.Helper()
-	s.tell(s.officer, "directory:Publish")
-	s.tell(s.officer, "directory:PutHospitalKey")
-	for _, query := range []string{"directory:Get", "directory:ListOfficers", "directory:ListHospitalKeys"} {
-		s.tell(s.officer, query)
-	}
-	s.tell(s.officer, "directory:Retire")
-
-	second := func(request, private fields) { request["version"], private["version"] = 2, 2 }
-	s.tell(s.officer, "record:Stage")
-	s.tell(s.officer, "record:Register")
-	s.also(s.officer, "record:Stage", second)
-	s.tell(s.officer, "record:Unstage")
-	s.also(s.officer, "record:Stage", second)
-	s.tell(s.officer, "record:AddVersion")
-	for _, query := range []string{"record:Get", "record:List", "record:GetVersion", "record:ListVersions", "record:GetPrivate"} {
-		s.tell(s.officer, query)
-	}
-}
-
-// consents are a negotiation with its accesses.
-func (s *story) consents() {
-	s.Helper()
-	patient := s.patientOfStory()
-	s.tell(s.insurer, "consent:Request")
-	s.tell(patient, "consent:Counter")
-	s.tell(patient, "consent:PutTerms")
-	s.tell(s.insurer, "consent:ReadTerms")
-	s.tell(s.insurer, "consent:Accept")
-	s.tell(patient, "consent:Renew")
-	s.tell(patient, "consent:Withdraw")
-	s.also(patient, "consent:Renew", func(request, _ fields) { request["offer"] = 4 })
-	s.tell(s.insurer, "consent:Reject")
-	s.tell(s.insurer, "consent:Get")
-	s.tell(s.insurer, "consent:List")
-	s.tell(s.insurer, "access:RequestAccess")
-	s.tell(s.officer, "access:PutGrant")
-	for _, query := range []string{"access:ReadGrant", "access:GetGrantDigests", "access:Get"} {
-		s.tell(s.insurer, query)
-	}
-	s.tell(s.auditor, "audit:ListAccesses")
-	s.tell(s.auditor, "audit:History")
-	s.tell(patient, "consent:Revoke")
-	s.tell(patient, "consent:MarkEnteredInError")
-	s.tell(patient, "access:PurgeGrants")
-}
-
-// erasure is the end of the record.
-func (s *story) erasure() {
-	s.Helper()
-	s.tell(s.officer, "record:Deprecate")
-	s.tell(s.officer, "record:RequestErasure")
-	s.tell(s.officer, "record:Purge")
-	s.tell(s.officer, "record:AttestErasure")
-	s.tell(s.officer, "record:GetErasure")
-	s.also(s.coordinator, "record:AttestErasure", func(fields, fields) {})
-	s.also(s.officer2, "record:AttestErasure", func(fields, fields) {})
-	s.tell(s.officer, "record:CompleteErasure")
+	s.also(s.coordinator, "task:ListTasks", func(request fields) { request["bookmark"] = "" })
 }

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/record"
@@ -42,7 +43,7 @@ func kind() schema {
 func salt() schema { return digest("32 random bytes, so that the public hash says nothing.") }
 
 func role(format string, args ...any) schema {
-	return oneOf(said(format, args...), ledger.RoleCoordinator, ledger.RoleTrainer, ledger.RoleCustodian, ledger.RolePatient, ledger.RoleRequester, ledger.RoleAuditor)
+	return oneOf(said(format, args...), consortium.RoleCoordinator, consortium.RoleTrainer, consortium.RoleCustodian, consortium.RolePatient, consortium.RoleRequester, consortium.RoleAuditor)
 }
 
 // msp is an organisation, as a part of a key.

@@ -110,17 +110,17 @@ func (*RecordContract) Get(ctx *ledger.Context, request record.RecordRequest) (*
 
 // List gives one page of the records of a patient or a custodian.
 func (*RecordContract) List(ctx *ledger.Context, request record.PageRequest) (*record.RecordPage, error) {
-	caller, err := ctx.CallerAs(ledger.RoleCustodian, ledger.RolePatient, ledger.RoleAuditor)
+	caller, err := ctx.CallerAs(consortium.RoleCustodian, consortium.RolePatient, consortium.RoleAuditor)
 	if err != nil {
 		return nil, err
 	}
 	var list ledger.Prefix
 	switch request.By {
 	case "patient":
-		err = mayList(caller, caller.Role == ledger.RolePatient && caller.ID == request.Value)
+		err = mayList(caller, caller.Role == consortium.RolePatient && caller.ID == request.Value)
 		list = ledger.RecordsOfPatient(request.Value)
 	case "custodian":
-		err = mayList(caller, caller.Role == ledger.RoleCustodian && caller.MSP == request.Value)
+		err = mayList(caller, caller.Role == consortium.RoleCustodian && caller.MSP == request.Value)
 		list = ledger.RecordsOfHospital(request.Value)
 	default:
 		err = codes.Errorf("MF-LIST-UNKNOWN", "records are not listed by that; list them by patient or custodian")
@@ -176,7 +176,7 @@ func (*RecordContract) ListVersions(ctx *ledger.Context, request record.Versions
 // custodian's peer: no other has it, so no majority could endorse it. Caller: an
 // officer of the custodian, or the patient.
 func (*RecordContract) GetPrivate(ctx *ledger.Context, request record.VersionRequest) (*record.PrivateVersion, error) {
-	caller, err := ctx.CallerAs(ledger.RoleCustodian, ledger.RolePatient)
+	caller, err := ctx.CallerAs(consortium.RoleCustodian, consortium.RolePatient)
 	if err != nil {
 		return nil, err
 	}
@@ -198,8 +198,8 @@ func (*RecordContract) GetPrivate(ctx *ledger.Context, request record.VersionReq
 }
 
 // mayList lets an auditor pass, and others where the list is their own.
-func mayList(caller ledger.Caller, own bool) error {
-	if own || caller.Role == ledger.RoleAuditor {
+func mayList(caller consortium.Caller, own bool) error {
+	if own || caller.Role == consortium.RoleAuditor {
 		return nil
 	}
 	return codes.Errorf("MF-LIST-DENIED", "%s asks for a list of others; ask for your own, or ask an auditor", caller.ID)

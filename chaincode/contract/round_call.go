@@ -2,6 +2,7 @@ package contract
 
 import (
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/ledger"
 )
@@ -10,7 +11,7 @@ import (
 // task and the round.
 type roundCall struct {
 	ctx    *ledger.Context
-	caller ledger.Caller
+	caller consortium.Caller
 	now    int64
 	task   fl.Task
 	round  fl.Round
@@ -44,7 +45,7 @@ func enterRound(ctx *ledger.Context, task string, number int, gate gate) (*round
 func begin(ctx *ledger.Context, task string) (*roundCall, error) {
 	call := &roundCall{ctx: ctx}
 	var err error
-	if call.caller, err = ctx.CallerAs(ledger.RoleCoordinator, ledger.RoleTrainer); err != nil {
+	if call.caller, err = ctx.CallerAs(consortium.RoleCoordinator, consortium.RoleTrainer); err != nil {
 		return nil, err
 	}
 	if call.now, err = ctx.Now(); err != nil {
@@ -60,7 +61,7 @@ func anyMember(call *roundCall) error {
 		return nil
 	}
 	joined := false
-	if call.caller.Role == ledger.RoleTrainer {
+	if call.caller.Role == consortium.RoleTrainer {
 		var err error
 		if joined, err = ledger.Exists(call.ctx, ledger.NodeKey(call.task.Terms.Task, call.caller.ID)); err != nil {
 			return err
@@ -73,7 +74,7 @@ func anyMember(call *roundCall) error {
 }
 
 // aTrainer lets pass who is enrolled to train, and so to score.
-func aTrainer(call *roundCall) error { return call.caller.MustBe(ledger.RoleTrainer) }
+func aTrainer(call *roundCall) error { return call.caller.MustBe(consortium.RoleTrainer) }
 
 // coordinatorOrTrainer lets the task's coordinator pass, and who is enrolled to train.
 func coordinatorOrTrainer(call *roundCall) error {
@@ -84,7 +85,7 @@ func coordinatorOrTrainer(call *roundCall) error {
 }
 
 func (call *roundCall) isCoordinator() bool {
-	return call.caller.Role == ledger.RoleCoordinator && call.caller.ID == call.task.Creator
+	return call.caller.Role == consortium.RoleCoordinator && call.caller.ID == call.task.Creator
 }
 
 // key names what the caller itself submits to the round.

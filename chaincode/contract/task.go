@@ -4,6 +4,7 @@ import (
 	"github.com/hyperledger/fabric-contract-api-go/v2/contractapi"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/renyi"
@@ -26,7 +27,7 @@ func (*TaskContract) GetEvaluateTransactions() []string { return evaluated(taskC
 
 // CreateTask writes a task whose terms hold. Caller: a coordinator.
 func (*TaskContract) CreateTask(ctx *ledger.Context, terms fl.Terms) (*fl.Task, error) {
-	caller, err := ctx.CallerAs(ledger.RoleCoordinator)
+	caller, err := ctx.CallerAs(consortium.RoleCoordinator)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func (*TaskContract) CreateTask(ctx *ledger.Context, terms fl.Terms) (*fl.Task, 
 // JoinTask enters the caller as a node while the task is joining. Caller: a
 // trainer.
 func (*TaskContract) JoinTask(ctx *ledger.Context, request fl.JoinRequest) (*fl.Node, error) {
-	caller, err := ctx.CallerAs(ledger.RoleTrainer)
+	caller, err := ctx.CallerAs(consortium.RoleTrainer)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func (*TaskContract) JoinTask(ctx *ledger.Context, request fl.JoinRequest) (*fl.
 // brings the first model in an envelope that all of them can open.
 // Caller: the coordinator who created the task.
 func (*TaskContract) StartTask(ctx *ledger.Context, request fl.StartRequest) (*fl.Task, error) {
-	caller, err := ctx.CallerAs(ledger.RoleCoordinator)
+	caller, err := ctx.CallerAs(consortium.RoleCoordinator)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func (*TaskContract) StartTask(ctx *ledger.Context, request fl.StartRequest) (*f
 // RevealSalt opens the caller's commitment while the task is starting. Caller: a
 // joined node.
 func (*TaskContract) RevealSalt(ctx *ledger.Context, request fl.RevealSaltRequest) (*fl.BeaconSalt, error) {
-	caller, err := ctx.CallerAs(ledger.RoleTrainer)
+	caller, err := ctx.CallerAs(consortium.RoleTrainer)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +213,7 @@ func readProgress(ctx *ledger.Context, task string) (fl.Progress, error) {
 }
 
 // endTask writes what the transaction's step gave and sets its one event.
-func endTask(ctx *ledger.Context, task fl.Task, changes fl.Changes, caller ledger.Caller) error {
+func endTask(ctx *ledger.Context, task fl.Task, changes fl.Changes, caller consortium.Caller) error {
 	if err := writeChanges(ctx, task.Terms.Task, 0, changes); err != nil {
 		return err
 	}

@@ -17,23 +17,6 @@ import (
 // consent's expiry) leaves this much room.
 const TimeWindow = 30
 
-// The roles, see package consortium.
-const (
-	RoleAttribute   = consortium.RoleAttribute
-	RoleCoordinator = consortium.RoleCoordinator
-	RoleTrainer     = consortium.RoleTrainer
-	RoleCustodian   = consortium.RoleCustodian
-	RolePatient     = consortium.RolePatient
-	RoleRequester   = consortium.RoleRequester
-	RoleAuditor     = consortium.RoleAuditor
-)
-
-// Role and Caller are those of package consortium.
-type (
-	Role   = consortium.Role
-	Caller = consortium.Caller
-)
-
 // Context is what a transaction sees of the world: the stub and the caller, and
 // whether its one event has been set. The contract API makes a new one for each
 // transaction.
@@ -43,29 +26,29 @@ type Context struct {
 }
 
 // Caller reads who signed the transaction.
-func (ctx *Context) Caller() (Caller, error) {
+func (ctx *Context) Caller() (consortium.Caller, error) {
 	identity := ctx.GetClientIdentity()
 	if id, ok := identity.(*cid.ClientID); identity == nil || ok && id == nil {
-		return Caller{}, codes.Errorf("MF-IDENTITY-UNREADABLE", "the caller's certificate can't be read; enrol again with your organisation's CA")
+		return consortium.Caller{}, codes.Errorf("MF-IDENTITY-UNREADABLE", "the caller's certificate can't be read; enrol again with your organisation's CA")
 	}
 	certificate, err := identity.GetX509Certificate()
 	if err != nil || certificate == nil {
-		return Caller{}, codes.Errorf("MF-IDENTITY-UNREADABLE", "the caller has no X.509 certificate; enrol again with your organisation's CA")
+		return consortium.Caller{}, codes.Errorf("MF-IDENTITY-UNREADABLE", "the caller has no X.509 certificate; enrol again with your organisation's CA")
 	}
 	msp, err := identity.GetMSPID()
 	if err != nil {
-		return Caller{}, codes.Errorf("MF-IDENTITY-UNREADABLE", "the caller's MSP can't be read; enrol again with your organisation's CA")
+		return consortium.Caller{}, codes.Errorf("MF-IDENTITY-UNREADABLE", "the caller's MSP can't be read; enrol again with your organisation's CA")
 	}
-	role, _, err := identity.GetAttributeValue(RoleAttribute)
+	role, _, err := identity.GetAttributeValue(consortium.RoleAttribute)
 	if err != nil {
-		return Caller{}, codes.Errorf("MF-IDENTITY-UNREADABLE", "the caller's attributes can't be read; enrol again with your organisation's CA")
+		return consortium.Caller{}, codes.Errorf("MF-IDENTITY-UNREADABLE", "the caller's attributes can't be read; enrol again with your organisation's CA")
 	}
-	caller := Caller{MSP: msp, Name: certificate.Subject.CommonName, Role: Role(role)}
+	caller := consortium.Caller{MSP: msp, Name: certificate.Subject.CommonName, Role: consortium.Role(role)}
 	if err := checkName("the caller's MSP", caller.MSP); err != nil {
-		return Caller{}, err
+		return consortium.Caller{}, err
 	}
 	if err := checkName("the caller's common name", caller.Name); err != nil {
-		return Caller{}, err
+		return consortium.Caller{}, err
 	}
 	caller.ID = caller.MSP + "/" + caller.Name
 	return caller, nil
@@ -73,10 +56,10 @@ func (ctx *Context) Caller() (Caller, error) {
 
 // CallerAs reads who signed the transaction and refuses whoever has none of the
 // roles.
-func (ctx *Context) CallerAs(roles ...Role) (Caller, error) {
+func (ctx *Context) CallerAs(roles ...consortium.Role) (consortium.Caller, error) {
 	caller, err := ctx.Caller()
 	if err != nil {
-		return Caller{}, err
+		return consortium.Caller{}, err
 	}
 	return caller, caller.MustBe(roles...)
 }

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
@@ -320,30 +321,30 @@ func TestCase18Callers(t *testing.T) {
 	b := newBench(t)
 	b.submit(func(ctx *ledger.Context) error {
 		caller, err := ctx.Caller()
-		if caller != (ledger.Caller{ID: "AMSP/ann", MSP: "AMSP", Name: "ann", Role: ledger.RoleTrainer}) {
+		if caller != (consortium.Caller{ID: "AMSP/ann", MSP: "AMSP", Name: "ann", Role: consortium.RoleTrainer}) {
 			t.Errorf("%+v", caller)
 		}
 		now, err2 := ctx.Now()
 		if now != b.ledger.Now().Unix() {
 			t.Errorf("now is %d", now)
 		}
-		return errors.Join(err, err2, caller.MustBe(ledger.RoleAuditor, ledger.RoleTrainer))
+		return errors.Join(err, err2, caller.MustBe(consortium.RoleAuditor, consortium.RoleTrainer))
 	})
-	as := func(roles ...ledger.Role) func(*ledger.Context) error {
+	as := func(roles ...consortium.Role) func(*ledger.Context) error {
 		return func(ctx *ledger.Context) error { _, err := ctx.CallerAs(roles...); return err }
 	}
-	b.refused("MF-ROLE-DENIED", as(ledger.RoleAuditor, ledger.RolePatient))
+	b.refused("MF-ROLE-DENIED", as(consortium.RoleAuditor, consortium.RolePatient))
 	b.refused("MF-ROLE-DENIED", as())
 	b.caller = b.ledger.Identity("AMSP", "bob", "")
-	b.refused("MF-ROLE-MISSING", as(ledger.RoleTrainer))
+	b.refused("MF-ROLE-MISSING", as(consortium.RoleTrainer))
 	b.caller = b.ledger.Identity("AMSP", "TRAINER", "Trainer")
-	b.refused("MF-ROLE-DENIED", as(ledger.RoleTrainer))
+	b.refused("MF-ROLE-DENIED", as(consortium.RoleTrainer))
 	b.caller = b.ledger.Identity("AMSP", "", "trainer")
-	b.refused("MF-IDENTIFIER-EMPTY", as(ledger.RoleTrainer))
+	b.refused("MF-IDENTIFIER-EMPTY", as(consortium.RoleTrainer))
 	b.caller = b.ledger.Identity("AMSP", "a/b", "trainer")
-	b.refused("MF-IDENTIFIER-CHARACTER", as(ledger.RoleTrainer))
+	b.refused("MF-IDENTIFIER-CHARACTER", as(consortium.RoleTrainer))
 	b.caller = b.ledger.Identity("AMSP/a", "b", "trainer")
-	b.refused("MF-IDENTIFIER-CHARACTER", as(ledger.RoleTrainer))
+	b.refused("MF-IDENTIFIER-CHARACTER", as(consortium.RoleTrainer))
 }
 
 func TestNoIdentityIsRefusedAndNotAPanic(t *testing.T) {

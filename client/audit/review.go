@@ -92,15 +92,15 @@ func (v *verifier) newReview(at place, tx *transaction, set *namespaceSet) (*rev
 }
 
 // callerOf is who signed a transaction, as the chaincode knows them.
-func callerOf(id *identity) (ledger.Caller, error) {
-	caller := ledger.Caller{MSP: id.org.id, Name: id.certificate.Subject.CommonName}
+func callerOf(id *identity) (consortium.Caller, error) {
+	caller := consortium.Caller{MSP: id.org.id, Name: id.certificate.Subject.CommonName}
 	caller.ID = caller.MSP + "/" + caller.Name
 	attributes, err := attrmgr.New().GetAttributesFromCert(id.certificate)
 	if err != nil {
 		return caller, fmt.Errorf("the attributes of its creator can't be read: %w", err)
 	}
-	role, _, err := attributes.Value(ledger.RoleAttribute)
-	caller.Role = ledger.Role(role)
+	role, _, err := attributes.Value(consortium.RoleAttribute)
+	caller.Role = consortium.Role(role)
 	return caller, err
 }
 

@@ -12,14 +12,14 @@ import (
 	"github.com/hyperledger/fabric-gateway/pkg/identity"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 )
 
 // Identity is an enrolled identity: who signs.
 type Identity struct {
-	MSP  string      // MSP identifier
-	Name string      // the certificate's common name
-	Role ledger.Role // the certificate's medfed.role attribute, "" when it has none
+	MSP  string          // MSP identifier
+	Name string          // the certificate's common name
+	Role consortium.Role // the certificate's medfed.role attribute, "" when it has none
 
 	certificate *x509.Certificate
 	key         crypto.PrivateKey
@@ -57,7 +57,7 @@ func LoadIdentity(mspID, folder string) (*Identity, error) {
 	return &Identity{
 		MSP:         mspID,
 		Name:        certificate.Subject.CommonName,
-		Role:        ledger.Role(attribute(certificate, ledger.RoleAttribute)),
+		Role:        consortium.Role(attribute(certificate, consortium.RoleAttribute)),
 		certificate: certificate,
 		key:         key,
 	}, nil

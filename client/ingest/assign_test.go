@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
-	"github.com/medfed/medfed/chaincode/ledger"
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -109,7 +109,7 @@ func assigning(t *testing.T) (*ward, *Journal, *record.Client, peer) {
 		}
 	}
 	return w, j, &record.Client{
-		MSP: "Hospital1MSP", Role: ledger.RoleCustodian, Ledger: gateway.ContractsOf(p), Key: p.officer,
+		MSP: "Hospital1MSP", Role: consortium.RoleCustodian, Ledger: gateway.ContractsOf(p), Key: p.officer,
 		Own: w.hospital, Others: []record.Holder{{MSP: "ResearchCentreMSP", Store: w.hospital}},
 	}, p
 }

@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/contract"
 	"github.com/medfed/medfed/chaincode/fl"
-	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/ledgertest"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -64,13 +64,13 @@ func newWorld(t testing.TB, change func(*fl.Terms)) *world {
 		t: t, chain: &chain{ledger: l, began: time.Now()}, files: &files{content: map[string][]byte{}},
 		identities: map[string]*ledgertest.Identity{}, keys: map[string]*envelope.Identity{}, journals: map[string]*bytes.Buffer{},
 	}
-	w.enrol("ResearchCentreMSP", "node1", ledger.RoleTrainer)
+	w.enrol("ResearchCentreMSP", "node1", consortium.RoleTrainer)
 	for hospital := 1; hospital <= 4; hospital++ {
 		for n := 1; n <= 2; n++ {
-			w.enrol(fmt.Sprintf("Hospital%dMSP", hospital), fmt.Sprintf("node%d", n), ledger.RoleTrainer)
+			w.enrol(fmt.Sprintf("Hospital%dMSP", hospital), fmt.Sprintf("node%d", n), consortium.RoleTrainer)
 		}
 	}
-	w.enrol("ResearchCentreMSP", "coordinator", ledger.RoleCoordinator)
+	w.enrol("ResearchCentreMSP", "coordinator", consortium.RoleCoordinator)
 	w.createTask(change)
 	return w
 }
@@ -78,7 +78,7 @@ func newWorld(t testing.TB, change func(*fl.Terms)) *world {
 func (w *world) coordinator() string { return w.nodes[len(w.nodes)-1] }
 func (w *world) trainers() []string  { return w.nodes[:len(w.nodes)-1] }
 
-func (w *world) enrol(org, name string, role ledger.Role) {
+func (w *world) enrol(org, name string, role consortium.Role) {
 	w.t.Helper()
 	id := org + "/" + name
 	key, err := envelope.NewIdentity()

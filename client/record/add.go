@@ -10,8 +10,8 @@ import (
 	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
-	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -93,7 +93,7 @@ func (c *Client) prepare(ctx context.Context, a *Addition) (next record.PrivateV
 		return next, "", err
 	}
 	if a.PatientRecipient == "" {
-		if a.PatientRecipient, err = c.RecipientOf(ctx, patient, ledger.RolePatient); err != nil {
+		if a.PatientRecipient, err = c.RecipientOf(ctx, patient, consortium.RolePatient); err != nil {
 			return next, "", err
 		}
 	}

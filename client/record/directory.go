@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -35,7 +35,7 @@ func (c *Client) Publish(ctx context.Context, identity string) (Published, error
 		}
 	}
 	published := Published{Recipient: entry}
-	if c.Role != ledger.RoleCustodian {
+	if c.Role != consortium.RoleCustodian {
 		return published, nil
 	}
 	keys, err := c.Ledger.Directory.ListHospitalKeys(ctx, c.MSP)
@@ -55,7 +55,7 @@ func (c *Client) Publish(ctx context.Context, identity string) (Published, error
 }
 
 // entryOf reads an entry of the directory, an empty one where there is none.
-func (c *Client) entryOf(ctx context.Context, identity string, role ledger.Role) (record.Recipient, error) {
+func (c *Client) entryOf(ctx context.Context, identity string, role consortium.Role) (record.Recipient, error) {
 	entry, err := c.Ledger.Directory.Get(ctx, record.RecipientRequest{Identity: identity, Role: string(role)})
 	if err != nil && codes.Of(err) == "MF-RECIPIENT-UNKNOWN" {
 		return record.Recipient{}, nil
@@ -65,7 +65,7 @@ func (c *Client) entryOf(ctx context.Context, identity string, role ledger.Role)
 
 // RecipientOf looks up what to encrypt to for an identity, "MSP/name". The error
 // is MF-RECIPIENT-UNKNOWN for one that has published nothing or has retired it.
-func (c *Client) RecipientOf(ctx context.Context, identity string, role ledger.Role) (string, error) {
+func (c *Client) RecipientOf(ctx context.Context, identity string, role consortium.Role) (string, error) {
 	entry, err := c.entryOf(ctx, identity, role)
 	if err == nil && entry.Recipient == "" {
 		err = codes.Errorf("MF-RECIPIENT-UNKNOWN", "%s has no age recipient in the directory as %s; have it published with medfed identity publish", identity, role)

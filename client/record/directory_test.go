@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/medfed/medfed/chaincode/consent"
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/record"
@@ -28,17 +28,17 @@ func TestRecipientsAreLookedUp(t *testing.T) {
 	addition := w.addition(content)
 	addition.PatientRecipient = ""
 	w.publish("patient", hospital+"/"+addition.Patient, w.patient.Recipient())
-	added, err := w.as(ledger.RoleCustodian).Add(t.Context(), addition)
+	added, err := w.as(consortium.RoleCustodian).Add(t.Context(), addition)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := envelope.Unwrap(w.private[1].PatientWrap, w.patient); err != nil {
 		t.Error(err)
 	}
-	if _, err := w.as(ledger.RolePatient).Get(t.Context(), added.Record, 1, filepath.Join(t.TempDir(), "x")); err != nil {
+	if _, err := w.as(consortium.RolePatient).Get(t.Context(), added.Record, 1, filepath.Join(t.TempDir(), "x")); err != nil {
 		t.Error(err)
 	}
-	for _, role := range []ledger.Role{ledger.RoleCustodian, ledger.RolePatient} {
+	for _, role := range []consortium.Role{consortium.RoleCustodian, consortium.RolePatient} {
 		if _, err := w.as(role).Grant(t.Context(), consentID, 1, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +47,7 @@ func TestRecipientsAreLookedUp(t *testing.T) {
 		}
 	}
 	w.publish("requester", insurer, "")
-	_, err = w.as(ledger.RoleCustodian).Grant(t.Context(), consentID, 1, "")
+	_, err = w.as(consortium.RoleCustodian).Grant(t.Context(), consentID, 1, "")
 	wantCode(t, err, "MF-RECIPIENT-UNKNOWN")
 }
 
@@ -55,9 +55,9 @@ func TestRecipientsAreLookedUp(t *testing.T) {
 // has shared the hospital's key; one who left opens nothing that comes after.
 func TestOfficersComeAndGo(t *testing.T) {
 	w := newWorld(t)
-	first := w.as(ledger.RoleCustodian)
+	first := w.as(consortium.RoleCustodian)
 	added := w.registered(t)
-	second := w.as(ledger.RoleCustodian)
+	second := w.as(consortium.RoleCustodian)
 	second.Key = newKey(t)
 	published, err := second.Publish(t.Context(), hospital+"/officer-b")
 	if err != nil || published.HospitalKeys != 1 || published.Opened != 0 {
@@ -107,7 +107,7 @@ func TestOfficersComeAndGo(t *testing.T) {
 func TestTheFirstOfficerMakesTheHospitalsKey(t *testing.T) {
 	w := newWorld(t)
 	w.keys = nil
-	officer := w.as(ledger.RoleCustodian)
+	officer := w.as(consortium.RoleCustodian)
 	for range 2 {
 		published, err := officer.Publish(t.Context(), hospital+"/officer")
 		if err != nil || published.HospitalKeys != 1 || published.Opened != 1 || published.Number != 1 {
@@ -123,7 +123,7 @@ func TestTheFirstOfficerMakesTheHospitalsKey(t *testing.T) {
 func TestRemainsExplainsEveryValue(t *testing.T) {
 	w := newWorld(t)
 	added := w.registered(t)
-	auditor := &record.Client{Role: ledger.RoleAuditor, Ledger: w.as(ledger.RoleCustodian).Ledger}
+	auditor := &record.Client{Role: consortium.RoleAuditor, Ledger: w.as(consortium.RoleCustodian).Ledger}
 	w.accesses = []consent.Access{{
 		Access: record.NewAccessID(), Consent: record.NewConsentID(), Record: added.Record, Version: 1, Purpose: "HPAYMT", Grantee: insurer,
 		Patient: hospital + "/" + record.NewPseudonym(), Custodian: hospital, Decision: consent.Deny, Code: "MF-CONSENT-REVOKED", TxID: strings.Repeat("0f", 32),

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/record"
 )
 
@@ -39,7 +39,7 @@ func (c *Client) Erase(ctx context.Context, rec string) (Erased, error) {
 	if _, err := c.Ledger.Records.Purge(ctx, record.RecordRequest{Record: rec}); err != nil {
 		return erased, err
 	}
-	if c.Role == ledger.RoleCustodian {
+	if c.Role == consortium.RoleCustodian {
 		if _, err := c.Ledger.Records.AttestErasure(ctx, record.RecordRequest{Record: rec}); err != nil {
 			return erased, err
 		}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 )
@@ -85,7 +85,7 @@ func (c *Client) grant(ctx context.Context, state consent.State, rec record.Reco
 		return Granted{}, err
 	}
 	if recipient == "" {
-		if recipient, err = c.RecipientOf(ctx, state.Consent.Grantee, ledger.RoleRequester); err != nil {
+		if recipient, err = c.RecipientOf(ctx, state.Consent.Grantee, consortium.RoleRequester); err != nil {
 			return Granted{}, err
 		}
 	}

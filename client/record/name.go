@@ -3,7 +3,7 @@ package record
 import (
 	"context"
 
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 )
@@ -27,7 +27,7 @@ func (c *Client) Name(ctx context.Context, kind record.Kind, patient string, pri
 func (c *Client) Wraps(ctx context.Context, key *envelope.Identity, patient string) (hospital, own string, err error) {
 	for wrap, recipientOf := range map[*string]func() (string, error){
 		&hospital: func() (string, error) { return c.HospitalRecipient(ctx) },
-		&own:      func() (string, error) { return c.RecipientOf(ctx, patient, ledger.RolePatient) },
+		&own:      func() (string, error) { return c.RecipientOf(ctx, patient, consortium.RolePatient) },
 	} {
 		recipient, err := recipientOf()
 		if err != nil {

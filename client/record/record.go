@@ -28,8 +28,8 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
-	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -52,8 +52,8 @@ type Holder struct {
 // Client does one identity's work on records. Which of its fields a method needs
 // is said there.
 type Client struct {
-	MSP    string      // of the identity
-	Role   ledger.Role // of the identity
+	MSP    string          // of the identity
+	Role   consortium.Role // of the identity
 	Ledger gateway.Contracts
 	Key    *envelope.Identity // opens the wraps made for this identity
 	Own    Store              // the organisation's private IPFS node, nil for none
@@ -113,7 +113,7 @@ func (c *Client) private(ctx context.Context, custodian string, version record.V
 // unwrap opens a version's key: the patient with their own, an officer with one of
 // the hospital's.
 func (c *Client) unwrap(ctx context.Context, private record.PrivateVersion) (*envelope.Identity, error) {
-	if c.Role == ledger.RolePatient {
+	if c.Role == consortium.RolePatient {
 		return envelope.Unwrap(private.PatientWrap, c.Key)
 	}
 	open, err := c.HospitalKeys(ctx)

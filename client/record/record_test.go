@@ -13,8 +13,8 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
-	"github.com/medfed/medfed/chaincode/ledger"
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -62,7 +62,7 @@ func TestEveryVersionHasAKeyOfItsOwn(t *testing.T) {
 	first := w.registered(t)
 	again := w.addition(content)
 	again.Record, again.PatientIdentifier = first.Record, ""
-	second, err := w.as(ledger.RoleCustodian).Add(t.Context(), again)
+	second, err := w.as(consortium.RoleCustodian).Add(t.Context(), again)
 	if err != nil || second.Version != 2 {
 		t.Fatalf("%+v, %v", second, err)
 	}
@@ -104,7 +104,7 @@ func TestAddRefusesBeforeItStores(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			client, addition := w.as(ledger.RoleCustodian), w.addition(content)
+			client, addition := w.as(consortium.RoleCustodian), w.addition(content)
 			c.change(w, client, &addition)
 			_, err := client.Add(t.Context(), addition)
 			wantCode(t, err, c.code)
@@ -130,7 +130,7 @@ func TestAFailedAddLeavesNothingBehind(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			c.spoil(w)
-			_, err := w.as(ledger.RoleCustodian).Add(t.Context(), w.addition(content))
+			_, err := w.as(consortium.RoleCustodian).Add(t.Context(), w.addition(content))
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -151,7 +151,7 @@ func TestAFileThatCannotBeReadIsNotRegistered(t *testing.T) {
 	w := newWorld(t)
 	addition := w.addition("")
 	addition.File = iotest.ErrReader(errors.New("disk on fire"))
-	_, err := w.as(ledger.RoleCustodian).Add(t.Context(), addition)
+	_, err := w.as(consortium.RoleCustodian).Add(t.Context(), addition)
 	wantCode(t, err, "MF-RECORD-SOURCE")
 	if w.at("record:Stage") >= 0 {
 		t.Error("it was staged")
@@ -161,7 +161,7 @@ func TestAFileThatCannotBeReadIsNotRegistered(t *testing.T) {
 func TestCustodianAndPatientGetTheFile(t *testing.T) {
 	w := newWorld(t)
 	added := w.registered(t)
-	for _, role := range []ledger.Role{ledger.RoleCustodian, ledger.RolePatient} {
+	for _, role := range []consortium.Role{consortium.RoleCustodian, consortium.RolePatient} {
 		path := filepath.Join(t.TempDir(), "x.png")
 		fetched, err := w.as(role).Get(t.Context(), added.Record, 0, path)
 		if err != nil || fetched.Version != 1 || fetched.ContentType != "image/png" || fetched.Size != int64(len(content)) {
@@ -213,7 +213,7 @@ func TestNothingUncheckedIsShown(t *testing.T) {
 			added := w.registered(t)
 			c.spoil(t, w)
 			folder := t.TempDir()
-			_, err := w.as(ledger.RolePatient).Get(t.Context(), added.Record, 1, filepath.Join(folder, "x.png"))
+			_, err := w.as(consortium.RolePatient).Get(t.Context(), added.Record, 1, filepath.Join(folder, "x.png"))
 			wantCode(t, err, c.code)
 			wantEmpty(t, folder)
 		})
@@ -231,7 +231,7 @@ func wantEmpty(t *testing.T, folder string) {
 func TestAFolderThatCannotBeWritten(t *testing.T) {
 	w := newWorld(t)
 	added := w.registered(t)
-	_, err := w.as(ledger.RolePatient).Get(t.Context(), added.Record, 1, filepath.Join(t.TempDir(), "none", "x.png"))
+	_, err := w.as(consortium.RolePatient).Get(t.Context(), added.Record, 1, filepath.Join(t.TempDir(), "none", "x.png"))
 	wantCode(t, err, "MF-WRITE-RECORD")
 }
 
@@ -240,15 +240,15 @@ func TestOnlyWhatIsGrantedIsPublished(t *testing.T) {
 	added := w.registered(t)
 	second := w.addition("the second version")
 	second.Record = added.Record
-	if _, err := w.as(ledger.RoleCustodian).Add(t.Context(), second); err != nil {
+	if _, err := w.as(consortium.RoleCustodian).Add(t.Context(), second); err != nil {
 		t.Fatal(err)
 	}
 	w.refuse["access:PutGrant"] = &gateway.Refusal{Answer: codes.Errorf("MF-CONSENT-EXPIRED", "no; ask")}
-	if _, err := w.as(ledger.RolePatient).GrantAll(t.Context(), consentID, w.asker.Recipient()); err == nil || len(w.public.files) != 0 {
+	if _, err := w.as(consortium.RolePatient).GrantAll(t.Context(), consentID, w.asker.Recipient()); err == nil || len(w.public.files) != 0 {
 		t.Fatalf("%d files published without a grant, %v", len(w.public.files), err)
 	}
 	delete(w.refuse, "access:PutGrant")
-	granted, err := w.as(ledger.RolePatient).GrantAll(t.Context(), consentID, w.asker.Recipient())
+	granted, err := w.as(consortium.RolePatient).GrantAll(t.Context(), consentID, w.asker.Recipient())
 	if err != nil || len(granted) != 1 || granted[0].Version != 1 {
 		t.Fatalf("%+v, %v", granted, err)
 	}
@@ -260,11 +260,11 @@ func TestOnlyWhatIsGrantedIsPublished(t *testing.T) {
 func TestGranteeOpensWhatIsGranted(t *testing.T) {
 	w := newWorld(t)
 	w.registered(t)
-	if _, err := w.as(ledger.RoleCustodian).Grant(t.Context(), consentID, 1, w.asker.Recipient()); err != nil {
+	if _, err := w.as(consortium.RoleCustodian).Grant(t.Context(), consentID, 1, w.asker.Recipient()); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "x.png")
-	opened, err := w.as(ledger.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: path})
+	opened, err := w.as(consortium.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: path})
 	if err != nil || opened.File == nil || opened.File.Size != int64(len(content)) {
 		t.Fatalf("%+v, %v", opened, err)
 	}
@@ -277,7 +277,7 @@ func TestADenialIsAnErrorWithTheLedgersCode(t *testing.T) {
 	w := newWorld(t)
 	w.registered(t)
 	folder := t.TempDir()
-	opened, err := w.as(ledger.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 2, Purpose: "HPAYMT", Output: filepath.Join(folder, "x")})
+	opened, err := w.as(consortium.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 2, Purpose: "HPAYMT", Output: filepath.Join(folder, "x")})
 	wantCode(t, err, "MF-CONSENT-OUT-OF-SCOPE")
 	if opened.Access.Decision != consent.Deny || w.at("access:ReadGrant") >= 0 {
 		t.Errorf("%+v, %v", opened, w.happened)
@@ -296,12 +296,12 @@ func TestForgedGrantsAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.registered(t)
-			if _, err := w.as(ledger.RoleCustodian).Grant(t.Context(), consentID, 1, w.asker.Recipient()); err != nil {
+			if _, err := w.as(consortium.RoleCustodian).Grant(t.Context(), consentID, 1, w.asker.Recipient()); err != nil {
 				t.Fatal(err)
 			}
 			forge(w)
 			w.known[0].Digest = form.Digest(w.grants[0])
-			_, err := w.as(ledger.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: filepath.Join(t.TempDir(), "x")})
+			_, err := w.as(consortium.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: filepath.Join(t.TempDir(), "x")})
 			wantCode(t, err, "MF-GRANT-FORGED")
 		})
 	}
@@ -310,11 +310,11 @@ func TestForgedGrantsAreRefused(t *testing.T) {
 func TestAGrantThatThePeersDoNotKnowIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.registered(t)
-	if _, err := w.as(ledger.RoleCustodian).Grant(t.Context(), consentID, 1, w.asker.Recipient()); err != nil {
+	if _, err := w.as(consortium.RoleCustodian).Grant(t.Context(), consentID, 1, w.asker.Recipient()); err != nil {
 		t.Fatal(err)
 	}
 	w.grants[0].Salt = record.NewSalt()
-	_, err := w.as(ledger.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: filepath.Join(t.TempDir(), "x")})
+	_, err := w.as(consortium.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: filepath.Join(t.TempDir(), "x")})
 	wantCode(t, err, "MF-GRANT-FORGED")
 }
 
@@ -324,7 +324,7 @@ func TestErasePurgesWhatItHasUnpinned(t *testing.T) {
 	added := w.registered(t)
 	cid := w.private[1].CID
 	w.refuse["record:CompleteErasure"] = codes.Errorf("MF-ERASURE-UNATTESTED", "one is missing; wait")
-	erased, err := w.as(ledger.RoleCustodian).Erase(t.Context(), added.Record)
+	erased, err := w.as(consortium.RoleCustodian).Erase(t.Context(), added.Record)
 	if err != nil || !slices.Equal(erased.CIDs, []string{cid}) || !slices.Equal(erased.Missing, []string{centre}) {
 		t.Fatalf("%+v, %v", erased, err)
 	}
@@ -337,10 +337,10 @@ func TestErasePurgesWhatItHasUnpinned(t *testing.T) {
 	if unpinned, purged := w.at("unpin on other"), w.at("record:Purge"); purged < unpinned {
 		t.Errorf("order %v", w.happened)
 	}
-	if again, err := w.as(ledger.RoleCustodian).Erase(t.Context(), added.Record); err != nil || len(again.CIDs) > 0 {
+	if again, err := w.as(consortium.RoleCustodian).Erase(t.Context(), added.Record); err != nil || len(again.CIDs) > 0 {
 		t.Errorf("%+v, %v", again, err)
 	}
-	if _, err := w.as(ledger.RolePatient).Erase(t.Context(), added.Record); err != nil || len(w.attested) != 2 {
+	if _, err := w.as(consortium.RolePatient).Erase(t.Context(), added.Record); err != nil || len(w.attested) != 2 {
 		t.Errorf("a patient attested for the hospital, or %v", err)
 	}
 }
@@ -348,15 +348,15 @@ func TestErasePurgesWhatItHasUnpinned(t *testing.T) {
 func TestAttestForgetsFirst(t *testing.T) {
 	w := newWorld(t)
 	added := w.registered(t)
-	_, err := w.as(ledger.RoleCustodian).Attest(t.Context(), added.Record, nil, false)
+	_, err := w.as(consortium.RoleCustodian).Attest(t.Context(), added.Record, nil, false)
 	wantCode(t, err, "MF-ERASURE-CIDS")
 	if len(w.attested) > 0 || len(w.own.pinned) == 0 {
 		t.Errorf("attested %v, pinned %v", w.attested, w.own.pinned)
 	}
-	if _, err := w.as(ledger.RoleCustodian).Attest(t.Context(), added.Record, []string{w.private[1].CID}, false); err != nil || len(w.own.pinned) > 0 {
+	if _, err := w.as(consortium.RoleCustodian).Attest(t.Context(), added.Record, []string{w.private[1].CID}, false); err != nil || len(w.own.pinned) > 0 {
 		t.Errorf("pinned %v, %v", w.own.pinned, err)
 	}
-	client := w.as(ledger.RoleCustodian)
+	client := w.as(consortium.RoleCustodian)
 	if _, err := client.Attest(t.Context(), added.Record, nil, true); err != nil {
 		t.Error(err)
 	}
@@ -372,9 +372,9 @@ func TestAttestForgetsFirst(t *testing.T) {
 func TestAGrantForAnotherKeyDoesNotOpen(t *testing.T) {
 	w := newWorld(t)
 	w.registered(t)
-	if _, err := w.as(ledger.RoleCustodian).Grant(t.Context(), consentID, 1, w.patient.Recipient()); err != nil {
+	if _, err := w.as(consortium.RoleCustodian).Grant(t.Context(), consentID, 1, w.patient.Recipient()); err != nil {
 		t.Fatal(err)
 	}
-	_, err := w.as(ledger.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: filepath.Join(t.TempDir(), "x")})
+	_, err := w.as(consortium.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: filepath.Join(t.TempDir(), "x")})
 	wantCode(t, err, "MF-ENVELOPE-NOT-RECIPIENT")
 }

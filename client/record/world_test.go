@@ -12,8 +12,8 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
-	"github.com/medfed/medfed/chaincode/ledger"
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
@@ -102,13 +102,13 @@ func (w *world) node(name string) *node {
 }
 
 // as is the client of one of the people.
-func (w *world) as(role ledger.Role) *record.Client {
+func (w *world) as(role consortium.Role) *record.Client {
 	c := &record.Client{MSP: hospital, Role: role, Ledger: gateway.ContractsOf(w), Own: w.own, Public: w.public}
 	switch role {
-	case ledger.RoleCustodian:
+	case consortium.RoleCustodian:
 		c.Key, c.Others = w.officer, []record.Holder{{MSP: centre, Store: w.other}}
 		c.Members = []string{hospital, "Hospital2MSP", centre}
-	case ledger.RolePatient:
+	case consortium.RolePatient:
 		c.Key = w.patient
 	default:
 		c.MSP, c.Key, c.Own = "InsurerMSP", w.asker, nil
@@ -316,7 +316,7 @@ func (w *world) addition(text string) record.Addition {
 
 func (w *world) registered(t *testing.T) record.Added {
 	t.Helper()
-	added, err := w.as(ledger.RoleCustodian).Add(t.Context(), w.addition(content))
+	added, err := w.as(consortium.RoleCustodian).Add(t.Context(), w.addition(content))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/client/record"
 	"github.com/medfed/medfed/client/session"
 	"github.com/medfed/medfed/collections"
@@ -118,9 +118,9 @@ func (s *clinic) enrol(ctx context.Context) error {
 		}
 		for _, identity := range o.Identities {
 			switch {
-			case identity.Role == ledger.RoleRequester && s.requester.name == "":
+			case identity.Role == consortium.RoleRequester && s.requester.name == "":
 				s.requester = s.who(o.Name, o.Name, identity.Name)
-			case identity.Role == ledger.RoleAuditor && s.auditor.name == "":
+			case identity.Role == consortium.RoleAuditor && s.auditor.name == "":
 				s.auditor = s.who("auditor", o.Name, identity.Name)
 			}
 		}
@@ -132,8 +132,8 @@ func (s *clinic) enrol(ctx context.Context) error {
 	s.patient = s.who("patient", s.hospital, record.NewPseudonym())
 	for _, enrolled := range []struct {
 		who
-		role ledger.Role
-	}{{s.officer, ledger.RoleCustodian}, {s.patient, ledger.RolePatient}} {
+		role consortium.Role
+	}{{s.officer, consortium.RoleCustodian}, {s.patient, consortium.RolePatient}} {
 		if _, err := s.Network.Enrol(ctx, enrolled.organisation, enrolled.name, string(enrolled.role)); err != nil {
 			return err
 		}

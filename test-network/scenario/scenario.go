@@ -17,8 +17,8 @@ import (
 	"strings"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/fl"
-	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/network"
 	"github.com/medfed/medfed/test-network/report"
 	"github.com/medfed/medfed/trainer/dataset"
@@ -72,10 +72,10 @@ func Prepare(c Config) (*Scenario, error) {
 				identity: filepath.Join(c.Network.StateDir(), "identities", o.Name, identity.Name),
 			}
 			switch {
-			case identity.Role == ledger.RoleTrainer:
+			case identity.Role == consortium.RoleTrainer:
 				m.shard = len(s.nodes)
 				s.nodes = append(s.nodes, m)
-			case identity.Role == ledger.RoleCoordinator && s.coordinator.id == "":
+			case identity.Role == consortium.RoleCoordinator && s.coordinator.id == "":
 				s.coordinator = m
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/medfed/medfed/chaincode/consent"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
@@ -113,7 +114,7 @@ func newAccessList(a *app) *cobra.Command {
 				case request.By == ownedByCustodian:
 					all, err := r.AccessesOfCustodian(cmd.Context(), request.Value, request.From, request.Until)
 					return consent.AccessPage{Accesses: all}, err
-				case request.By == "" && who.Role == ledger.RoleAuditor:
+				case request.By == "" && who.Role == consortium.RoleAuditor:
 					request.By = string(ledger.AllAccesses)
 				}
 				return r.Audit.ListAccesses(cmd.Context(), request)

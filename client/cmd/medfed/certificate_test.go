@@ -14,17 +14,17 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 )
 
 // writeMSP makes an MSP folder such as a Fabric CA's client leaves: a certificate
 // with the role as an attribute, and its key.
-func writeMSP(folder, name string, role ledger.Role) error {
+func writeMSP(folder, name string, role consortium.Role) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
 	}
-	attributes, err := json.Marshal(map[string]map[string]string{"attrs": {ledger.RoleAttribute: string(role)}})
+	attributes, err := json.Marshal(map[string]map[string]string{"attrs": {consortium.RoleAttribute: string(role)}})
 	if err != nil {
 		return err
 	}

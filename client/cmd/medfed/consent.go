@@ -10,7 +10,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
@@ -94,7 +94,7 @@ func (a *app) offer(ctx context.Context, f *termsFlags, o offerDraft, submit fun
 	}
 	made, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) (consent.Offer, error) {
 		made, err := submit(r)
-		if err != nil || o.private == nil || who.Role != ledger.RolePatient {
+		if err != nil || o.private == nil || who.Role != consortium.RolePatient {
 			return made, err
 		}
 		state, err := r.Consents.Get(ctx, consent.ConsentRequest{Consent: made.Consent})

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
@@ -23,12 +23,12 @@ import (
 // identity is what "identity show" prints: the enrolled certificate and the age
 // recipient that belongs to it.
 type identity struct {
-	Folder    string      `json:"folder"`
-	Name      string      `json:"name"` // the certificate's common name
-	Role      ledger.Role `json:"role"` // "" when the certificate has none
-	Issuer    string      `json:"issuer"`
-	NotAfter  time.Time   `json:"not_after"`
-	Recipient string      `json:"recipient,omitempty"` // age X25519; "identity list" reads no keys
+	Folder    string          `json:"folder"`
+	Name      string          `json:"name"` // the certificate's common name
+	Role      consortium.Role `json:"role"` // "" when the certificate has none
+	Issuer    string          `json:"issuer"`
+	NotAfter  time.Time       `json:"not_after"`
+	Recipient string          `json:"recipient,omitempty"` // age X25519; "identity list" reads no keys
 
 	// Entry is what the directory has, where a profile is named and it can be asked.
 	Entry *records.Recipient `json:"entry,omitempty"`
@@ -196,7 +196,7 @@ func newIdentityRetire(a *app) *cobra.Command {
 			retired, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) (records.Recipient, error) {
 				name, role := who.Name, who.Role
 				if len(args) > 0 {
-					name, role = args[0], ledger.RoleCustodian
+					name, role = args[0], consortium.RoleCustodian
 				}
 				entry, err := r.Directory.Get(cmd.Context(), records.RecipientRequest{Identity: who.MSP + "/" + name, Role: string(role)})
 				if err != nil || entry.Recipient == "" {

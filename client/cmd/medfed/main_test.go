@@ -18,7 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/medfed/medfed/chaincode/codes"
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
 	"github.com/medfed/medfed/client/node"
@@ -64,7 +64,7 @@ func TestScripts(t *testing.T) {
 func setUp(env *testscript.Env) error {
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
-	if err := writeMSP(filepath.Join(env.WorkDir, "msp"), "coordinator", ledger.RoleCoordinator); err != nil {
+	if err := writeMSP(filepath.Join(env.WorkDir, "msp"), "coordinator", consortium.RoleCoordinator); err != nil {
 		return err
 	}
 	w, err := model.Initial(model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 28, Classes: 2}, 1)
@@ -170,7 +170,7 @@ func writeBackbone(ts *testscript.TestScript, neg bool, args []string) {
 type fakeLedger string
 
 func (f fakeLedger) Identity() *gateway.Identity {
-	return &gateway.Identity{MSP: "ResearchCentreMSP", Name: "coordinator", Role: ledger.Role(os.Getenv("FAKE_ROLE"))}
+	return &gateway.Identity{MSP: "ResearchCentreMSP", Name: "coordinator", Role: consortium.Role(os.Getenv("FAKE_ROLE"))}
 }
 
 func (f fakeLedger) Close() error { return nil }

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/fl"
-	"github.com/medfed/medfed/chaincode/ledger"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/node"
 	"github.com/medfed/medfed/trainer/dataset"
@@ -71,7 +71,7 @@ func runNode(ctx context.Context, a *app, f *nodeFlags, task string) error {
 	config := node.Config{
 		ID:          l.Identity().ID(),
 		Task:        task,
-		Coordinator: l.Identity().Role == ledger.RoleCoordinator,
+		Coordinator: l.Identity().Role == consortium.RoleCoordinator,
 		ExpectNodes: f.expect,
 		Budget:      fl.Micro(f.budget),
 		Ledger:      l,

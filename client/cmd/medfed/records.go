@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 
-	"github.com/medfed/medfed/chaincode/ledger"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
 )
@@ -67,11 +67,11 @@ func checkList(by, value, alone string) error {
 // ownList is the list that a role looks at when none is named: its own.
 func ownList(who *gateway.Identity) (by, value string) {
 	switch who.Role {
-	case ledger.RolePatient:
+	case consortium.RolePatient:
 		return "patient", who.ID()
-	case ledger.RoleRequester:
+	case consortium.RoleRequester:
 		return "grantee", who.ID()
-	case ledger.RoleCustodian:
+	case consortium.RoleCustodian:
 		return ownedByCustodian, who.MSP
 	default:
 		return "", ""

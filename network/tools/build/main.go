@@ -79,7 +79,7 @@ func servers(dir string) *module {
 func medfed(ctx context.Context) *module {
 	commit, _ := exec.CommandContext(ctx, "git", "rev-parse", "HEAD").Output() // nothing outside a checkout
 	return &module{name: "medfed", dir: ".", targets: own,
-		flags: []string{"-ldflags=github.com/medfed/medfed/client/cmd/medfed=-X main.commit=" + strings.TrimSpace(string(commit))}}
+		flags: []string{"-ldflags=-w", "-ldflags=github.com/medfed/medfed/client/cmd/medfed=-w -X main.commit=" + strings.TrimSpace(string(commit))}}
 }
 
 // buildAll builds the first module, which has most of what the others share, and then

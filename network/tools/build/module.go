@@ -239,7 +239,7 @@ const errorLines = 15
 func (m *module) goCommand(ctx context.Context, out io.Writer, note func(string), args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Stdout = m.dir, out
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false", "CGO_ENABLED=1")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-buildvcs=false -gcflags=all=-dwarf=false", "CGO_ENABLED=1")
 	messages, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()
