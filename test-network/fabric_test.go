@@ -38,6 +38,20 @@ cd ..
 	for _, block := range commands.FindAllStringSubmatch(string(page), -1) {
 		script.WriteString(block[1])
 	}
+	wanted := []string{
+		"Blockchain info:", `{"tasks":[`, "Chaincode invoke successful", `{"identity":"ResearchCentreMSP/ada","role":"coordinator","number":1,`,
+		"Chaincode code package identifier: hello:", "\ngood morning\n",
+	}
+	if modules := os.Getenv(modulesVariable); modules == "" {
+		t.Log(modulesVariable + " names no packages: the page's JavaScript is not run")
+	} else {
+		before, calls, after := fabricScript(t)
+		folder := t.TempDir()
+		w.must(os.Symlink(modules, filepath.Join(folder, "node_modules")))
+		w.must(os.WriteFile(filepath.Join(folder, "hello.mjs"), []byte(before+calls+after), 0o600))
+		script.WriteString("eval \"$(medfed network env hospital1 node1)\"\nnode '" + folder + "/hello.mjs'\n")
+		wanted = append(wanted, "\ngood evening\n")
+	}
 	const address = "127.0.0.1:17990"
 	if strings.Count(script.String(), address) != 2 {
 		t.Fatalf("the page does not name the service's address %s twice", address)
@@ -46,10 +60,7 @@ cd ..
 	w.must(err)
 	w.must(listener.Close())
 	out := bash(t, w.network, strings.ReplaceAll(script.String(), address, listener.Addr().String()))
-	for _, want := range []string{
-		"Blockchain info:", `{"tasks":[`, "Chaincode invoke successful", `{"identity":"ResearchCentreMSP/ada","role":"coordinator","number":1,`,
-		"Chaincode code package identifier: hello:", "\ngood morning\n",
-	} {
+	for _, want := range wanted {
 		if !strings.Contains(out, want) {
 			t.Errorf("the page's commands do not print %q", want)
 		}

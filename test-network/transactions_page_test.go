@@ -72,6 +72,7 @@ func (term *terminal) organisation(msp string) *network.Organisation {
 // people makes the shell the sender of a call: enrolled once, with what peer needs.
 func (term *terminal) people() func(contract.Call) {
 	known := map[string]string{}
+	term.run(fmt.Sprintf(`environment() { medfed network env "$@" --state '%s' --bin .run/bin --consortium test-network/consortium.yaml; }`, term.network.StateDir()))
 	return func(call contract.Call) {
 		who := call.MSP + "/" + call.Name
 		if known[who] == "" {
@@ -80,7 +81,7 @@ func (term *terminal) people() func(contract.Call) {
 			if call.Role != "" {
 				term.enrol(org, call.Name, call.Role)
 			}
-			term.run(fmt.Sprintf(`%s=$(medfed network env %s %s)`, known[who], org, call.Name))
+			term.run(fmt.Sprintf(`%s=$(environment %s %s)`, known[who], org, call.Name))
 		}
 		term.run(fmt.Sprintf(`eval "$%s"`, known[who]))
 	}
@@ -95,25 +96,26 @@ func (term *terminal) javaScript() func(call string) (command string) {
 		return nil
 	}
 	term.must(os.Symlink(modules, filepath.Join(term.dir, "node_modules")))
-	before, after := connection(term.t)
+	before, _, after := fabricScript(term.t)
 	return func(call string) string {
 		term.must(os.WriteFile(filepath.Join(term.dir, "call.mjs"), []byte(before+call+after), 0o600))
 		return "node call.mjs"
 	}
 }
 
-// connection is what docs/fabric.md does before and after its calls.
-func connection(t *testing.T) (before, after string) {
+// fabricScript is the JavaScript of docs/fabric.md: what it does to connect, its calls,
+// and what it does after them.
+func fabricScript(t *testing.T) (before, calls, after string) {
 	t.Helper()
 	page, err := os.ReadFile("../docs/fabric.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile("(?ms)^```js\n(.*?    const network = [^\n]*\n).*?^(} finally .*?)^```$").FindSubmatch(page)
+	found := regexp.MustCompile("(?ms)^```js\n(.*?    const network = [^\n]*\n)(.*?)^(} finally .*?)^```$").FindStringSubmatch(string(page))
 	if found == nil {
 		t.Fatal("docs/fabric.md has no JavaScript that connects")
 	}
-	return string(found[1]), string(found[2])
+	return found[1], found[2], found[3]
 }
 
 // callsPage is docs/transactions.md: the commands before the list, and the calls.

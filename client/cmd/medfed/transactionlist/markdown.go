@@ -34,8 +34,8 @@ whole: shares and rates are in millionths, so that a learning rate of 0.01 is se
 10000. A refusal begins with [a code](codes.md).
 
 [For a Fabric developer](fabric.md) shows how ` + "`peer`" + ` and Node.js reach the network. The
-examples below are one story, in which Hospital1MSP is the custodian; a test sends
-them all to a ledger, in the story's order. They use, in bash,
+examples below are one story, in which Hospital1MSP is the custodian; a test tells it to a
+real ledger, call by call. They use, in bash,
 
 ` + "```sh" + `
 CALL=(-C "$CHANNEL_NAME" -n medfed)
