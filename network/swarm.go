@@ -244,7 +244,6 @@ func nodeSettings(s *swarm, i *ipfsNode, peerIDs []string, self int, token strin
 		},
 		"HTTPRetrieval": section{"Enabled": false},
 		"Version":       section{"SwarmCheckEnabled": false},
-		"Plugins":       section{"Plugins": section{"telemetry": section{"Config": section{"Mode": "off"}}}},
 	}
 }
 

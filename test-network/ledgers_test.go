@@ -40,7 +40,7 @@ func TestOneScenarioOnBothLedgers(t *testing.T) {
 	}
 	blocks := real.blocks(from)
 	kinds := map[peer.TxValidationCode]int{}
-	for _, r := range real.records(blocks) {
+	for _, r := range real.traces(blocks) {
 		kinds[r.Code]++
 	}
 	for _, code := range []peer.TxValidationCode{
@@ -242,10 +242,10 @@ func (r *realLedger) event(transaction *fabric.Transaction) string {
 	r.must(err)
 	metadata := make([][]byte, len(common.BlockMetadataIndex_name))
 	metadata[common.BlockMetadataIndex_TRANSACTIONS_FILTER] = []byte{byte(peer.TxValidationCode_NOT_VALIDATED)}
-	records := r.records([]*common.Block{{
+	traces := r.traces([]*common.Block{{
 		Header: &common.BlockHeader{}, Data: &common.BlockData{Data: [][]byte{envelope}}, Metadata: &common.BlockMetadata{Metadata: metadata},
 	}})
-	name, _, _ := strings.Cut(records[0].Event, " ")
+	name, _, _ := strings.Cut(traces[0].Event, " ")
 	return name
 }
 
@@ -305,9 +305,9 @@ func (r *realLedger) Commit(labels []string) ([]peer.TxValidationCode, error) {
 	var ordered [][]string
 	for _, number := range slices.Compact(numbers) {
 		var ids []string
-		for _, record := range r.records([]*common.Block{r.block(number)}) {
-			ids = append(ids, record.TxID)
-			inOrder = append(inOrder, codes[record.TxID])
+		for _, trace := range r.traces([]*common.Block{r.block(number)}) {
+			ids = append(ids, trace.TxID)
+			inOrder = append(inOrder, codes[trace.TxID])
 		}
 		ordered = append(ordered, ids)
 	}
@@ -340,18 +340,18 @@ func (r *realLedger) blocks(from uint64) []*common.Block {
 	return blocks
 }
 
-// records reads what this test sent out of blocks.
-func (r *realLedger) records(blocks []*common.Block) []ledgertest.Record {
+// traces reads what this test sent out of blocks.
+func (r *realLedger) traces(blocks []*common.Block) []ledgertest.Trace {
 	r.t.Helper()
-	records, err := ledgertest.Records(blocks, "medfed", func(txID string) bool { return r.sent[txID] })
+	traces, err := ledgertest.Traces(blocks, "medfed", func(txID string) bool { return r.sent[txID] })
 	r.must(err)
-	return records
+	return traces
 }
 
 // differentRecords compares what the blocks of both ledgers hold.
 func (r *realLedger) differentRecords(blocks []*common.Block, model *ledgertest.Ledger) []string {
 	r.t.Helper()
-	real, modelled := r.records(blocks), r.records(model.Blocks())
+	real, modelled := r.traces(blocks), r.traces(model.Blocks())
 	if len(real) != len(modelled) {
 		return []string{fmt.Sprintf("%d transactions on the real network and %d in memory", len(real), len(modelled))}
 	}

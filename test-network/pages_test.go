@@ -19,6 +19,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/medfed/medfed/chaincode/consortium"
+	"github.com/medfed/medfed/network"
 	"github.com/medfed/medfed/test-network/scenario"
 	"github.com/medfed/medfed/trainer/dataset"
 	catalogue "github.com/medfed/medfed/trainer/dataset/source"
@@ -182,9 +183,12 @@ type terminal struct {
 	said strings.Builder
 }
 
-// newTerminal opens one. All that it starts ends with the test.
-func newTerminal(t *testing.T) *terminal {
-	n := liveNetwork(t)
+// newTerminal opens one on the network that all tests share. All that it starts ends
+// with the test.
+func newTerminal(t *testing.T) *terminal { return newTerminalOf(t, liveNetwork(t)) }
+
+// newTerminalOf opens one on a network.
+func newTerminalOf(t *testing.T, n *network.Network) *terminal {
 	term := &terminal{ward: &ward{t: t, network: n}, dir: filepath.Join(t.TempDir(), "it's a checkout")}
 	_, node := term.enrol(custodian, "node1", consortium.RoleTrainer)
 	for _, o := range n.Consortium().Organisations {

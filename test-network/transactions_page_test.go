@@ -20,9 +20,10 @@ import (
 const modulesVariable = "MEDFED_NODE_MODULES"
 
 // The page of transactions is true: its calls, as they stand there, each sent by who
-// may, are the story of the examples on a real ledger.
+// may, are the story of the examples on a real ledger. On that of the other tests things
+// have happened that the story does not know of.
 func TestTransactionsPage(t *testing.T) {
-	term := newTerminal(t)
+	term := newTerminalOf(t, ownNetwork(t, func(*network.Consortium) {}))
 	term.run(`export PATH="$PWD/.run/bin:$PATH"`)
 	page := readCalls(t)
 	as := term.people()

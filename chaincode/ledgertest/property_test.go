@@ -77,12 +77,12 @@ func sequential(t *rapid.T, w *world, programs map[string][]string) {
 	}
 }
 
-func transactionsOf(t *rapid.T, w *world) []ledgertest.Record {
-	records, err := ledgertest.Records(w.Blocks(), "medfed")
+func transactionsOf(t *rapid.T, w *world) []ledgertest.Trace {
+	traces, err := ledgertest.Traces(w.Blocks(), "medfed")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return records
+	return traces
 }
 
 // state tells all values, public and private, and what hashes the public side has.

@@ -142,12 +142,12 @@ func TestRecordsAreFreeOfBlockNumbersAndIDs(t *testing.T) {
 		}
 		w.do("get b", "pput secrets k 1", "policy a Hospital1MSP Hospital2MSP", "del c")
 		w.do("pget secrets k", "pdel secrets k", "purge secrets j")
-		records, err := ledgertest.Records(w.Blocks(), "medfed")
+		traces, err := ledgertest.Traces(w.Blocks(), "medfed")
 		if err != nil {
 			t.Fatal(err)
 		}
 		var lines []string
-		for _, r := range records {
+		for _, r := range traces {
 			lines = append(lines, r.String())
 		}
 		return lines
@@ -162,7 +162,7 @@ func TestRecordsAreFreeOfBlockNumbersAndIDs(t *testing.T) {
 			t.Errorf("no %q in %s", want, strings.Join(one, "\n"))
 		}
 	}
-	if records, err := ledgertest.Records(newWorld(t).Blocks(), "other"); err != nil || len(records) != 0 {
-		t.Errorf("%v, %v", records, err)
+	if traces, err := ledgertest.Traces(newWorld(t).Blocks(), "other"); err != nil || len(traces) != 0 {
+		t.Errorf("%v, %v", traces, err)
 	}
 }

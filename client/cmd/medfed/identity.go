@@ -60,8 +60,8 @@ func newIdentityEnroll(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			a.profile, a.identity = n.Profile(args[0]), folder
 			if publish {
-				a.profile, a.identity = n.Profile(args[0]), folder
 				if _, err := a.publish(cmd.Context()); err != nil {
 					return err
 				}

@@ -13,11 +13,11 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Record is one transaction of a chaincode as its block tells it, in a form
+// Trace is one transaction of a chaincode as its block tells it, in a form
 // that is the same on this ledger and on a real network: block numbers are gone
 // (a version is the ordinal of the transaction that wrote it), transaction IDs
 // are ordinals too, and the lifecycle's reads are left out.
-type Record struct {
+type Trace struct {
 	TxID     string // as in the block
 	Creator  string // the MSP identifier
 	Time     time.Time
@@ -28,8 +28,8 @@ type Record struct {
 	Response string
 }
 
-// String is the record without what differs between two runs: its ID and time.
-func (r Record) String() string {
+// String is the trace without what differs between two runs: its ID and time.
+func (r Trace) String() string {
 	lines := append([]string{fmt.Sprintf("%s by %s: %s", r.Function, r.Creator, r.Code)}, r.Set...)
 	if r.Event != "" {
 		lines = append(lines, "event "+r.Event)
@@ -37,11 +37,11 @@ func (r Record) String() string {
 	return strings.Join(append(lines, "response "+r.Response), "\n  ")
 }
 
-// Records reads the transactions of a chaincode out of a chain of blocks, from
+// Traces reads the transactions of a chaincode out of a chain of blocks, from
 // this ledger's Blocks or from a real peer. With a filter, those whose ID it
 // refuses are left out, as if they were of another chaincode.
-func Records(blocks []*common.Block, chaincode string, filter ...func(txID string) bool) ([]Record, error) {
-	w := &recordWriter{chaincode: chaincode, filter: filter, ordinals: map[height]int{}}
+func Traces(blocks []*common.Block, chaincode string, filter ...func(txID string) bool) ([]Trace, error) {
+	w := &traceWriter{chaincode: chaincode, filter: filter, ordinals: map[height]int{}}
 	for _, b := range blocks {
 		for i := range b.GetData().GetData() {
 			if err := w.add(b, i); err != nil {
@@ -50,17 +50,17 @@ func Records(blocks []*common.Block, chaincode string, filter ...func(txID strin
 		}
 	}
 	w.rename()
-	return w.records, nil
+	return w.traces, nil
 }
 
-type recordWriter struct {
+type traceWriter struct {
 	chaincode string
 	filter    []func(string) bool
-	records   []Record
+	traces    []Trace
 	ordinals  map[height]int
 }
 
-func (w *recordWriter) add(b *common.Block, i int) error {
+func (w *traceWriter) add(b *common.Block, i int) error {
 	channelHeader, creator, action, input, err := unwrap(b.Data.Data[i])
 	if err != nil || action == nil || action.ChaincodeId.GetName() != w.chaincode {
 		return err
@@ -71,8 +71,8 @@ func (w *recordWriter) add(b *common.Block, i int) error {
 		}
 	}
 	at := height{b.Header.Number, uint64(i)}
-	w.ordinals[at] = len(w.records) + 1
-	r := Record{TxID: channelHeader.TxId, Creator: creator, Time: channelHeader.Timestamp.AsTime(), Function: input,
+	w.ordinals[at] = len(w.traces) + 1
+	r := Trace{TxID: channelHeader.TxId, Creator: creator, Time: channelHeader.Timestamp.AsTime(), Function: input,
 		Code:     peer.TxValidationCode(b.Metadata.Metadata[common.BlockMetadataIndex_TRANSACTIONS_FILTER][i]),
 		Response: fmt.Sprintf("%d %q %q", action.Response.GetStatus(), action.Response.GetMessage(), action.Response.GetPayload()),
 	}
@@ -86,7 +86,7 @@ func (w *recordWriter) add(b *common.Block, i int) error {
 	if r.Set, err = w.set(action.Results); err != nil {
 		return err
 	}
-	w.records = append(w.records, r)
+	w.traces = append(w.traces, r)
 	return nil
 }
 
@@ -132,7 +132,7 @@ func (u *unmarshalling) next(b []byte, m proto.Message) {
 	}
 }
 
-func (w *recordWriter) set(results []byte) ([]string, error) {
+func (w *traceWriter) set(results []byte) ([]string, error) {
 	message := &rwset.TxReadWriteSet{}
 	if err := proto.Unmarshal(results, message); err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (w *recordWriter) set(results []byte) ([]string, error) {
 	return lines, nil
 }
 
-func (w *recordWriter) public(set *kvrwset.KVRWSet) []string {
+func (w *traceWriter) public(set *kvrwset.KVRWSet) []string {
 	var lines []string
 	for _, r := range set.Reads {
 		lines = append(lines, fmt.Sprintf("read %q %s", r.Key, w.version(r.Version)))
@@ -182,7 +182,7 @@ func (w *recordWriter) public(set *kvrwset.KVRWSet) []string {
 	return lines
 }
 
-func (w *recordWriter) rangeLine(q *kvrwset.RangeQueryInfo) string {
+func (w *traceWriter) rangeLine(q *kvrwset.RangeQueryInfo) string {
 	line := fmt.Sprintf("range %q to %q exhausted %t:", q.StartKey, q.EndKey, q.ItrExhausted)
 	for _, r := range q.GetRawReads().GetKvReads() {
 		line += fmt.Sprintf(" %q %s", r.Key, w.version(r.Version))
@@ -194,7 +194,7 @@ func (w *recordWriter) rangeLine(q *kvrwset.RangeQueryInfo) string {
 	return line
 }
 
-func (w *recordWriter) hashed(collection string, set *kvrwset.HashedRWSet) []string {
+func (w *traceWriter) hashed(collection string, set *kvrwset.HashedRWSet) []string {
 	var lines []string
 	for _, r := range set.HashedReads {
 		lines = append(lines, fmt.Sprintf("%s: read %x %s", collection, r.KeyHash, w.version(r.Version)))
@@ -215,7 +215,7 @@ func (w *recordWriter) hashed(collection string, set *kvrwset.HashedRWSet) []str
 	return lines
 }
 
-func (w *recordWriter) version(v *kvrwset.Version) string {
+func (w *traceWriter) version(v *kvrwset.Version) string {
 	if v == nil {
 		return "(none)"
 	}
@@ -226,16 +226,16 @@ func (w *recordWriter) version(v *kvrwset.Version) string {
 }
 
 // rename replaces transaction IDs by ordinals wherever they show as text.
-func (w *recordWriter) rename() {
+func (w *traceWriter) rename() {
 	var pairs []string
-	for i, r := range w.records {
+	for i, r := range w.traces {
 		if r.TxID != "" {
 			pairs = append(pairs, r.TxID, fmt.Sprintf("#%d", i+1))
 		}
 	}
 	replacer := strings.NewReplacer(pairs...)
-	for i := range w.records {
-		r := &w.records[i]
+	for i := range w.traces {
+		r := &w.traces[i]
 		for j := range r.Set {
 			r.Set[j] = replacer.Replace(r.Set[j])
 		}
