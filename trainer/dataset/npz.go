@@ -79,14 +79,14 @@ func parseNPZ(ctx context.Context, info Info, r io.ReaderAt, size int64) (*Data,
 	return data, nil
 }
 
-// readBytes reads a member that must be an array of bytes of that shape, in C
+// readBytes reads the one member of a name that must be an array of bytes of that shape, in C
 // order, no longer and no shorter. Memory is taken only for that shape.
 func readBytes(ctx context.Context, archive *zip.Reader, member string, shape []int) ([]byte, error) {
-	i := slices.IndexFunc(archive.File, func(f *zip.File) bool { return f.Name == member })
-	if i < 0 {
-		return nil, fmt.Errorf("%s is missing", member)
+	file, err := only(archive, member)
+	if err != nil {
+		return nil, err
 	}
-	rc, err := archive.File[i].Open()
+	rc, err := file.Open()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", member, err)
 	}
@@ -108,10 +108,30 @@ func readBytes(ctx context.Context, archive *zip.Reader, member string, shape []
 		return nil, fmt.Errorf("%s: %w", member, err)
 	}
 	// The read to the end also makes the zip reader compare its checksum.
-	if extra, err := io.Copy(io.Discard, io.LimitReader(r, 1)); err != nil || extra != 0 {
-		return nil, fmt.Errorf("%s: it does not end after %d values (%v)", member, n, err)
+	switch extra, err := io.Copy(io.Discard, io.LimitReader(r, 1)); {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", member, err)
+	case extra > 0:
+		return nil, fmt.Errorf("%s: it does not end after %d values", member, n)
 	}
 	return values, nil
+}
+
+// only is the member of that name. Two are refused: readers differ in which they take.
+func only(archive *zip.Reader, member string) (*zip.File, error) {
+	var found *zip.File
+	for _, f := range archive.File {
+		switch {
+		case f.Name == member && found != nil:
+			return nil, fmt.Errorf("%s is there twice", member)
+		case f.Name == member:
+			found = f
+		}
+	}
+	if found == nil {
+		return nil, fmt.Errorf("%s is missing", member)
+	}
+	return found, nil
 }
 
 // readHeader reads an array's header and nothing beyond it. npyio trusts the

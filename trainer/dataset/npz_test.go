@@ -161,6 +161,7 @@ func TestCorruptNPZIsRefused(t *testing.T) {
 		"cut in half":          whole[:len(whole)/2],
 		"cut by one":           whole[:len(whole)-1],
 		"missing member":       npz(t, good[:5]...),
+		"member twice":         npz(t, append(good[:6:6], good[0])...),
 		"flipped bit":          flipped,
 		"empty member":         with(0, member{}),
 		"other shape":          with(0, array("train_images.npy", ramp(16, 256), 4, 2, 2)),
@@ -185,6 +186,9 @@ func TestCorruptNPZIsRefused(t *testing.T) {
 			wantCode(t, err, "MF-DATA-CORRUPT")
 			if data != nil {
 				t.Error("data came with the error")
+			}
+			if strings.Contains(err.Error(), "nil") {
+				t.Errorf("%v tells of an error that there is not", err)
 			}
 		})
 	}
