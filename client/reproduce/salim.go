@@ -56,7 +56,7 @@ func (b *book) openXRays(ctx context.Context) error {
 		return nil
 	}
 	folder, err := dataset.LoadFolder(ctx, b.options.xray, dataset.FolderOptions{
-		Name: "X-rays", Size: backbone.ImageSize, Channels: 3, Classes: []string{"normal", "covid"}, Normalisation: dataset.ImageNet,
+		Name: "X-rays", Size: backbone.ImageSize, Channels: 3, Classes: []string{"normal", "covid"}, Input: dataset.ImageNet,
 	})
 	if err != nil {
 		return err

@@ -15,13 +15,9 @@ package backbone
 import (
 	"context"
 	"fmt"
-	"image"
-	"image/color"
 	"math"
 	"path/filepath"
 	"sync"
-
-	"golang.org/x/image/draw"
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/dataset"
@@ -123,14 +119,18 @@ func (b *Backbone) Check(digest string) error {
 // or one that wraps ctx.Err().
 func (b *Backbone) Prepared(ctx context.Context, cache *Cache, images dataset.Split, progress func(done, total int)) (dataset.Split, error) {
 	computed, err := cache.features(ctx, b, images, progress)
-	images.Values = computed
+	images.Values, images.Unread = computed, nil
 	return images, err
 }
 
 // Features is Prepared for images of size × size pixels, valued as [dataset.Split]
 // says: they are brought to the backbone's size and colours, bilinearly, and to
-// ImageNet's normalisation.
+// ImageNet's normalisation. Images that are still in their files are read a few at a time,
+// and have all that already.
 func (b *Backbone) Features(ctx context.Context, cache *Cache, images dataset.Split, size, channels int, progress func(done, total int)) (dataset.Split, error) {
+	if images.Unread != nil {
+		return b.Prepared(ctx, cache, images, progress)
+	}
 	const some = 32 // images enlarged at once: 64 times as large as MedMNIST's
 	out := images
 	out.Values = make([]float32, 0, images.Len()*b.width)
@@ -139,7 +139,8 @@ func (b *Backbone) Features(ctx context.Context, cache *Cache, images dataset.Sp
 		chunk := dataset.Split{Labels: images.Labels[first:last]}
 		for i := first; i < last; i++ {
 			length := size * size * channels
-			chunk.Values = append(chunk.Values, b.enlarge(pixels{images.Values[i*length : (i+1)*length], size, channels})...)
+			image := images.Values[i*length : (i+1)*length]
+			chunk.Values = append(chunk.Values, dataset.ImageNet.Resized(image, size, channels, b.Spec.Size, b.Spec.Channels)...)
 		}
 		computed, err := b.Prepared(ctx, cache, chunk, nil)
 		if err != nil {
@@ -172,34 +173,6 @@ func (b *Backbone) Data(ctx context.Context, cache *Cache, data *dataset.Data, p
 		*part = computed
 	}
 	return &out, nil
-}
-
-// enlarge draws an image at the backbone's size and in its colours, with ImageNet's
-// normalisation: in bytes, as image files are read and as pre-trained weights were
-// trained on them.
-func (b *Backbone) enlarge(small pixels) []float32 {
-	large := image.NewRGBA(image.Rect(0, 0, b.Spec.Size, b.Spec.Size))
-	draw.BiLinear.Scale(large, large.Bounds(), small, small.Bounds(), draw.Src, nil)
-	return dataset.ImageNet.Values(large.Pix, b.Spec.Channels)
-}
-
-// pixels is a square image of a [dataset.Split] that is drawn from as it is.
-type pixels struct {
-	values         []float32
-	size, channels int
-}
-
-func (p pixels) ColorModel() color.Model { return color.RGBA64Model }
-func (p pixels) Bounds() image.Rectangle { return image.Rect(0, 0, p.size, p.size) }
-func (p pixels) At(x, y int) color.Color { return p.RGBA64At(x, y) }
-
-// RGBA64At gives a pixel's colour; grey has all three alike.
-func (p pixels) RGBA64At(x, y int) color.RGBA64 {
-	at := p.values[(y*p.size+x)*p.channels:]
-	channel := func(c int) uint16 {
-		return uint16((float64(at[min(c, p.channels-1)])+1)*math.MaxUint16/2 + 0.5)
-	}
-	return color.RGBA64{channel(0), channel(1), channel(2), math.MaxUint16}
 }
 
 // Standardise brings every feature to mean 0 and standard deviation 1 over the

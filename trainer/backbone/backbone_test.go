@@ -2,7 +2,6 @@ package backbone
 
 import (
 	"context"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,37 +81,6 @@ func TestLoad(t *testing.T) {
 	coded(t, err, "MF-PRETRAINED-FILE")
 	_, err = Load(model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 28, Classes: 2}, file)
 	coded(t, err, "MF-MODEL-NAME")
-}
-
-// TestEnlarge: bytes come back as they were, grey in all colours, constant images
-// stay constant, and colours keep their order.
-func TestEnlarge(t *testing.T) {
-	b := &Backbone{Spec: spec}
-	for v := range 256 {
-		value := float32(v)/127.5 - 1
-		for c, got := range b.enlarge(pixels{[]float32{value}, 1, 1})[3*1000 : 3*1001] {
-			if want := (float64(v)/255 - dataset.ImageNet.Mean[c]) / dataset.ImageNet.Std[c]; math.Abs(float64(got)-want) > 1e-6 {
-				t.Fatalf("byte %d in channel %d became %v, want %v", v, c, got, want)
-			}
-		}
-	}
-	// Left half red, right half blue, of the backbone's own size: nothing is resized.
-	image := pixels{make([]float32, 224*224*3), 224, 3}
-	for p := range 224 * 224 {
-		red := p%224 < 112
-		for c, on := range []bool{red, false, !red} {
-			image.values[3*p+c] = -1
-			if on {
-				image.values[3*p+c] = 1
-			}
-		}
-	}
-	for i, got := range b.enlarge(image) {
-		c := i % 3
-		if want := (float64(image.values[i]+1)/2 - dataset.ImageNet.Mean[c]) / dataset.ImageNet.Std[c]; math.Abs(float64(got)-want) > 1e-6 {
-			t.Fatalf("value %d is %v, want %v", i, got, want)
-		}
-	}
 }
 
 // TestData: every part's images become their features, whose number and shape the

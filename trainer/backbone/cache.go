@@ -39,8 +39,8 @@ func DefaultCacheFolder() (string, error) {
 // Cache is a folder of features, so that each is computed once.
 //
 // An entry is found by its content: the digest of the image as it goes into the
-// backbone, decoded, resized and normalised, and of the backbone's name and
-// weights. Another image size, normalisation or weight file is another entry, and
+// backbone, decoded, resized and normalised, or of its file and all that says how it is
+// read, and of the backbone's name and weights. Another image size, normalisation or weight file is another entry, and
 // nothing has to be invalidated. An entry carries its own checksum; a damaged one is
 // computed again. Entries are written whole or not at all, so that several processes
 // may use one cache. What was used longest ago goes when the cache is full.
@@ -103,7 +103,14 @@ func (c *Cache) features(ctx context.Context, b *Backbone, images dataset.Split,
 
 // compute computes and keeps the features of some images.
 func (c *Cache) compute(ctx context.Context, b *Backbone, images dataset.Split, some []int, keys []string, all []float32) error {
-	computed, err := b.compute(ctx, images.Select(some).Values)
+	values := images.Select(some).Values
+	if images.Unread != nil {
+		var err error
+		if values, err = images.Unread.Read(ctx, some); err != nil {
+			return err
+		}
+	}
+	computed, err := b.compute(ctx, values)
 	if err != nil {
 		return err
 	}
@@ -124,6 +131,10 @@ func (c *Cache) compute(ctx context.Context, b *Backbone, images dataset.Split, 
 func key(b *Backbone, images dataset.Split, i int) string {
 	values := len(images.Values) / len(images.Labels)
 	h := sha256.New()
+	if images.Unread != nil {
+		fmt.Fprintf(h, "medfed/features/1/file\n%q\n%q\n%d\n%s\n", b.Spec.Name, b.Digest, b.width, images.Unread.Digest(i))
+		return hex.EncodeToString(h.Sum(nil))
+	}
 	fmt.Fprintf(h, "medfed/features/1\n%q\n%q\n%d\n%d\n", b.Spec.Name, b.Digest, b.width, values)
 	buffer := make([]byte, 0, 4*values)
 	for _, v := range images.Values[i*values : (i+1)*values] {

@@ -1,5 +1,5 @@
 // Package dataset brings labelled images: the official MedMNIST v2 2D sets,
-// folders of PNG and JPEG files, a synthetic set for machines with neither network
+// folders of DICOM, PNG and JPEG files, a synthetic set for machines with neither network
 // nor data; splits of a set over the nodes of a task; and augmentation. What is
 // drawn is the same on every machine: it comes from a fixed generator, and from
 // integers or arithmetic that no machine does otherwise.
@@ -15,6 +15,7 @@
 //	MF-DATA-FOLDER      a folder or file cannot be read or written
 //	MF-DATA-MANIFEST    a folder's manifest.csv cannot be read or contradicts itself
 //	MF-DATA-IMAGE       an image file cannot be used
+//	MF-DATA-INPUT       what says how pixels become numbers contradicts itself
 //	MF-DATA-PARTITION   the split cannot be made with these numbers
 //	MF-DATA-AUGMENTATION  an augmentation is out of bounds
 package dataset
@@ -62,6 +63,9 @@ type Split struct {
 	// gives them.
 	Values []float32
 	Labels []int
+	// Unread, when not nil, are the images of a folder that are read when they are needed.
+	// There are no Values then.
+	Unread *Unread
 	// Patients names the patient of each example; nil where the set does not tell.
 	Patients []string
 }
@@ -76,7 +80,7 @@ func (s Split) Select(indices []int) Split {
 		return Split{Values: []float32{}, Labels: []int{}}
 	}
 	length := len(s.Values) / len(s.Labels)
-	out := Split{Values: make([]float32, 0, len(indices)*length), Labels: make([]int, 0, len(indices))}
+	out := Split{Unread: s.Unread.selected(indices), Values: make([]float32, 0, len(indices)*length), Labels: make([]int, 0, len(indices))}
 	for _, i := range indices {
 		out.Values = append(out.Values, s.Values[i*length:(i+1)*length]...)
 		out.Labels = append(out.Labels, s.Labels[i])

@@ -4,18 +4,21 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/trainer/dicom"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -31,11 +34,17 @@ type FolderOptions struct {
 	// from the folder down. nil for the manifest's patient_id, or, without one, for
 	// every image its own patient. Ignored when a manifest names the patients.
 	PatientOf func(path string) string
-	// Normalisation of the values; the zero value is that of [Split].
-	Normalisation Normalisation
+	// Input is how pixels become values; under the zero value they are as [Split] says.
+	Input Input
+	// DICOM says what is taken of DICOM files. Without a PatientKey, a patient is called by
+	// the path of their first image.
+	DICOM dicom.Options
 	// SkipBad leaves out what cannot be read and lists it in Folder.Bad; without it
 	// the first such file in path order is an error.
 	SkipBad bool
+	// Unread leaves the images in their files until they are needed: [Split.Unread]. With
+	// SkipBad each is read once before.
+	Unread bool
 	// Progress, when not nil, hears how many files of how many have been read. It is
 	// never called twice at once.
 	Progress func(done, total int)
@@ -68,22 +77,34 @@ type file struct {
 	sha256               string // as a manifest gives it, or ""
 }
 
-// LoadFolder reads PNG and JPEG images. Where the folder has a manifest.csv, that
+// LoadFolder reads DICOM, PNG and JPEG images. Where the folder has a manifest.csv, that
 // lists them: columns file and label, and where known split (train, val or test),
 // patient_id and sha256. Else the folders do: class/…/image, train/class/…/image
-// or class/train/…/image; what has no .png, .jpg or .jpeg in its name, and hidden
-// files, are passed over. An image without a split belongs to train.
+// or class/train/…/image; what has no .png, .jpg, .jpeg or .dcm in its name and does not
+// begin as a DICOM file does, and hidden files, are passed over. An image without a split
+// belongs to train.
 //
-// Errors are MF-DATA-FOLDER, MF-DATA-MANIFEST and, naming the file, MF-DATA-IMAGE.
+// Errors are MF-DATA-FOLDER, MF-DATA-MANIFEST, MF-DATA-INPUT and, naming the file,
+// MF-DATA-IMAGE.
 func LoadFolder(ctx context.Context, folder string, o FolderOptions) (*Folder, error) {
 	if o.Size < 1 || o.Size > maxSize || o.Channels != 1 && o.Channels != 3 {
 		return nil, codes.Errorf("MF-DATA-FOLDER", "images of %d by %d pixels and %d channels cannot be made; use a size of 1 to %d and 1 or 3 channels", o.Size, o.Size, o.Channels, maxSize)
+	}
+	if err := o.Input.Check(); err != nil {
+		return nil, err
+	}
+	named := o.DICOM.PatientKey != nil
+	if !named {
+		o.DICOM.PatientKey = make([]byte, sha256.Size)
+		rand.Read(o.DICOM.PatientKey)
 	}
 	root, err := os.OpenRoot(folder)
 	if err != nil {
 		return nil, codes.Wrapf("MF-DATA-FOLDER", "cannot open the image folder: %w; check its path and permissions", err)
 	}
-	defer root.Close()
+	if !o.Unread { // which keeps it open
+		defer root.Close()
+	}
 	files, err := listFiles(root.FS(), o.PatientOf)
 	if err != nil {
 		return nil, err
@@ -92,13 +113,23 @@ func LoadFolder(ctx context.Context, folder string, o FolderOptions) (*Folder, e
 	if err != nil {
 		return nil, err
 	}
-	read, err := readFiles(ctx, root.FS(), files, o)
-	if err != nil {
+	f := &Folder{Classes: classes, Data: &Data{Name: cmp.Or(o.Name, folder), Channels: o.Channels, Size: o.Size, Classes: len(classes)}}
+	length := o.Size * o.Size * o.Channels
+	if o.Unread {
+		length = 0
+	}
+	all := f.entries(files, length)
+	if err := readFiles(ctx, root.FS(), all, o); err != nil {
 		return nil, err
 	}
-	f := &Folder{Classes: classes, Data: &Data{Name: cmp.Or(o.Name, folder), Channels: o.Channels, Size: o.Size, Classes: len(classes)}}
-	if err := f.gather(files, read, o.SkipBad); err != nil {
+	if err := namePatients(all, named); err != nil {
 		return nil, err
+	}
+	if err := f.gather(all, o.SkipBad); err != nil {
+		return nil, err
+	}
+	if o.Unread {
+		f.leave(all, root.FS(), o)
 	}
 	return f, nil
 }
@@ -119,7 +150,7 @@ func listFiles(folder fs.FS, patientOf func(string) string) ([]file, error) {
 		return nil, err
 	}
 	if len(files) == 0 {
-		return nil, codes.Errorf("MF-DATA-FOLDER", "the folder lists no PNG or JPEG image; lay them out as class/image or train/class/image, or list them in %s", manifestName)
+		return nil, codes.Errorf("MF-DATA-FOLDER", "the folder lists no DICOM, PNG or JPEG image; lay them out as class/image or train/class/image, or list them in %s", manifestName)
 	}
 	for i := range files {
 		if files[i].patient == "" && patientOf != nil {
@@ -129,6 +160,19 @@ func listFiles(folder fs.FS, patientOf func(string) string) ([]file, error) {
 	}
 	slices.SortFunc(files, func(a, b file) int { return cmp.Compare(a.path, b.path) })
 	return files, nil
+}
+
+// isDICOM reports whether a file begins as one of DICOM does, whose names often have no
+// ending. The directory of a medium (PS3.10, 8.6) does, and has no image.
+func isDICOM(folder fs.FS, path string) bool {
+	f, err := folder.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	start := make([]byte, dicom.Start)
+	_, err = io.ReadFull(f, start)
+	return err == nil && dicom.Is(start) && !strings.EqualFold(filepath.Base(path), "DICOMDIR")
 }
 
 // walk lists images by their folders.
@@ -144,7 +188,7 @@ func walk(folder fs.FS) ([]file, error) {
 			}
 			return nil
 		}
-		if !entry.IsDir() && isImage(path) {
+		if !entry.IsDir() && (isImage(path) || isDICOM(folder, path)) {
 			files = append(files, placed(path))
 		}
 		return nil
@@ -212,84 +256,143 @@ func classesOf(files []file, fixed []string) ([]string, error) {
 	return classes, nil
 }
 
-// decoded is what became of one file.
-type decoded struct {
-	values []float32
-	sha256 string
+// entry is a file that is to be read, and what becomes of it.
+type entry struct {
+	file
+	values []float32 // where its values go
+	digest string    // its SHA-256
+	hash   string    // of the patient's ID, as a DICOM file tells it
 	err    error
 }
 
-// readFiles decodes all files, several at once, in their order.
-func readFiles(ctx context.Context, folder fs.FS, files []file, o FolderOptions) ([]decoded, error) {
-	read := make([]decoded, len(files))
+// entries gives every file its place among the values of its part, length each, which are
+// made here and nowhere else.
+func (f *Folder) entries(files []file, length int) []entry {
+	counts := map[*Split]int{}
+	for _, x := range files {
+		counts[f.part(x.part)]++
+	}
+	free := map[*Split][]float32{}
+	for split, n := range counts {
+		free[split] = make([]float32, n*length)
+		split.Values = free[split][:0]
+	}
+	all := make([]entry, len(files))
+	for i, x := range files {
+		split := f.part(x.part)
+		all[i], free[split] = entry{file: x, values: free[split][:length]}, free[split][length:]
+	}
+	return all
+}
+
+// readFiles reads all files, several at once.
+func readFiles(ctx context.Context, folder fs.FS, all []entry, o FolderOptions) error {
 	workers, ctx := errgroup.WithContext(ctx)
 	workers.SetLimit(runtime.GOMAXPROCS(0))
 	var mutex sync.Mutex
 	done := 0
-	for i := range files {
+	for i := range all {
 		workers.Go(func() error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			read[i] = readImage(folder, files[i], o)
+			all[i].err = all[i].read(ctx, folder, o)
 			if o.Progress != nil {
 				mutex.Lock()
 				defer mutex.Unlock()
 				done++
-				o.Progress(done, len(files))
+				o.Progress(done, len(all))
 			}
-			return nil
+			return ctx.Err()
 		})
 	}
 	if err := workers.Wait(); err != nil {
-		return nil, codes.Wrapf("MF-DATA-FOLDER", "reading the images was stopped: %w", err)
+		return codes.Wrapf("MF-DATA-FOLDER", "reading the images was stopped: %w", err)
 	}
-	return read, nil
+	return nil
 }
 
-func readImage(folder fs.FS, f file, o FolderOptions) (d decoded) {
-	r, err := folder.Open(f.path)
+// read brings a file's values to their place.
+func (e *entry) read(ctx context.Context, folder fs.FS, o FolderOptions) error {
+	r, err := folder.Open(e.path)
 	if err != nil {
-		return decoded{err: err}
+		return err
 	}
 	defer r.Close()
-	b, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	info, err := r.Stat()
 	if err != nil {
-		return decoded{err: err}
+		return err
 	}
-	if len(b) > maxFile {
-		return decoded{err: fmt.Errorf("the file is larger than %d bytes", maxFile)}
+	if info.Size() > maxFile {
+		return fmt.Errorf("the file is larger than %d bytes", maxFile)
+	}
+	release, err := reading.take(ctx, info.Size())
+	if err != nil {
+		return err
+	}
+	defer release()
+	b := make([]byte, info.Size())
+	if _, err := io.ReadFull(r, b); err != nil {
+		return err
 	}
 	sum := sha256.Sum256(b)
-	d.sha256 = hex.EncodeToString(sum[:])
-	if f.sha256 != "" && f.sha256 != d.sha256 {
-		return decoded{err: fmt.Errorf("the file's SHA-256 is %s, not the manifest's", d.sha256)}
+	found := hex.EncodeToString(sum[:])
+	if said := cmp.Or(e.digest, e.sha256, found); said != found {
+		return fmt.Errorf("the file's SHA-256 is %s, not %s as before or in the manifest", found, said)
 	}
-	d.values, d.err = decode(b, o.Size, o.Channels, o.Normalisation)
-	return d
+	e.digest = found
+	if o.Unread && !o.SkipBad {
+		e.hash, err = look(b, o.DICOM)
+		return err
+	}
+	values, hash, err := decode(ctx, b, o.Size, o.Channels, o.Input, o.DICOM)
+	copy(e.values, values)
+	e.hash = hash
+	return err
 }
 
-// gather sorts what was read into the parts of the set.
-func (f *Folder) gather(files []file, read []decoded, skipBad bool) error {
-	hash := sha256.New()
-	for i, x := range files {
-		d := read[i]
-		if d.err != nil {
-			if !skipBad {
-				return codes.Wrapf("MF-DATA-IMAGE", "%s cannot be used: %w; repair or remove it, or have bad files skipped (--skip-bad-images)", x.path, d.err)
-			}
-			f.Bad = append(f.Bad, BadFile{x.path, d.err})
+// namePatients gives the images of one patient, as DICOM files tell them, one name: the
+// hash, or else the path of the first. Who is named in another way is left so. It refuses a
+// patient who stands in two parts.
+func namePatients(all []entry, byHash bool) error {
+	first := map[string]entry{}
+	for i, e := range all {
+		if e.err != nil || e.hash == "" || e.patient != e.path {
 			continue
 		}
-		split := f.part(x.part)
-		split.Values = append(split.Values, d.values...)
-		split.Labels = append(split.Labels, slices.Index(f.Classes, x.class))
-		split.Patients = append(split.Patients, x.patient)
-		read[i].values = nil // held once from here on
-		fmt.Fprintf(hash, "%d\t%s\t%s\t%s\n", x.part, x.class, x.path, d.sha256)
+		before, met := first[e.hash]
+		if !met {
+			first[e.hash], before = e, e
+		}
+		if before.part != e.part {
+			return codes.Errorf("MF-DATA-FOLDER", "%s and %s show the same patient and stand in different parts; put all images of a patient into one", before.path, e.path)
+		}
+		if all[i].patient = before.path; byHash {
+			all[i].patient = e.hash
+		}
 	}
-	if len(f.Bad) == len(files) {
-		return codes.Wrapf("MF-DATA-IMAGE", "none of %d images can be used; the first, %s: %w; check the folder", len(files), f.Bad[0].Path, f.Bad[0].Err)
+	return nil
+}
+
+// gather puts together what was read. What could not be read leaves no gap.
+func (f *Folder) gather(all []entry, skipBad bool) error {
+	hash := sha256.New()
+	for _, e := range all {
+		if e.err != nil {
+			if !skipBad {
+				return codes.Wrapf("MF-DATA-IMAGE", "%s cannot be used: %w; repair or remove it, or have bad files skipped (--skip-bad-images)", e.path, e.err)
+			}
+			f.Bad = append(f.Bad, BadFile{e.path, e.err})
+			continue
+		}
+		split := f.part(e.part)
+		split.Values = append(split.Values, e.values...) // they lie here, or further on
+		split.Labels = append(split.Labels, slices.Index(f.Classes, e.class))
+		split.Patients = append(split.Patients, e.patient)
+		fmt.Fprintf(hash, "%d\t%s\t%s\t%s\n", e.part, e.class, e.path, e.digest)
+	}
+	if len(f.Bad) == len(all) {
+		return codes.Wrapf("MF-DATA-IMAGE", "none of %d images can be used; the first, %s: %w; check the folder", len(all), f.Bad[0].Path, f.Bad[0].Err)
 	}
 	f.Data.SHA256 = hex.EncodeToString(hash.Sum(nil))
 	return nil

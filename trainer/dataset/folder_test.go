@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/medfed/medfed/trainer/dicom"
 )
 
 // lay writes files, by slash-separated path, into a new folder.
@@ -211,6 +213,7 @@ func TestFolderRefuses(t *testing.T) {
 		"class not named":        {"MF-DATA-FOLDER", map[string][]byte{"a/1.png": good, "b/1.png": good}, FolderOptions{Size: 2, Channels: 1, Classes: []string{"a", "c"}}},
 		"two channels":           {"MF-DATA-FOLDER", nil, FolderOptions{Size: 2, Channels: 2}},
 		"no size":                {"MF-DATA-FOLDER", nil, FolderOptions{Channels: 1}},
+		"window backwards":       {"MF-DATA-INPUT", nil, FolderOptions{Size: 2, Channels: 1, Input: Input{Window: Window{2, 1}}}},
 		"absurd size":            {"MF-DATA-FOLDER", nil, FolderOptions{Size: 1 << 20, Channels: 1}},
 		"manifest empty":         {"MF-DATA-MANIFEST", manifest(""), o},
 		"manifest header only":   {"MF-DATA-FOLDER", manifest("file,label\n"), o},
@@ -258,6 +261,15 @@ func TestLinkOutOfTheFolderIsABadFile(t *testing.T) {
 	wantCode(t, err, "MF-DATA-IMAGE")
 }
 
+// decoded is what decode gives of a file that tells no patient.
+func decoded(t testing.TB, b []byte, size, channels int, in Input) ([]float32, error) {
+	values, patient, err := decode(t.Context(), b, size, channels, in, dicom.Options{})
+	if patient != "" {
+		t.Errorf("a patient is told: %s", patient)
+	}
+	return values, err
+}
+
 func TestDecode(t *testing.T) {
 	colour := color.NRGBA{200, 100, 50, 255}
 	grey := float32(math.Round(0.299*200+0.587*100+0.114*50))/127.5 - 1
@@ -289,7 +301,7 @@ func TestDecode(t *testing.T) {
 		{"transparent is black", plain(t, 6, 4, color.NRGBA{200, 100, 50, 0}), 1, []float32{-1}, 1e-6},
 		{"JPEG", photo.Bytes(), 3, []float32{200/127.5 - 1, 100/127.5 - 1, 50/127.5 - 1}, 0.03},
 	} {
-		got, err := decode(c.b, 2, c.channels, Normalisation{})
+		got, err := decoded(t, c.b, 2, c.channels, Input{})
 		if err != nil || len(got) != 4*c.channels {
 			t.Errorf("%s: %v, %v", c.name, got, err)
 			continue
@@ -311,7 +323,7 @@ func TestShrinkingAverages(t *testing.T) {
 			m.Pix[i] = 255
 		}
 	}
-	got, err := decode(encoded(t, m), 8, 1, Normalisation{})
+	got, err := decoded(t, encoded(t, m), 8, 1, Input{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +335,7 @@ func TestShrinkingAverages(t *testing.T) {
 }
 
 func TestImageNetNormalisation(t *testing.T) {
-	got, err := decode(plain(t, 2, 2, color.NRGBA{255, 0, 51, 255}), 1, 3, ImageNet)
+	got, err := decoded(t, plain(t, 2, 2, color.NRGBA{255, 0, 51, 255}), 1, 3, ImageNet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -342,7 +354,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(photo.Bytes())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		values, err := decode(b, 3, 1, Normalisation{})
+		values, err := decoded(t, b, 3, 1, Input{})
 		if err == nil && len(values) != 9 {
 			t.Fatalf("%d values", len(values))
 		}

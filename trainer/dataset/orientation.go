@@ -47,29 +47,22 @@ func orientationOf(b []byte) int {
 // exif is the TIFF structure of a JPEG's EXIF segment; nil where there is none before
 // the image itself.
 func exif(b []byte) []byte {
-	const start, app1, scan = 0xD8, 0xE1, 0xDA
-	if len(b) < 2 || b[0] != 0xFF || b[1] != start {
-		return nil
-	}
-	for b = b[2:]; len(b) >= 4 && b[0] == 0xFF && b[1] != scan; {
-		length := int(binary.BigEndian.Uint16(b[2:]))
-		if length < 2 || 2+length > len(b) {
-			return nil
+	const app1 = 0xE1
+	for marker, content := range jpegSegments(b) {
+		if tiff, ok := bytes.CutPrefix(content, []byte("Exif\x00\x00")); ok && marker == app1 {
+			return tiff
 		}
-		if content, ok := bytes.CutPrefix(b[4:2+length], []byte("Exif\x00\x00")); ok && b[1] == app1 {
-			return content
-		}
-		b = b[2+length:]
 	}
 	return nil
 }
 
-// turn gives the pixels, of four bytes, of a square image as they are to be seen.
-func turn(pixels []byte, size, orientation int) []byte {
+// turn gives the values of a square image, channels for each pixel, as they are to be
+// seen.
+func turn(values []float32, size, channels, orientation int) []float32 {
 	if orientation == upright {
-		return pixels
+		return values
 	}
-	out := make([]byte, len(pixels))
+	out := make([]float32, len(values))
 	last := size - 1
 	for r := range size {
 		for c := range size {
@@ -85,7 +78,7 @@ func turn(pixels []byte, size, orientation int) []byte {
 			case 4, 8:
 				y = last - y
 			}
-			copy(out[4*(y*size+x):], pixels[4*(r*size+c):][:4])
+			copy(out[channels*(y*size+x):], values[channels*(r*size+c):][:channels])
 		}
 	}
 	return out

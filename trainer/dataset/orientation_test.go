@@ -60,7 +60,7 @@ func TestOrientation(t *testing.T) {
 		{"top left", "top right"}, // 9 is none
 	} {
 		for _, order := range []binary.AppendByteOrder{binary.BigEndian, binary.LittleEndian} {
-			values, err := decode(oriented(t, order, uint16(orientation)), size, 1, Normalisation{})
+			values, err := decoded(t, oriented(t, order, uint16(orientation)), size, 1, Input{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,6 +21,7 @@ type dataFlags struct {
 	skipBad   bool   // leave image files out that can't be read
 	size      int    // height and width they are brought to; 0 for 28
 	channels  int    // of them; 0 for 1
+	unread    bool   // leave them in their files until a frozen backbone takes them
 	folder    string
 	offline   bool
 	shard     shard
@@ -43,7 +44,7 @@ func (d *dataFlags) bind(flags *pflag.FlagSet) {
 
 // bindImages makes the flags of image files.
 func (d *dataFlags) bindImages(flags *pflag.FlagSet) {
-	flags.StringVar(&d.images, "images", "", "instead of a data set: folder of PNG and JPEG images, with a folder for each class or a manifest.csv")
+	flags.StringVar(&d.images, "images", "", "instead of a data set: folder of DICOM, PNG and JPEG images, with a folder for each class or a manifest.csv")
 	flags.BoolVar(&d.skipBad, "skip-bad-images", false, "with --images: name files that can't be read and go on without them")
 }
 
@@ -71,10 +72,14 @@ func (d *dataFlags) load(ctx context.Context, a *app) (*dataset.Data, error) {
 func (d *dataFlags) loadImages(ctx context.Context, a *app) (*dataset.Data, error) {
 	shown := a.newBars()
 	defer shown.Close()
-	folder, err := dataset.LoadFolder(ctx, d.images, dataset.FolderOptions{
-		Name: labelOf(d.images), Size: cmp.Or(d.size, 28), Channels: cmp.Or(d.channels, 1), SkipBad: d.skipBad,
+	options := dataset.FolderOptions{
+		Name: labelOf(d.images), Size: cmp.Or(d.size, 28), Channels: cmp.Or(d.channels, 1), SkipBad: d.skipBad, Unread: d.unread,
 		Progress: func(done, total int) { shown.Step("reading images", done, total) },
-	})
+	}
+	if d.unread {
+		options.Input = dataset.ImageNet
+	}
+	folder, err := dataset.LoadFolder(ctx, d.images, options)
 	if err != nil {
 		return nil, err
 	}
@@ -98,12 +103,14 @@ func labelOf(folder string) string {
 }
 
 // shapedFor lets image files be brought to the shape that a model takes.
-func (d *dataFlags) shapedFor(spec model.Spec) { d.size, d.channels = spec.Size, spec.Channels }
+func (d *dataFlags) shapedFor(spec model.Spec) {
+	d.size, d.channels, d.unread = spec.Size, spec.Channels, spec.CheckFrozen() == nil
+}
 
 // share is this participant's part of a split; of one that a folder of images does
 // not have, nothing.
 func (d *dataFlags) share(s dataset.Split) (dataset.Split, error) {
-	if s.Len() == 0 {
+	if s.Len() == 0 || d.shard.n == 1 {
 		return s, nil
 	}
 	shares, err := d.partition.Shards(s, d.shard.n, d.seed)
