@@ -165,15 +165,19 @@ func (n *network) feed(data dataset.Split, examples []int) error {
 // run executes the graph on what was fed last.
 func (n *network) run() error { return n.machine.RunAll() }
 
-// idle keeps networks that are not in use, so that the next round of the same
-// task builds none. The least recently used goes first.
+// idle keeps networks that are not in use, so that the next round of the same task builds
+// none. The least recently used goes first.
 var idle struct {
 	sync.Mutex
 	networks []*network
+	inUse    int // values of the networks in use
+	most     int // that were in use at once
 }
 
-// Bounds of the memory of idle networks: one for training and one for evaluation of
-// two tasks, and no more than 256 MiB of activations.
+// Bounds of the memory of idle networks: one for training and one for evaluation of two
+// tasks, which with those in use take no more than 256 MiB of values above what has been
+// in use at once. So a task that needs much keeps its networks, and a process never grows
+// far beyond what its work takes anyway.
 const (
 	maxIdle       = 4
 	maxIdleValues = 64 << 20
@@ -182,10 +186,19 @@ const (
 // acquire returns a network for d, built if no idle one serves. Give it back with
 // release.
 func acquire(d design) (*network, error) {
-	if n := takeIdle(d); n != nil {
-		return n, nil
+	n := takeIdle(d)
+	if n == nil {
+		var err error
+		if n, err = build(d); err != nil {
+			return nil, err
+		}
 	}
-	return build(d)
+	idle.Lock()
+	defer idle.Unlock()
+	idle.inUse += n.graph.Values()
+	idle.most = max(idle.most, idle.inUse)
+	trimIdle()
+	return n, nil
 }
 
 // takeIdle takes the smallest idle network for batches as large as those of d, nil
@@ -208,16 +221,22 @@ func takeIdle(d design) *network {
 	return n
 }
 
-// release makes a network available to the next acquire.
+// release makes a network of acquire available to the next.
 func release(n *network) {
 	idle.Lock()
 	defer idle.Unlock()
+	idle.inUse -= n.graph.Values()
 	idle.networks = append(idle.networks, n)
-	values := 0
+	trimIdle()
+}
+
+// trimIdle drops idle networks until the bounds hold.
+func trimIdle() {
+	values := idle.inUse
 	for _, n := range idle.networks {
 		values += n.graph.Values()
 	}
-	for len(idle.networks) > maxIdle || values > maxIdleValues {
+	for len(idle.networks) > maxIdle || len(idle.networks) > 0 && values > idle.most+maxIdleValues {
 		values -= idle.networks[0].graph.Values()
 		idle.networks = slices.Delete(idle.networks, 0, 1)
 	}
