@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bufio"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -117,14 +118,14 @@ func (p PrivateOptions) generators(start *weights.Weights, data dataset.Split, o
 		content.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text))))
 		content.Write([]byte(text))
 	}
-	buffer := make([]byte, 0, 4*len(data.Values)+8*len(data.Labels))
+	stream := bufio.NewWriter(content) // a hash's Write never fails
 	for _, v := range data.Values {
-		buffer = binary.BigEndian.AppendUint32(buffer, math.Float32bits(v))
+		stream.Write(binary.BigEndian.AppendUint32(stream.AvailableBuffer(), math.Float32bits(v)))
 	}
 	for _, label := range data.Labels {
-		buffer = binary.BigEndian.AppendUint64(buffer, uint64(label))
+		stream.Write(binary.BigEndian.AppendUint64(stream.AvailableBuffer(), uint64(label)))
 	}
-	content.Write(buffer)
+	stream.Flush()
 	digest := content.Sum(nil)
 	seeded := func(purpose string) *rand.Rand {
 		mac := hmac.New(sha256.New, p.Secret)

@@ -2,6 +2,9 @@ package model
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -316,6 +319,39 @@ func TestPrivateTrainingRepeatsItself(t *testing.T) {
 	for what, g := range map[string]generators{"data": p.generators(start, changed, o), "options": p.generators(start, data, slower)} {
 		if g.noise.Uint64() == first {
 			t.Errorf("other %s have the same noise", what)
+		}
+	}
+}
+
+// TestGeneratorsAreSeededByAllContent holds the seeds, which must never change, against a
+// digest of everything at once, and takes no memory for a copy of the data.
+func TestGeneratorsAreSeededByAllContent(t *testing.T) {
+	data, start := randomExamples(200, privateSpec, 7), settled(t, privateSpec)
+	o := TrainOptions{Epochs: 2, BatchSize: 4, LearningRate: 0.05, Momentum: 0.5, ProximalMu: 0.1}
+	p := PrivateOptions{NoiseMultiplier: 1.1, ClippingNorm: 0.5, Secret: secretOf("mine")}
+	var content []byte
+	for _, text := range []string{start.Digest(), "2 4 0.05 0.5 0.1 1.1 0.5"} {
+		content = append(binary.BigEndian.AppendUint64(content, uint64(len(text))), text...)
+	}
+	for _, v := range data.Values {
+		content = binary.BigEndian.AppendUint32(content, math.Float32bits(v))
+	}
+	for _, label := range data.Labels {
+		content = binary.BigEndian.AppendUint64(content, uint64(label))
+	}
+	digest := sha256.Sum256(content)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got := p.generators(start, data, o)
+	runtime.ReadMemStats(&after)
+	if taken, most := after.TotalAlloc-before.TotalAlloc, uint64(4*len(data.Values)/2+start.Size()); taken > most {
+		t.Errorf("the seeds of %d values take %d bytes, more than %d", len(data.Values), taken, most)
+	}
+	for purpose, g := range map[string]*rand.Rand{"sampling": got.sampling, "noise": got.noise, "dropout": got.dropout} {
+		mac := hmac.New(sha256.New, p.Secret)
+		mac.Write(append(digest[:], purpose...))
+		if want := rand.NewChaCha8([32]byte(mac.Sum(nil))).Uint64(); g.Uint64() != want {
+			t.Errorf("the numbers for %s are others", purpose)
 		}
 	}
 }
