@@ -26,9 +26,8 @@ func (b *book) openBackbone(name string, classes int) (*backbone.Backbone, *back
 	return made, cache, err
 }
 
-// featuresOf are the standardised features of training and test images, when they are
-// first asked for; compute makes those of either. Hospitals get the same numbers to
-// standardise by from sums of their own.
+// featuresOf are the features of training and test images, when they are first asked for;
+// compute makes those of either.
 func featuresOf(ctx context.Context, images parts, compute func(ctx context.Context, images dataset.Split, progress func(done, total int)) (dataset.Split, error)) func(progress func(done, total int)) (parts, error) {
 	return once(func(progress func(done, total int)) (made parts, err error) {
 		n := images.train.Len()
@@ -36,10 +35,7 @@ func featuresOf(ctx context.Context, images parts, compute func(ctx context.Cont
 		if made.train, err = compute(ctx, images.train, func(done, _ int) { progress(done, all) }); err != nil {
 			return parts{}, err
 		}
-		if made.test, err = compute(ctx, images.test, func(done, _ int) { progress(n+done, all) }); err != nil {
-			return parts{}, err
-		}
-		backbone.Standardise(made.train, made.train, made.test)
-		return made, nil
+		made.test, err = compute(ctx, images.test, func(done, _ int) { progress(n+done, all) })
+		return made, err
 	})
 }

@@ -108,7 +108,7 @@ func (b *book) table3Rows() [][]string {
 		if set.backbone == nil {
 			add("VGG16, frozen", "VGG16", set.backboneNote, nil)
 		} else {
-			add("VGG16, frozen", "VGG16", set.backbone.Origin+"; images enlarged from 28 to 224 pixels", b.outcomes(b.options.seeds, func(seed int64) cell { return b.backboneCell(set, seed) }))
+			add("VGG16, frozen", "VGG16", set.backbone.Origin+"; images enlarged from 28 to 224 pixels", b.headsOf(set))
 		}
 		for i, n := range slices.Compact(epochs) {
 			beside := []string{"centralised, the federated run's epochs, as the paper says", "centralised, every example is seen as often as in the federated run"}[i]

@@ -49,6 +49,7 @@ type options struct {
 	xray       string
 	seeds      int
 	paperSeeds int // of the paper's own setting
+	headSeeds  int // of the heads behind frozen backbones
 	rounds     int // of Hu et al.; 50 in the paper
 	xrayRounds int
 	frozen     int // most images of a set that go through VGG16
@@ -89,6 +90,7 @@ func parse(flags *flag.FlagSet, arguments []string) (options, error) {
 	flags.StringVar(&o.xray, "xray-folder", os.Getenv(xrayVariable), "folder of X-rays with the classes covid and normal (or "+xrayVariable+")")
 	flags.IntVar(&o.seeds, "seeds", 3, "runs of every setting, with seeds from 1 on")
 	flags.IntVar(&o.paperSeeds, "paper-seeds", 5, "runs of the paper's own federated setting, plain and with the additions")
+	flags.IntVar(&o.headSeeds, "head-seeds", 5, "runs of the heads behind frozen backbones")
 	flags.IntVar(&o.rounds, "rounds", 50, "rounds of the federated runs on MedMNIST")
 	flags.IntVar(&o.xrayRounds, "xray-rounds", 100, "rounds, and centralised epochs, on the X-rays")
 	flags.IntVar(&o.frozen, "vgg16-images", 10_000, "most images of a MedMNIST set that go through VGG16")
@@ -108,7 +110,7 @@ func parse(flags *flag.FlagSet, arguments []string) (options, error) {
 	o.weights = map[string]string{model.VGG16: vgg, model.ResNet50: resnet}
 	if o.quick {
 		o.work = filepath.Join(o.work, "quick")
-		o.out, o.sets, o.seeds, o.paperSeeds, o.rounds, o.xrayRounds = filepath.Join(o.work, "results"), []string{"breastmnist"}, 1, 1, 3, 5
+		o.out, o.sets, o.seeds, o.paperSeeds, o.headSeeds, o.rounds, o.xrayRounds = filepath.Join(o.work, "results"), []string{"breastmnist"}, 1, 1, 1, 3, 5
 	}
 	return o, nil
 }

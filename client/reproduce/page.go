@@ -28,7 +28,7 @@ func (b *book) write() error {
 	if err := b.plots(files); err != nil {
 		return err
 	}
-	for name, page := range map[string]string{"README.md": b.indexPage(lines), "hu.md": b.huPage(), "salim-park.md": b.salimPage()} {
+	for name, page := range map[string]string{"README.md": b.indexPage(lines), "hu.md": b.huPage(), "salim-park.md": b.salimPage(), "frozen-heads.md": b.headsPage()} {
 		files[name] = []byte(page)
 	}
 	for name, content := range files {
@@ -46,7 +46,7 @@ func (b *book) indexPage(lines []runLine) string {
 	if b.options.quick {
 		p.WriteString(" with `QUICK=1`: " + quickNote)
 	}
-	p.WriteString(".\n\n- [Hu et al., FL-HMChain: Tables 3 and 4, and the paper's setting over several seeds](hu.md)\n- [Salim & Park: Table II, Figs. 3 and 4](salim-park.md)\n")
+	p.WriteString(".\n\n- [Hu et al., FL-HMChain: Tables 3 and 4, and the paper's setting over several seeds](hu.md)\n- [Salim & Park: Table II, Figs. 3 and 4](salim-park.md)\n- [Heads behind frozen backbones, before and after their normalisation was in the weights](frozen-heads.md)\n")
 	p.WriteString("- [runs.json](runs.json): every run, one a line, with its settings, data checksum, seed, result, confusion matrix, curve by round, digest of the final model, command, commit, date and seconds\n\n")
 	seconds, commits := 0.0, map[string]bool{}
 	for _, line := range lines {

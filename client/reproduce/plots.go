@@ -134,7 +134,7 @@ func (b *book) drawChoices(files map[string][]byte, name, title string, c choice
 func (b *book) draw3(set *huSet, files map[string][]byte) error {
 	c := choices{what: "model"}
 	if set.backbone != nil {
-		c.add("VGG16, frozen", b.outcomes(b.options.seeds, func(seed int64) cell { return b.backboneCell(set, seed) }), table3["VGG16"][set.name])
+		c.add("VGG16, frozen", b.headsOf(set), table3["VGG16"][set.name])
 	}
 	for _, n := range slices.Compact(b.centralEpochs()) {
 		c.add(fmt.Sprintf("CNN, %d epochs", n), b.outcomes(b.options.seeds, func(seed int64) cell { return b.centralCell(set, n, seed) }), table3["CNN"][set.name])

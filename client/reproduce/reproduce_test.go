@@ -25,7 +25,7 @@ import (
 // and no TissueMNIST.
 func newBook(t *testing.T) *book {
 	t.Helper()
-	o := options{out: t.TempDir(), work: t.TempDir(), only: regexp.MustCompile(""), seeds: 2, paperSeeds: 3, rounds: 50, xrayRounds: 3, frozen: 1000}
+	o := options{out: t.TempDir(), work: t.TempDir(), only: regexp.MustCompile(""), seeds: 2, paperSeeds: 3, headSeeds: 2, rounds: 50, xrayRounds: 3, frozen: 1000}
 	b, err := openBook(o)
 	if err != nil {
 		t.Fatal(err)
@@ -208,7 +208,7 @@ func TestBatchesLargerThanAClientsDataAreOneRun(t *testing.T) {
 	digests := map[string]bool{}
 	for _, size := range []int{6, 128} { // 48 examples, 6 a client
 		s.BatchSize = size
-		task, err := simulate.New(s, noise(48))
+		task, err := simulate.New(s, noise(48), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,7 +69,7 @@ func (b *book) openXRays(ctx context.Context) error {
 		folder.Data.Train, folder.Data.Test = few(folder.Data.Train), few(folder.Data.Test)
 	}
 	x := &xray{folder: folder, backbones: map[string]*backbone.Backbone{}, features: map[string]func(func(done, total int)) (parts, error){}, shards: map[int64][][]int{}}
-	for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
+	for seed := int64(1); seed <= int64(b.options.headSeeds); seed++ {
 		if x.shards[seed], err = (dataset.Partition{Kind: dataset.ByPatient}).Shards(folder.Data.Train, hospitals, seed); err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (b *book) xrayCells() []cell {
 	}
 	var cells []cell
 	for _, name := range figures {
-		for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
+		for seed := int64(1); seed <= int64(b.options.headSeeds); seed++ {
 			cells = append(cells, b.xrayCell(name, true, seed), b.xrayCell(name, false, seed))
 		}
 	}
@@ -131,7 +131,7 @@ func (b *book) xrayCell(backbone string, federated bool, seed int64) cell {
 		way, places, shards = "federated", hospitals, x.shards[seed]
 	}
 	key := xrayKey{
-		Experiment: "salim-park " + way, SHA256: x.folder.Data.SHA256, Images: train + test, Backbone: backbone, Digest: f.Digest, Features: "standardised",
+		Experiment: "salim-park " + way, SHA256: x.folder.Data.SHA256, Images: train + test, Backbone: backbone, Digest: f.Digest, Features: "normalised in the head",
 		Rounds: b.options.xrayRounds, Batch: xrayBatch, Rate: xrayRate, Momentum: xrayMomentum, Seed: seed,
 	}
 	if federated {
@@ -172,6 +172,8 @@ func trainHead(ctx context.Context, spec model.Spec, examples parts, shards [][]
 	for _, shard := range shards {
 		hospital = append(hospital, examples.train.Select(shard))
 	}
+	// Training measures the statistics of the features before its first step, so that those
+	// of the first weights do not matter.
 	global, err := model.Initial(spec, key.Seed)
 	if err != nil {
 		return outcome{}, err

@@ -18,7 +18,7 @@ func (b *book) salimPage() string {
 		return p.String()
 	}
 	data := x.folder.Data
-	fmt.Fprintf(&p, "%d X-rays of %d patients to train, %d of %d patients to test (paper's Table I: 152 of 55, 64 of 21). %d hospitals with different patients, %d rounds of one epoch; centralised: %d epochs. A head (dropout, 256, 64, softmax 2) is trained on the features of a frozen backbone, standardised over the training X-rays, by SGD with learning rate %v, momentum %v, batch %d: the paper does not give these.\n\n",
+	fmt.Fprintf(&p, "%d X-rays of %d patients to train, %d of %d patients to test (paper's Table I: 152 of 55, 64 of 21). %d hospitals with different patients, %d rounds of one epoch; centralised: %d epochs. A head (dropout, 256, 64, softmax 2) is trained on the features of a frozen backbone, which it normalises by the statistics of the X-rays that a hospital trains on, by SGD with learning rate %v, momentum %v, batch %d: the paper does not give these.\n\n",
 		data.Train.Len(), distinct(data.Train.Patients), data.Test.Len(), distinct(data.Test.Patients), hospitals, b.options.xrayRounds, b.options.xrayRounds, xrayRate, xrayMomentum, xrayBatch)
 	p.WriteString("**These numbers are no evidence of diagnostic value.** The two classes come from different hospitals, scanners and projections, so that a model can score by telling the source. The paper's images are not known; these are others.\n\n## Table II\n\n")
 	var rows [][]string
@@ -33,7 +33,7 @@ func (b *book) salimPage() string {
 			fmt.Fprintf(&p, "![%s by round](%s)\n\n", name, file)
 		}
 	}
-	p.WriteString("Seed 1, on the test split, as in the paper. One choice was made after it had been looked at: in a first run the head on ResNet50's features as they are stayed at an accuracy of 50.0 % through all rounds, and the features have been standardised since.\n\n")
+	p.WriteString("Seed 1, on the test split, as in the paper. One choice was made after it had been looked at: in a first run the head on ResNet50's features as they are stayed at an accuracy of 50.0 % through all rounds, and the features have been normalised since; [how](frozen-heads.md) has changed later.\n\n")
 	for _, name := range figures {
 		p.WriteString(b.reached(name))
 	}
@@ -64,7 +64,7 @@ func (b *book) reached(name string) string {
 
 // headOutcomes are those of the heads behind a backbone.
 func (b *book) headOutcomes(backbone string, federated bool) []outcome {
-	return b.outcomes(b.options.seeds, func(seed int64) cell { return b.xrayCell(backbone, federated, seed) })
+	return b.outcomes(b.options.headSeeds, func(seed int64) cell { return b.xrayCell(backbone, federated, seed) })
 }
 
 func tableIIRow(name string, paper [3]float64, ours []outcome, beside string) []string {

@@ -27,15 +27,15 @@ func (s *Simulation) checkpoint() Checkpoint {
 	return Checkpoint{Settings: s.settings, SHA256: s.data.SHA256, Standings: s.course.Standings, Rounds: s.rounds, Global: s.global.Bytes()}
 }
 
-// Resume goes on from a checkpoint. The settings and data must be the ones it was
-// made with, save for the number of rounds; the error is MF-SIMULATE-CHECKPOINT.
-func Resume(settings Settings, data *dataset.Data, from Checkpoint) (*Simulation, error) {
+// Resume goes on from a checkpoint. The settings, data and first weights must be the ones
+// it was made with, save for the number of rounds; the error is MF-SIMULATE-CHECKPOINT.
+func Resume(settings Settings, data *dataset.Data, first *weights.Weights, from Checkpoint) (*Simulation, error) {
 	other := from.Settings
 	other.Rounds = settings.Rounds
 	if other != settings || from.SHA256 != data.SHA256 {
 		return nil, codes.Errorf("MF-SIMULATE-CHECKPOINT", "the checkpoint is of a simulation with other settings or data; use the same, or another checkpoint file")
 	}
-	s, err := New(settings, data)
+	s, err := New(settings, data, first)
 	if err != nil {
 		return nil, err
 	}

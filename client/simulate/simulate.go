@@ -61,8 +61,9 @@ type Simulation struct {
 	rounds []Round
 }
 
-// New prepares a simulation. The errors are coded.
-func New(settings Settings, data *dataset.Data) (*Simulation, error) {
+// New prepares a simulation. first is the weights of the first model, nil for those that
+// [model.Initial] draws from the settings' seed. The errors are coded.
+func New(settings Settings, data *dataset.Data, first *weights.Weights) (*Simulation, error) {
 	if err := settings.check(data); err != nil {
 		return nil, err
 	}
@@ -83,8 +84,10 @@ func New(settings Settings, data *dataset.Data) (*Simulation, error) {
 	if s.clients, err = newClients(settings, data); err != nil {
 		return nil, err
 	}
-	if s.global, err = model.Initial(s.spec, settings.Seed); err != nil {
-		return nil, err
+	if s.global = first; first == nil {
+		if s.global, err = model.Initial(s.spec, settings.Seed); err != nil {
+			return nil, err
+		}
 	}
 	s.course = s.start()
 	return s, nil

@@ -54,7 +54,7 @@ func few() Settings {
 
 func run(t *testing.T, s Settings) (*Simulation, *Report) {
 	t.Helper()
-	simulation, err := New(s, tiny())
+	simulation, err := New(s, tiny(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestTheTestSplitIsLeftAlone(t *testing.T) {
 		t.Error("leaving the test split alone changed the model")
 	}
 	s.Curve = CurveTest
-	if _, err := New(s, tiny()); err == nil || codes.Of(err) != "MF-SIMULATE-SETTINGS" {
+	if _, err := New(s, tiny(), nil); err == nil || codes.Of(err) != "MF-SIMULATE-SETTINGS" {
 		t.Errorf("a curve on the split that is left alone: %v", err)
 	}
 }
@@ -142,7 +142,7 @@ func TestWithoutMastersItIsFedAvg(t *testing.T) {
 	if len(round.Round.Trainers) != 8 || len(round.Reveals) != 0 {
 		t.Fatalf("%d trainers, %d reveals", len(round.Round.Trainers), len(round.Reveals))
 	}
-	again, err := New(s, tiny())
+	again, err := New(s, tiny(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,7 +176,7 @@ func TestResume(t *testing.T) {
 		_, want := run(t, s)
 		path := filepath.Join(t.TempDir(), "checkpoint.json")
 		killed := errors.New("killed")
-		simulation, err := New(s, tiny())
+		simulation, err := New(s, tiny(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +194,7 @@ func TestResume(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if simulation, err = Resume(s, tiny(), saved); err != nil {
+			if simulation, err = Resume(s, tiny(), nil, saved); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -227,12 +227,12 @@ func TestAStrangersCheckpointIsRefused(t *testing.T) {
 	} {
 		settings, data, checkpoint := s, tiny(), good
 		spoil(&settings, data, &checkpoint)
-		if _, err := Resume(settings, data, checkpoint); err == nil || codes.Of(err) != "MF-SIMULATE-CHECKPOINT" {
+		if _, err := Resume(settings, data, nil, checkpoint); err == nil || codes.Of(err) != "MF-SIMULATE-CHECKPOINT" {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 	s.Rounds = 2 // more rounds are fine
-	if _, err := Resume(s, tiny(), good); err != nil {
+	if _, err := Resume(s, tiny(), nil, good); err != nil {
 		t.Error(err)
 	}
 }
@@ -324,7 +324,7 @@ func TestATaskCanFail(t *testing.T) {
 func TestATaskComesFreeOfAModelThatIsGoodByChance(t *testing.T) {
 	s := few()
 	s.Threshold, s.MaxFailed, s.LearningRate, s.Seed = fl.One/10, 5, fl.One, 46
-	simulation, err := New(s, tiny())
+	simulation, err := New(s, tiny(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +350,7 @@ func TestATaskComesFreeOfAModelThatIsGoodByChance(t *testing.T) {
 	if err != nil || !strings.Contains(string(table), ",0.400000,") {
 		t.Errorf("%s, %v", table, err)
 	}
-	resumed, err := Resume(s, tiny(), saved[1])
+	resumed, err := Resume(s, tiny(), nil, saved[1])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +359,7 @@ func TestATaskComesFreeOfAModelThatIsGoodByChance(t *testing.T) {
 		t.Errorf("gone on with from its second round it comes to another model: %v", err)
 	}
 	saved[3].Rounds[3].Round.Allowance = fl.One
-	if _, err := Resume(s, tiny(), saved[3]); err == nil || !strings.Contains(err.Error(), "allowance") {
+	if _, err := Resume(s, tiny(), nil, saved[3]); err == nil || !strings.Contains(err.Error(), "allowance") {
 		t.Errorf("a checkpoint with an allowance of its own: %v", err)
 	}
 }
@@ -379,14 +379,14 @@ func TestSettingsAreChecked(t *testing.T) {
 	} {
 		s := few()
 		spoil(&s)
-		if _, err := New(s, tiny()); err == nil || codes.Of(err) == "" {
+		if _, err := New(s, tiny(), nil); err == nil || codes.Of(err) == "" {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }
 
 func TestItStopsWhenAsked(t *testing.T) {
-	simulation, err := New(few(), tiny())
+	simulation, err := New(few(), tiny(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -508,7 +508,7 @@ func TestResumedPrivateTrainingKeepsAccount(t *testing.T) {
 	s.Masters, s.F, s.Participation = 4, 1, fl.One
 	s.ThresholdKind, s.Threshold = fl.ThresholdAbsolute, 0
 	_, want := run(t, s)
-	simulation, err := New(s, tiny())
+	simulation, err := New(s, tiny(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -518,7 +518,7 @@ func TestResumedPrivateTrainingKeepsAccount(t *testing.T) {
 	if !errors.Is(err, stop) {
 		t.Fatal(err)
 	}
-	resumed, err := Resume(s, tiny(), saved)
+	resumed, err := Resume(s, tiny(), nil, saved)
 	if err != nil {
 		t.Fatal(err)
 	}

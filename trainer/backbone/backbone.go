@@ -15,7 +15,6 @@ package backbone
 import (
 	"context"
 	"fmt"
-	"math"
 	"path/filepath"
 	"sync"
 
@@ -175,30 +174,19 @@ func (b *Backbone) Data(ctx context.Context, cache *Cache, data *dataset.Data, p
 	return &out, nil
 }
 
-// Standardise brings every feature to mean 0 and standard deviation 1 over the
-// examples of by, in all parts: a random backbone's features have any size, and a
-// head does not learn from large ones. A feature that never changes becomes 0. The
-// parts are changed in place; by may be one of them.
-func Standardise(by dataset.Split, parts ...dataset.Split) {
-	if by.Len() == 0 {
-		return
+// measuredImages is how many images the first statistics of a head are of.
+const measuredImages = 32
+
+// Initial returns the weights from which training of the head behind the backbone starts:
+// those of [model.Initial], with the statistics of the features that the backbone makes
+// of images that show nothing ([dataset.ValueNoise]). Nobody's images have a part in them,
+// so that private training, which never changes them, may rest on them. The same backbone
+// and seed give the same bytes. progress may be nil. Errors: those of Prepared.
+func (b *Backbone) Initial(ctx context.Context, cache *Cache, seed int64, progress func(done, total int)) (*weights.Weights, error) {
+	noise := dataset.ValueNoise(measuredImages, b.Spec.Channels, b.Spec.Size)
+	features, err := b.Features(ctx, cache, noise, b.Spec.Size, b.Spec.Channels, progress)
+	if err != nil {
+		return nil, err
 	}
-	width, n := len(by.Values)/by.Len(), float64(by.Len())
-	for j := range width {
-		var mean, square float64
-		for i := j; i < len(by.Values); i += width {
-			mean += float64(by.Values[i]) / n
-		}
-		for i := j; i < len(by.Values); i += width {
-			d := float64(by.Values[i]) - mean
-			square += d * d / n
-		}
-		for _, part := range parts {
-			for i := j; i < len(part.Values); i += width {
-				if part.Values[i] = float32((float64(part.Values[i]) - mean) / math.Sqrt(square)); square == 0 {
-					part.Values[i] = 0
-				}
-			}
-		}
-	}
+	return model.InitialHead(b.Spec, seed, features)
 }

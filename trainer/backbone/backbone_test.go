@@ -120,16 +120,83 @@ func TestData(t *testing.T) {
 	}
 }
 
-// TestStandardise holds it against the definition on small numbers.
-func TestStandardise(t *testing.T) {
-	train := dataset.Split{Values: []float32{1, 5, 10, 3, 5, 30}, Labels: []int{0, 1}} // features 1, 3 and 5, 5 and 10, 30
-	test := dataset.Split{Values: []float32{4, 7, 20}, Labels: []int{0}}
-	Standardise(train, train, test)
-	if want := []float32{-1, 0, -1, 1, 0, 1}; !slices.Equal(train.Values, want) {
-		t.Errorf("training features are %v, want %v", train.Values, want)
+// TestInitial: the head's first statistics are of images that show nothing, so that nobody
+// has a part in them, and the rest is drawn from the seed.
+func TestInitial(t *testing.T) {
+	cache, err := OpenCache(t.TempDir(), DefaultCacheLimit)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if want := []float32{2, 0, 0}; !slices.Equal(test.Values, want) {
-		t.Errorf("test features are %v, want %v", test.Values, want)
+	b, seen := random(t, 1), 0
+	width := b.Spec.Inputs()
+	// A feature of this backbone is a pixel times its number.
+	b.compute = func(_ context.Context, images []float32) (features []float32, _ error) {
+		size := 3 * ImageSize * ImageSize
+		for i := range len(images) / size {
+			seen++
+			for j := range width {
+				features = append(features, float32(j)*images[i*size+97*j])
+			}
+		}
+		return features, nil
 	}
-	Standardise(dataset.Split{}, test)
+	first, err := b.Initial(t.Context(), cache, 4, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := b.Initial(t.Context(), cache, 4, nil); err != nil || again.Digest() != first.Digest() || seen != measuredImages {
+		t.Errorf("again others, or computed again: %d images, %v", seen, err)
+	}
+	plain, err := model.Initial(b.Spec, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, tensor := range plain.Tensors {
+		if measured := strings.HasPrefix(tensor.Name, "norm."); measured == slices.Equal(tensor.Data, first.Tensors[i].Data) {
+			t.Errorf("%s: measured %v, but otherwise", tensor.Name, measured)
+		}
+	}
+	mean, variance := first.Find("norm.running_mean").Data, first.Find("norm.running_var").Data
+	if mean[0] != 0 || variance[0] != 0 || !(variance[1] > 0) || !(variance[400] > 1000*variance[1]) {
+		t.Errorf("means %v, variances %v, %v, %v", mean[:2], variance[0], variance[1], variance[400])
+	}
+}
+
+// TestAnImageAloneIsAnImageInCompany: through the whole way from pixels to probabilities.
+func TestAnImageAloneIsAnImageInCompany(t *testing.T) {
+	all, err := dataset.Load(context.Background(), dataset.Synthetic, dataset.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := random(t, 1)
+	probabilities := func(w *weights.Weights, examples ...int) []float32 {
+		t.Helper()
+		cache, err := OpenCache(t.TempDir(), DefaultCacheLimit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		features, err := b.Features(t.Context(), cache, all.Train.Select(examples), all.Size, all.Channels, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w == nil {
+			return features.Values
+		}
+		p, err := model.Predict(t.Context(), spec, w, features)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	few := []int{0, 1, 2, 3, 4}
+	w, err := model.InitialHead(spec, 1, dataset.Split{Values: probabilities(nil, few...), Labels: make([]int, len(few))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	together := probabilities(w, few...)
+	for _, i := range []int{0, 4} {
+		if alone := probabilities(w, i); !slices.Equal(alone, together[2*i:2*i+2]) {
+			t.Errorf("image %d alone gets %v, in company %v", i, alone, together[2*i:2*i+2])
+		}
+	}
 }

@@ -22,8 +22,8 @@ const (
 	// the convolutional part of torchvision's vgg16 (Simonyan & Zisserman, 2014,
 	// configuration D) and resnet50 (He et al., 2015, with the stride in the 3×3
 	// convolution), each up to the mean of its last channels: 512 and 2048 features.
-	// They stay as they are; what is trained is the head behind them: dropout, 256
-	// units, 64 units, as many outputs as classes.
+	// They stay as they are; what is trained is the head behind them: the features
+	// normalised, dropout, 256 units, 64 units, as many outputs as classes.
 	VGG16    = "vgg16"
 	ResNet50 = "resnet50"
 )
@@ -155,7 +155,9 @@ func vgg16() []layer {
 	return append(layers, globalPool{})
 }
 
-// head is what is trained behind a frozen backbone (Salim & Park).
+// head is what is trained behind a frozen backbone (Salim & Park), and in front of it
+// what brings features of any size to one scale: without it no head learns from the large
+// ones of a random backbone.
 func head() []layer {
-	return []layer{dropout{0.5}, linear{"head.1", 256}, relu{}, linear{"head.3", 64}, relu{}}
+	return []layer{featureNorm{"norm"}, dropout{0.5}, linear{"head.1", 256}, relu{}, linear{"head.3", 64}, relu{}}
 }

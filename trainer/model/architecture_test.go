@@ -27,7 +27,7 @@ func TestArchitectures(t *testing.T) {
 			start := r.weights()
 			w := &weights.Weights{Tensors: slices.Clone(start.Tensors)}
 			r.checkNames(t, w)
-			probabilities, err := predict(context.Background(), r.spec(), start, data)
+			probabilities, err := Predict(context.Background(), r.spec(), start, data)
 			if err != nil {
 				t.Fatal(err)
 			}

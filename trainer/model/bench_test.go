@@ -46,7 +46,7 @@ func BenchmarkStep(b *testing.B) {
 		b.Run("evaluate/"+l.String(), func(b *testing.B) {
 			w := initial(b, spec)
 			for b.Loop() {
-				if _, err := predict(context.Background(), spec, w, data); err != nil {
+				if _, err := Predict(context.Background(), spec, w, data); err != nil {
 					b.Fatal(err)
 				}
 			}

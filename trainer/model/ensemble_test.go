@@ -47,7 +47,7 @@ func TestEnsembleIsItsMembers(t *testing.T) {
 		if !bytes.Equal(members[i].Bytes(), want.Bytes()) {
 			t.Errorf("member %d is not what it would be alone", i)
 		}
-		probabilities, err := predict(t.Context(), alone, want, data)
+		probabilities, err := Predict(t.Context(), alone, want, data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestEnsembleIsItsMembers(t *testing.T) {
 			mean[j] += float64(p) / 5
 		}
 	}
-	got, err := predict(t.Context(), ensemble, trained, data)
+	got, err := Predict(t.Context(), ensemble, trained, data)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,16 +25,17 @@ const evaluationBatch = 64
 // Errors: those of [Spec.Validate], MF-WEIGHTS-INCOMPATIBLE, MF-MODEL-DATA, or one
 // that wraps ctx.Err().
 func Evaluate(ctx context.Context, spec Spec, w *weights.Weights, data dataset.Split) (metrics.Result, error) {
-	probabilities, err := predict(ctx, spec, w, data)
+	probabilities, err := Predict(ctx, spec, w, data)
 	if err != nil {
 		return metrics.Result{}, err
 	}
 	return metrics.Compute(probabilities, data.Labels, spec.Classes)
 }
 
-// predict returns the probabilities [examples][classes] that the model gives to
-// each example; NaN where the weights give no number.
-func predict(ctx context.Context, spec Spec, w *weights.Weights, data dataset.Split) ([]float32, error) {
+// Predict returns the probabilities [examples][classes] that the model gives to
+// each example, whatever its label; NaN where the weights give no number. Those of an
+// example do not depend on the others. Errors are those of Evaluate.
+func Predict(ctx context.Context, spec Spec, w *weights.Weights, data dataset.Split) ([]float32, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func TestExportLoadsInPyTorch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := predict(t.Context(), spec, w, data)
+			want, err := Predict(t.Context(), spec, w, data)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -25,8 +25,9 @@ const (
 // network has on images that show nothing ([dataset.ValueNoise]), not PyTorch's mean 0
 // and variance 1: until training has moved those, what they normalise keeps the scale
 // that the weights give it, and five layers of that leave next to nothing of an image.
-// The same spec and seed give the same bytes everywhere. The errors are those of
-// [Spec.Validate].
+// The head behind a frozen backbone, which is not at hand here, has PyTorch's; see
+// [InitialHead]. The same spec and seed give the same bytes everywhere. The errors are
+// those of [Spec.Validate].
 func Initial(spec Spec, seed int64) (*weights.Weights, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
@@ -63,7 +64,7 @@ func drawn(slots []slot, source *rand.PCG, bound func(slot) float64) *weights.We
 const measuredImages = 64
 
 // measure sets the running statistics of networks of the spec to those of the images
-// of [dataset.ValueNoise]. The head behind a frozen backbone has none.
+// of [dataset.ValueNoise]. Those of a head are of features.
 func (s Spec) measure(networks []*weights.Weights) error {
 	if s.Frozen() {
 		return nil

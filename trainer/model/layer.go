@@ -37,8 +37,11 @@ type (
 		name       string
 		relu, pool bool
 	}
-	relu    struct{}
-	maxPool struct{ window, stride, padding int }
+	// featureNorm is a batch normalisation of features, without scale and shift: by the
+	// statistics as they stand, also in training. A feature of variance 0 becomes 0.
+	featureNorm struct{ name string }
+	relu        struct{}
+	maxPool     struct{ window, stride, padding int }
 	// globalPool is the mean of each channel.
 	globalPool struct{}
 	flatten    struct{}
@@ -116,6 +119,17 @@ func (m norm) add(n *network, x *gorgonia.Node) (*gorgonia.Node, error) {
 		return n.graph.PooledBatchNorm(x, scale, shift, running, n.design.mode, m.relu)
 	}
 	return n.graph.BatchNorm(x, scale, shift, running, n.design.mode, m.relu)
+}
+
+func (m featureNorm) slots(in extent) ([]slot, extent) {
+	shape := []int{in.channels}
+	return []slot{{m.name + ".running_mean", mean, shape, 0}, {m.name + ".running_var", variance, shape, 0}}, in
+}
+
+func (m featureNorm) add(n *network, x *gorgonia.Node) (*gorgonia.Node, error) {
+	running := nn.NewStatistics(x.Shape()[1])
+	n.tensors = append(n.tensors, running.Mean, running.Var)
+	return n.graph.Normalise(x, running)
 }
 
 func (relu) slots(in extent) ([]slot, extent) { return nil, in }

@@ -153,13 +153,13 @@ func TestReference(t *testing.T) {
 		start := r.weights()
 		r.checkNames(t, start)
 		data, order := r.data()
-		probabilities, err := predict(context.Background(), r.spec(), start, data)
+		probabilities, err := Predict(context.Background(), r.spec(), start, data)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Evaluated.near(t, "evaluation", probabilities, 1e-5)
 		trained := r.train(t, start, data, order)
-		if probabilities, err = predict(context.Background(), r.spec(), trained, data); err != nil {
+		if probabilities, err = Predict(context.Background(), r.spec(), trained, data); err != nil {
 			t.Fatal(err)
 		}
 		r.Trained.near(t, "evaluation after training", probabilities, 2e-3)
@@ -540,22 +540,29 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-// TestEvaluationKnowsNoBatch: an image gets the same answer alone and in company.
+// TestEvaluationKnowsNoBatch: of every architecture, an example alone gets the same
+// answer as in company, to the last bit.
 func TestEvaluationKnowsNoBatch(t *testing.T) {
-	data := examples(small, evaluationBatch+5)
-	w := initial(t, small)
-	all, err := predict(context.Background(), small, w, data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	size := small.Size * small.Size
-	for _, i := range []int{0, 17, evaluationBatch, evaluationBatch + 4} {
-		alone, err := predict(context.Background(), small, w, dataset.Split{Values: data.Values[i*size : (i+1)*size], Labels: data.Labels[i : i+1]})
+	for _, name := range Names() {
+		spec := Spec{name, 3, 16, 3}
+		if own := (Spec{name, 3, 224, 3}); own.CheckFrozen() == nil {
+			spec = own
+		}
+		data := inputs(spec, evaluationBatch+6)
+		o := TrainOptions{Epochs: 1, BatchSize: 64, LearningRate: 0.01, Seed: 1}
+		w := train(t, spec, initial(t, spec), data.Select([]int{0, 1, 2, 3, 4, 5, 6, 7}), o)
+		all, err := Predict(t.Context(), spec, w, data)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(alone, all[i*small.Classes:(i+1)*small.Classes]) {
-			t.Errorf("image %d alone gets %v", i, alone)
+		for _, i := range []int{0, 17, evaluationBatch - 1, evaluationBatch, evaluationBatch + 5} {
+			alone, err := Predict(t.Context(), spec, w, data.Select([]int{i}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(alone, all[i*spec.Classes:(i+1)*spec.Classes]) {
+				t.Errorf("%s: example %d alone gets %v, in company %v", name, i, alone, all[i*spec.Classes:(i+1)*spec.Classes])
+			}
 		}
 	}
 }

@@ -52,8 +52,10 @@ func (p PrivateOptions) check() error {
 //
 // Batch normalisation would let every example of a batch into the gradients of the
 // others. Its running statistics stay as start has them: they normalise, and are
-// neither learned nor changed. Those of [Initial] are of images that show nothing, so
-// that they tell nothing. Its scale and shift are learned as all parameters.
+// neither learned nor changed, those of a head's features as little. Those of [Initial],
+// and of the head that package trainer/backbone gives, are of images that show nothing, so
+// that they tell nothing and nothing need be accounted for them. Its scale and shift are
+// learned as all parameters.
 //
 // Sampling and noise come from generators of ChaCha8, seeded with Secret, start, the
 // data and the options: the same training again gives the same bytes, on one

@@ -148,9 +148,10 @@ func (s slot) learned() bool { return s.kind != mean && s.kind != variance }
 // slots lists the tensors of a valid spec in the order and with the names of the
 // state dict of the same model in PyTorch; num_batches_tracked, which nothing
 // reads, is left out. hmchain-cnn is two Sequentials, features and classifier;
-// resnet18 is torchvision's ResNet with another stem; a head is a Sequential named
-// head, of dropout, linear, ReLU, linear, ReLU, linear; an ensemble is a ModuleList
-// named members.
+// resnet18 is torchvision's ResNet with another stem; a head is a BatchNorm1d named norm,
+// with affine=False and eps=0, and a Sequential named head, of dropout, linear, ReLU,
+// linear, ReLU, linear; an ensemble is a ModuleList named members. Where a variance of
+// norm is 0 the feature becomes 0; PyTorch does that with an infinity in its place.
 func (s Spec) slots() []slot {
 	if member, count := s.member(); count > 1 {
 		return memberSlots(member.slots(), count)
@@ -184,6 +185,9 @@ func check(slots []slot, w *weights.Weights) error {
 	shapes := new(weights.Weights)
 	for _, t := range slots {
 		shapes.Tensors = append(shapes.Tensors, weights.Tensor{Name: t.name, Shape: t.shape})
+	}
+	if name := shapes.Tensors[0].Name; name == headMean && w.Find(name) == nil {
+		return codes.Errorf("MF-WEIGHTS-INCOMPATIBLE", "the head has no %s: it is of a medfed that normalised features outside of the weights; train it anew with this version", name)
 	}
 	return weights.Compatible(shapes, w)
 }

@@ -133,6 +133,9 @@ func (s Spec) train(ctx context.Context, start *weights.Weights, data dataset.Sp
 	}
 	defer release(n)
 	n.load(start)
+	if s.Frozen() {
+		measureFeatures(data, n.tensors[0], n.tensors[1])
+	}
 	if err := n.train(ctx, data, o); err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ type Graph struct {
 	batch    int
 	ops      int              // operations made so far
 	values   int              // of inputs and results
-	data     []*gorgonia.Node // inputs that need no gradient
+	data     []*gorgonia.Node // inputs that need no gradient, and what is made of them alone
 }
 
 // NewGraph makes an empty graph for batches of 1 to capacity rows.
@@ -149,6 +149,15 @@ func apply(o *op, inputs ...*gorgonia.Node) (*gorgonia.Node, error) {
 		return nil, fmt.Errorf("layer %v: %w", o, err)
 	}
 	return n, nil
+}
+
+// applyToData is apply for data, whose result is data again: nothing in front of it is
+// learned.
+func (g *Graph) applyToData(o *op, x *gorgonia.Node) (*gorgonia.Node, error) {
+	o.wrt = []bool{false}
+	y, err := apply(o, x)
+	g.data = append(g.data, y)
+	return y, err
 }
 
 // after makes a node whose value is the buffer side, written by the operation of

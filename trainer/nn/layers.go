@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"gorgonia.org/gorgonia"
@@ -268,6 +269,42 @@ func (g *Graph) normalised(name string, shape []int, norm normaliser, x, gamma, 
 	return apply(o, x, gamma, beta)
 }
 
+// Normalise takes the mean from each feature of x [capacity, features] and divides by the
+// square root of the variance, those of running as they stand, whatever the graph is for:
+// a batch normalisation without scale and shift (PyTorch's BatchNorm1d in evaluation, with
+// affine=False and eps=0). A feature of variance 0 becomes 0. x must be data: no gradient
+// goes through.
+func (g *Graph) Normalise(x *gorgonia.Node, running *Statistics) (*gorgonia.Node, error) {
+	if err := want("input of a normalisation", x, g.capacity, 0); err != nil {
+		return nil, err
+	}
+	shape := x.Shape().Clone()
+	features := shape[1]
+	switch {
+	case g.needsGradient(x):
+		return nil, fmt.Errorf("the input %v of a normalisation needs a gradient; it must be data", x)
+	case len(running.Mean) != features || len(running.Var) != features:
+		return nil, fmt.Errorf("running statistics of %d and %d features for an input of %d", len(running.Mean), len(running.Var), features)
+	}
+	scale := make([]float64, features)
+	var o *op
+	row := func(i int) {
+		in, out := o.views[0][i*features:(i+1)*features], o.floats[i*features:(i+1)*features]
+		for j, f := range in {
+			out[j] = float32((float64(f) - float64(running.Mean[j])) * scale[j])
+		}
+	}
+	o = g.operation("normalise", shape, func([]float32, [][]float32) {
+		for j, variance := range running.Var {
+			if scale[j] = 0; variance != 0 {
+				scale[j] = 1 / math.Sqrt(float64(variance))
+			}
+		}
+		kernel.Parallel(g.batch, row)
+	})
+	return g.applyToData(o, x)
+}
+
 // ReLU is max(x, 0) of any tensor whose first dimension is the capacity. A NaN
 // stays one.
 func (g *Graph) ReLU(x *gorgonia.Node) (*gorgonia.Node, error) {
@@ -449,6 +486,9 @@ func (g *Graph) Dropout(x *gorgonia.Node, probability float64, source *rand.PCG,
 			out[i] = f * factors[i]
 		}
 	})
+	if !g.needsGradient(x) {
+		return g.applyToData(o, x)
+	}
 	o.wrt = []bool{true}
 	o.diff = func(_ gorgonia.Nodes, y, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 		// The result is an input only so that it is there before the gradient.

@@ -457,6 +457,67 @@ func TestDropout(t *testing.T) {
 	}
 }
 
+// TestNormalise: features by the statistics as they stand, in a graph for gradients and
+// without; what never changed becomes 0, and NaN stays.
+func TestNormalise(t *testing.T) {
+	nan := float32(math.NaN())
+	in := []float32{5, 7, -1, 1e-20, 3, 7.5, nan, 3e-20}
+	want := []float32{2, 0, -2, -1, 1, 0, nan, 1}
+	running := &Statistics{Mean: []float32{1, 7, 1, 2e-20}, Var: []float32{4, 0, 1, 1e-40}}
+	before := &Statistics{Mean: slices.Clone(running.Mean), Var: slices.Clone(running.Var)}
+	for _, capacity := range []int{2, 5} {
+		var y *gorgonia.Node
+		var machine *Machine
+		err := Build(func() error {
+			g, err := NewGraph(capacity)
+			if err != nil {
+				return err
+			}
+			x, w, b := g.Data("x", capacity, 4), g.Parameter("w", 3, 4), g.Parameter("b", 3)
+			copy(Floats(x.Value()), in)
+			if y, err = g.Normalise(x, running); err != nil {
+				return err
+			}
+			dropped, err := g.Dropout(y, 0.5, rand.NewPCG(1, 1), Training)
+			if err != nil {
+				return err
+			}
+			if g.needsGradient(dropped) {
+				t.Error("what is made of data alone needs a gradient")
+			}
+			logits, err := g.Linear(dropped, w, b)
+			if err != nil {
+				return err
+			}
+			loss, err := g.CrossEntropy(logits, g.Data("labels", capacity), nil)
+			if err != nil {
+				return err
+			}
+			if _, err = gorgonia.Grad(loss, w, b); err != nil {
+				return err
+			}
+			if machine, err = NewMachine(g); err != nil {
+				return err
+			}
+			return g.SetBatch(2)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := machine.RunAll(); err != nil {
+			t.Fatal(err)
+		}
+		for i, v := range Floats(y.Value())[:8] {
+			if math.Abs(float64(v-want[i])) > 1e-5 || (v != v) != (want[i] != want[i]) {
+				t.Errorf("capacity %d: feature %d is %v, want %v", capacity, i, v, want[i])
+			}
+		}
+	}
+	if !slices.Equal(running.Mean, before.Mean) || !slices.Equal(running.Var, before.Var) {
+		t.Errorf("the statistics became %v", running)
+	}
+}
+
 // TestMeasuring: the output is that of training, and the running statistics are the
 // batch's mean and unbiased variance, wherever they stood.
 func TestMeasuring(t *testing.T) {
@@ -676,18 +737,23 @@ func TestWrongShapes(t *testing.T) {
 		"statistics": func() (*gorgonia.Node, error) {
 			return g.BatchNorm(x, g.Parameter("g", 3), g.Parameter("h", 3), NewStatistics(4), Training, false)
 		},
-		"pool window":   func() (*gorgonia.Node, error) { return g.MaxPool(x, 5, 1, 0) },
-		"flat pool":     func() (*gorgonia.Node, error) { return g.MaxPool(flat, 2, 2, 0) },
-		"add shapes":    func() (*gorgonia.Node, error) { return g.Add(x, flat, false) },
-		"add capacity":  func() (*gorgonia.Node, error) { return g.Add(other, other, false) },
-		"dropout of 1":  func() (*gorgonia.Node, error) { return g.Dropout(x, 1, rand.NewPCG(1, 1), Training) },
-		"dropout NaN":   func() (*gorgonia.Node, error) { return g.Dropout(x, math.NaN(), rand.NewPCG(1, 1), Training) },
-		"average pool":  func() (*gorgonia.Node, error) { return g.AveragePool(x, 5, 1, 0) },
-		"flat average":  func() (*gorgonia.Node, error) { return g.GlobalAveragePool(flat) },
-		"flat flatten":  func() (*gorgonia.Node, error) { return g.Flatten(flat) },
-		"relu capacity": func() (*gorgonia.Node, error) { return g.ReLU(other) },
-		"labels":        func() (*gorgonia.Node, error) { return g.CrossEntropy(flat, g.Data("labels", 3), nil) },
-		"softmax":       func() (*gorgonia.Node, error) { return g.Softmax(x) },
+		"normalise learned": func() (*gorgonia.Node, error) {
+			return g.Normalise(g.Parameter("learned", 2, 6), NewStatistics(6))
+		},
+		"normalise images":     func() (*gorgonia.Node, error) { return g.Normalise(x, NewStatistics(3)) },
+		"normalise statistics": func() (*gorgonia.Node, error) { return g.Normalise(flat, NewStatistics(5)) },
+		"pool window":          func() (*gorgonia.Node, error) { return g.MaxPool(x, 5, 1, 0) },
+		"flat pool":            func() (*gorgonia.Node, error) { return g.MaxPool(flat, 2, 2, 0) },
+		"add shapes":           func() (*gorgonia.Node, error) { return g.Add(x, flat, false) },
+		"add capacity":         func() (*gorgonia.Node, error) { return g.Add(other, other, false) },
+		"dropout of 1":         func() (*gorgonia.Node, error) { return g.Dropout(x, 1, rand.NewPCG(1, 1), Training) },
+		"dropout NaN":          func() (*gorgonia.Node, error) { return g.Dropout(x, math.NaN(), rand.NewPCG(1, 1), Training) },
+		"average pool":         func() (*gorgonia.Node, error) { return g.AveragePool(x, 5, 1, 0) },
+		"flat average":         func() (*gorgonia.Node, error) { return g.GlobalAveragePool(flat) },
+		"flat flatten":         func() (*gorgonia.Node, error) { return g.Flatten(flat) },
+		"relu capacity":        func() (*gorgonia.Node, error) { return g.ReLU(other) },
+		"labels":               func() (*gorgonia.Node, error) { return g.CrossEntropy(flat, g.Data("labels", 3), nil) },
+		"softmax":              func() (*gorgonia.Node, error) { return g.Softmax(x) },
 	} {
 		if _, err := f(); err == nil {
 			t.Errorf("%s: accepted", name)

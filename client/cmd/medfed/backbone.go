@@ -12,6 +12,7 @@ import (
 	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/model"
+	"github.com/medfed/medfed/trainer/weights"
 )
 
 // backboneFlags choose the weights of a model's frozen backbone. They are keys of a
@@ -88,41 +89,41 @@ func backboneInWords(b fl.Backbone) string {
 	return "pre-trained weights, digest " + b.Digest
 }
 
-// ownFeatures are the features of a participant's own examples, standardised by those
-// that it trains on, or else by those that it measures on. Each hospital's images are
-// brought to one scale so, and no number of them leaves it. Private training does
-// without: what one example has a part in for all others no noise would cover.
-func (a *app) ownFeatures(ctx context.Context, b *backbone.Backbone, own dataset.Data, p fl.Privacy) (dataset.Data, error) {
-	computed, err := a.featuresOf(ctx, b, &own)
-	if err != nil {
-		return own, err
-	}
-	if p.On() {
-		return *computed, nil
-	}
-	by := computed.Train
-	if by.Len() == 0 {
-		by = computed.Test
-	}
-	backbone.Standardise(by, computed.Train, computed.Validation, computed.Test)
-	return *computed, nil
-}
-
 // featuresOf replaces the images of all parts of a set by their features, with a
 // progress bar.
 func (a *app) featuresOf(ctx context.Context, b *backbone.Backbone, data *dataset.Data) (*dataset.Data, error) {
-	folder, err := backbone.DefaultCacheFolder()
+	cache, err := a.featureCache(b)
 	if err != nil {
 		return nil, err
-	}
-	cache, err := backbone.OpenCache(folder, backbone.DefaultCacheLimit)
-	if err != nil {
-		return nil, err
-	}
-	if b.Random {
-		fmt.Fprintf(a.stderr, "medfed: %s: %s; its features are random projections\n", b.Spec.Name, b.Origin)
 	}
 	shown := a.newBars()
 	defer shown.Close()
 	return b.Data(ctx, cache, data, func(done, total int) { shown.Step("features by "+b.Spec.Name, done, total) })
+}
+
+// featureCache opens the cache of a backbone's features, and says where they are random.
+func (a *app) featureCache(b *backbone.Backbone) (*backbone.Cache, error) {
+	if b.Random {
+		fmt.Fprintf(a.stderr, "medfed: %s: %s; its features are random projections\n", b.Spec.Name, b.Origin)
+	}
+	return openFeatureCache()
+}
+
+func openFeatureCache() (*backbone.Cache, error) {
+	folder, err := backbone.DefaultCacheFolder()
+	if err != nil {
+		return nil, err
+	}
+	return backbone.OpenCache(folder, backbone.DefaultCacheLimit)
+}
+
+// firstHead is the weights from which the training of a head behind a backbone starts.
+func (a *app) firstHead(ctx context.Context, b *backbone.Backbone, seed int64) (*weights.Weights, error) {
+	cache, err := openFeatureCache()
+	if err != nil {
+		return nil, err
+	}
+	shown := a.newBars()
+	defer shown.Close()
+	return b.Initial(ctx, cache, seed, func(done, total int) { shown.Step("first statistics by "+b.Spec.Name, done, total) })
 }

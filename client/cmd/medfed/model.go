@@ -276,9 +276,11 @@ func (f *evaluateFlags) features(ctx context.Context, a *app, spec model.Spec, d
 		return split, err
 	}
 	result.Backbone = &which
-	own := dataset.Data{Channels: data.Channels, Size: data.Size, Test: split}
-	own, err = a.ownFeatures(ctx, made, own, f.terms.Privacy)
-	return own.Test, err
+	own, err := a.featuresOf(ctx, made, &dataset.Data{Channels: data.Channels, Size: data.Size, Test: split})
+	if err != nil {
+		return split, err
+	}
+	return own.Test, nil
 }
 
 func (f *evaluateFlags) part(data *dataset.Data) dataset.Split {

@@ -174,9 +174,10 @@ func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error
 		config.Dataset = data.Name
 	}
 	if backbone != nil {
-		if own, err = a.ownFeatures(ctx, backbone, own, terms.Privacy); err != nil {
+		if data, err = a.featuresOf(ctx, backbone, &own); err != nil {
 			return err
 		}
+		own = *data
 	}
 	config.Train, config.Validation, config.Test = own.Train, own.Validation, own.Test
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/medfed/medfed/client/simulate"
 	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/weights"
 )
 
 // simulateFlags are those of "simulate": the settings in the words of a person,
@@ -135,11 +136,11 @@ func runSimulate(ctx context.Context, a *app, f *simulateFlags) error {
 	if err != nil {
 		return err
 	}
-	data, err := f.load(ctx, a, &settings)
+	data, first, err := f.load(ctx, a, &settings)
 	if err != nil {
 		return err
 	}
-	simulation, err := f.begin(settings, data)
+	simulation, err := f.begin(settings, data, first)
 	if err != nil {
 		return err
 	}
@@ -154,27 +155,32 @@ func runSimulate(ctx context.Context, a *app, f *simulateFlags) error {
 }
 
 // load brings the data, with a test split of its own or one held out; for a model with
-// a frozen backbone as features, which the settings then tell the origin of.
-func (f *simulateFlags) load(ctx context.Context, a *app, settings *simulate.Settings) (*dataset.Data, error) {
+// a frozen backbone as features, which the settings then tell the origin of, and with the
+// first weights of its head.
+func (f *simulateFlags) load(ctx context.Context, a *app, settings *simulate.Settings) (*dataset.Data, *weights.Weights, error) {
 	f.data.shapedFor(backbone.SpecFor(settings.Model, 0, 0, 2))
 	data, err := f.data.load(ctx, a)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := holdOut(data, *settings); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var made *backbone.Backbone
 	made, settings.Backbone, err = f.backbone.open(backbone.SpecFor(settings.Model, data.Channels, data.Size, data.Classes))
 	if err != nil || made == nil {
-		return data, err
+		return data, nil, err
+	}
+	first, err := a.firstHead(ctx, made, settings.Seed)
+	if err != nil {
+		return nil, nil, err
 	}
 	own := *data
 	if settings.Untested {
 		own.Test = dataset.Split{}
 	}
-	own, err = a.ownFeatures(ctx, made, own, settings.Privacy)
-	return &own, err
+	data, err = a.featuresOf(ctx, made, &own)
+	return data, first, err
 }
 
 // holdOut makes a test split of some training images' patients where the settings ask
@@ -191,18 +197,18 @@ func holdOut(data *dataset.Data, settings simulate.Settings) (err error) {
 }
 
 // begin starts a simulation, or goes on from the checkpoint where there is one.
-func (f *simulateFlags) begin(settings simulate.Settings, data *dataset.Data) (*simulate.Simulation, error) {
+func (f *simulateFlags) begin(settings simulate.Settings, data *dataset.Data, first *weights.Weights) (*simulate.Simulation, error) {
 	if f.checkpoint == "" {
-		return simulate.New(settings, data)
+		return simulate.New(settings, data, first)
 	}
 	saved, err := simulate.ReadCheckpoint(f.checkpoint)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return simulate.New(settings, data)
+		return simulate.New(settings, data, first)
 	case err != nil:
 		return nil, err
 	}
-	return simulate.Resume(settings, data, saved)
+	return simulate.Resume(settings, data, first, saved)
 }
 
 // follow runs a simulation with a progress bar.

@@ -60,16 +60,23 @@ func createTask(ctx context.Context, a *app, name string, form terms) (fl.TaskSt
 	if err != nil {
 		return none, err
 	}
-	first, err := model.Initial(node.Spec(t), form.Seed)
-	if err != nil {
-		return none, err
-	}
 	if t.Privacy.On() {
 		if err := node.Spec(t).CheckPrivate(); err != nil {
 			return none, err
 		}
 	}
-	if _, t.Backbone, err = form.Backbone.open(node.Spec(t)); err != nil {
+	made, named, err := form.Backbone.open(node.Spec(t))
+	if err != nil {
+		return none, err
+	}
+	t.Backbone = named
+	var first *weights.Weights
+	if made == nil {
+		first, err = model.Initial(node.Spec(t), form.Seed)
+	} else {
+		first, err = a.firstHead(ctx, made, form.Seed)
+	}
+	if err != nil {
 		return none, err
 	}
 	l, err := a.ledger()

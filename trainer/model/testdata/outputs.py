@@ -46,8 +46,9 @@ def resnet18():
 
 def head(features):
     net = nn.Module()
+    net.norm = nn.BatchNorm1d(features, eps=0, affine=False)
     net.head = nn.Sequential(nn.Dropout(), nn.Linear(features, 256), nn.ReLU(), nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, classes))
-    net.forward = lambda x: net.head(x)
+    net.forward = lambda x: net.head(net.norm(x))
     return net
 
 
@@ -59,6 +60,8 @@ net = {"hmchain-cnn": hmchain, "hmchain-cnn-ensemble": ensemble, "resnet18": res
 missing, unexpected = net.load_state_dict(state, strict=False)
 assert not unexpected and all(k.endswith("num_batches_tracked") for k in missing), (missing, unexpected)
 net.eval()
+if hasattr(net, "norm"):  # a feature that never changed in training counts for nothing
+    net.norm.running_var[net.norm.running_var == 0] = torch.inf
 x = torch.from_numpy(numpy.fromfile(inputs, "<f4"))
 x = x.reshape(-1, size, size, channels).permute(0, 3, 1, 2) if size < 100 else x.reshape(-1, 512 if name == "vgg16" else 2048)
 with torch.no_grad():
