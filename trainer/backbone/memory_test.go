@@ -18,6 +18,7 @@ import (
 
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/model"
+	"github.com/medfed/medfed/trainer/weights"
 )
 
 // Variables of the process that TestMemoryIsBounded measures, and of who wants to measure
@@ -26,6 +27,12 @@ const (
 	imagesVariable = "MEDFED_TEST_IMAGES"
 	scaleVariable  = "MEDFED_SCALE"
 )
+
+// smallImages is the paper's network on its largest images. startName is the file of the
+// weights that it starts from: a node is given them, and does not draw them.
+var smallImages = model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 64, Classes: 2}
+
+const startName = "start.safetensors"
 
 // constant is a backbone of ResNet50's shape that costs nothing.
 func constant() *Backbone {
@@ -72,6 +79,13 @@ func TestMemoryIsBounded(t *testing.T) {
 	} {
 		folder := filepath.Join(t.TempDir(), name)
 		draw(t, folder, n, c.side)
+		start, err := model.Initial(smallImages, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, startName), start.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMemoryIsBounded$")
 		cmd.Env = append(os.Environ(), imagesVariable+"="+folder)
 		out, err := cmd.CombinedOutput()
@@ -145,15 +159,18 @@ func trainOnAll(t *testing.T, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 64, Classes: 2}
-	w, err := model.Initial(spec, 1)
+	start, err := os.ReadFile(filepath.Join(folder, startName))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w, err = model.Train(t.Context(), spec, w, set.Data.Train, model.TrainOptions{Epochs: 1, BatchSize: 64, LearningRate: 0.01, Seed: 1}); err != nil {
+	w, err := weights.Parse(start)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := model.Evaluate(t.Context(), spec, w, set.Data.Test); err != nil {
+	if w, err = model.Train(t.Context(), smallImages, w, set.Data.Train, model.TrainOptions{Epochs: 1, BatchSize: 64, LearningRate: 0.01, Seed: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := model.Evaluate(t.Context(), smallImages, w, set.Data.Test); err != nil {
 		t.Fatal(err)
 	}
 }

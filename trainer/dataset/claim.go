@@ -52,15 +52,20 @@ func (m *memory) claim(ctx context.Context, bytes int64, file int) (release func
 	return m.take(ctx, bytes)
 }
 
+// everyClaim is the bytes that any file leaves behind, beside what it claims: buffers, and
+// a decoder's tables.
+const everyClaim = 64 << 10
+
 // take waits until so many bytes are free. What is released is collected before it has
-// grown to a third of what may be taken.
+// grown to a third of what may be taken: the collector itself waits until it is as much as
+// all that is in use.
 func (m *memory) take(ctx context.Context, bytes int64) (release func(), err error) {
 	weight := min(bytes, m.bytes)
 	if err := m.free.Acquire(ctx, weight); err != nil {
 		return nil, err
 	}
 	return func() {
-		if m.garbage.Add(bytes) > m.bytes/3 {
+		if m.garbage.Add(bytes+everyClaim) > m.bytes/3 {
 			m.garbage.Store(0)
 			runtime.GC()
 		}
