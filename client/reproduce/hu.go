@@ -174,12 +174,6 @@ func (b *book) huCells() []cell {
 		for seed := int64(1); seed <= int64(b.options.seeds); seed++ {
 			cells = append(cells, b.huSeed(set, seed)...)
 		}
-		if set.backbone == nil {
-			continue
-		}
-		for seed := int64(1); seed <= int64(b.options.headSeeds); seed++ {
-			cells = append(cells, b.backboneCell(set, seed))
-		}
 	}
 	return cells
 }
@@ -195,6 +189,9 @@ func (b *book) huSeed(set *huSet, seed int64) []cell {
 	}
 	for _, size := range batchSizes {
 		cells = append(cells, b.batchCell(set, size, seed))
+	}
+	if set.backbone != nil {
+		cells = append(cells, b.backboneCell(set, seed))
 	}
 	return cells
 }
@@ -311,7 +308,7 @@ func (b *book) centralCell(set *huSet, epochs int, seed int64) cell {
 // backboneCell trains the head behind VGG16 on the images enlarged to its size.
 func (b *book) backboneCell(set *huSet, seed int64) cell {
 	s := b.federated(seed)
-	c := b.fit("hu vgg16, features normalised in the head", set, set.backbone.Spec, set.backbone.Digest, s.Epochs, seed, set.features)
+	c := b.fit("hu vgg16, features standardised", set, set.backbone.Spec, set.backbone.Digest, s.Epochs, seed, set.features)
 	c.guess = headCosts(model.VGG16, s.Epochs, 1, set.data.Train.Len(), s.BatchSize)
 	if seed == 1 {
 		c.guess += imageCost[model.VGG16] * float64(set.enlarged)

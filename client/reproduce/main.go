@@ -49,7 +49,7 @@ type options struct {
 	xray       string
 	seeds      int
 	paperSeeds int // of the paper's own setting
-	headSeeds  int // of the heads behind frozen backbones
+	headSeeds  int // of the heads on the X-rays
 	rounds     int // of Hu et al.; 50 in the paper
 	xrayRounds int
 	frozen     int // most images of a set that go through VGG16
@@ -90,7 +90,7 @@ func parse(flags *flag.FlagSet, arguments []string) (options, error) {
 	flags.StringVar(&o.xray, "xray-folder", os.Getenv(xrayVariable), "folder of X-rays with the classes covid and normal (or "+xrayVariable+")")
 	flags.IntVar(&o.seeds, "seeds", 3, "runs of every setting, with seeds from 1 on")
 	flags.IntVar(&o.paperSeeds, "paper-seeds", 5, "runs of the paper's own federated setting, plain and with the additions")
-	flags.IntVar(&o.headSeeds, "head-seeds", 5, "runs of the heads behind frozen backbones")
+	flags.IntVar(&o.headSeeds, "head-seeds", 5, "runs of the heads on the X-rays")
 	flags.IntVar(&o.rounds, "rounds", 50, "rounds of the federated runs on MedMNIST")
 	flags.IntVar(&o.xrayRounds, "xray-rounds", 100, "rounds, and centralised epochs, on the X-rays")
 	flags.IntVar(&o.frozen, "vgg16-images", 10_000, "most images of a MedMNIST set that go through VGG16")
