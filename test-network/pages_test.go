@@ -32,6 +32,7 @@ var pages = map[string]func(*testing.T){
 	"docs/running.md":          TestRunningPage,
 	"docs/training.md":         TestTrainingPage,
 	"docs/private-training.md": TestPrivateTrainingPage,
+	"docs/model.md":            TestModelPage,
 	"docs/fabric.md":           TestFabricPage,
 	"docs/CONTRIBUTING.md":     TestContributingPage,
 }
@@ -161,6 +162,13 @@ func TestPrivateTrainingPage(t *testing.T) {
 	term := newTerminal(t)
 	term.run(`export PATH="$PWD/.run/bin:$PATH"`)
 	term.enter("docs/private-training.md", "noise multiplier 4.5")
+}
+
+// And that on a model's file.
+func TestModelPage(t *testing.T) {
+	term := newTerminal(t)
+	term.run(`export PATH="$PWD/.run/bin:$PATH"`)
+	term.enter("docs/model.md", `classes +"normal", "pneumonia"`, "CLASS +normal +pneumonia", "not for diagnosis", "xrays, test split")
 }
 
 // What is left of the page for contributors needs no network.

@@ -125,6 +125,7 @@ func Table() []Entry {
 		{"MF-TASK-NODES", "Too few nodes, or nodes of too few organisations, for the task's numbers."},
 		{"MF-TASK-PHASE", "The task is in another phase than the transaction is for."},
 		{"MF-TASK-UNKNOWN", "There is no such task."},
+		{"MF-TERMS-CLASSES", "The names of a task's classes are not one for each, different and printable."},
 		{"MF-TERMS-COMPENSATION", "The compensation is neither none nor money nor care."},
 		{"MF-TERMS-FAULTS", "The number of masters can't hold the task's f."},
 		{"MF-TERMS-INVALID", "A term of the task is not known or out of its bounds."},

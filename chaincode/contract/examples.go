@@ -74,7 +74,7 @@ func exampleWrap(of string) string {
 // exampleTerms are those of the story's task.
 func exampleTerms() fl.Terms {
 	return fl.Terms{
-		Task: exampleTask, Model: "hmchain-cnn", Data: "pneumoniamnist", Channels: 1, ImageSize: 28, Classes: 2,
+		Task: exampleTask, Model: "hmchain-cnn", Data: "pneumoniamnist", Channels: 1, ImageSize: 28, Classes: 2, ClassNames: []string{"normal", "pneumonia"},
 		Training: fl.Training{
 			Epochs: 5, BatchSize: 128, LearningRate: 10_000, Momentum: 900_000, Seed: 7, Decay: 990_000, BalanceClasses: true,
 			Augmentation: fl.Augmentation{Flip: true, Shift: 2, Rotate: 10 * fl.One, Contrast: 100_000},

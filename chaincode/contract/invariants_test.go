@@ -154,7 +154,7 @@ func taskMove(was, now fl.Task) error {
 	if !slices.ContainsFunc(fl.TaskMoves(), func(m fl.TaskMove) bool { return m.From == was.Phase && m.To == now.Phase }) {
 		return errors.New("the table has no such move")
 	}
-	if was.Terms != now.Terms {
+	if !was.Terms.Equal(now.Terms) {
 		return errors.New("the terms changed")
 	}
 	return nil

@@ -44,6 +44,7 @@ func taskObjects() map[string]object {
 			"channels":       bounded("channels", "Channels of an image as the model takes it."),
 			"image_size":     bounded("image_size", "Height and width of an image.").in("pixels"),
 			"classes":        bounded("classes", "Classes that the model tells apart."),
+			"class_names":    said("What the outputs mean: the classes by name, in their order. Of two the second is the positive one. Left out by tasks from before there were names.").times(2, fl.MaxClasses).once(),
 			"training":       said("Hyper-parameters that every trainer uses."),
 			"strategy":       said("Aggregation strategy, with parameters as name=number after a colon, for instance krum:num_malicious_nodes=1.").like(strategyPattern()),
 			"metric":         oneOf(said("What the masters score."), fl.MetricAccuracy, fl.MetricAUC),

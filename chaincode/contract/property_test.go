@@ -326,7 +326,7 @@ func (p *program) spent(before, after string) {
 // taskMoved checks a task's change since it was last seen.
 func (p *program) taskMoved(before, after string) {
 	was, now := parse[fl.Task](p.T, []byte(before)), parse[fl.Task](p.T, []byte(after))
-	if !slices.ContainsFunc(fl.TaskMoves(), func(m fl.TaskMove) bool { return m.From == was.Phase && m.To == now.Phase }) || was.Terms != now.Terms {
+	if !slices.ContainsFunc(fl.TaskMoves(), func(m fl.TaskMove) bool { return m.From == was.Phase && m.To == now.Phase }) || !was.Terms.Equal(now.Terms) {
 		p.T.Fatalf("the task went from %s to %s", before, after)
 	}
 }

@@ -4,6 +4,8 @@
 // gives the consensus these rules carry; sections 4.2 and 4.3 the round.
 package fl
 
+import "github.com/medfed/medfed/chaincode/form"
+
 // Metric names what a score measures.
 type Metric string
 
@@ -102,7 +104,14 @@ type Terms struct {
 	Recipient     string        `json:"recipient"`                              // coordinator's age X25519 recipient
 	Privacy       Privacy       `json:"privacy,omitzero" metadata:",optional"`  // of the local training; left out for none
 	Backbone      Backbone      `json:"backbone,omitzero" metadata:",optional"` // in front of what is trained; left out for none
+
+	// ClassNames is what the outputs mean, one name each, in their order. Of two classes
+	// the second is the positive one. Left out by tasks that are older than this field.
+	ClassNames []string `json:"class_names,omitempty" metadata:",optional"`
 }
+
+// Equal reports whether two terms are the same.
+func (t Terms) Equal(other Terms) bool { return form.Digest(t) == form.Digest(other) }
 
 // Backbone fixes the frozen layers in front of what a task trains, so that all its
 // nodes make the same features of an image.

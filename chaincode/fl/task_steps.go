@@ -18,7 +18,7 @@ func CreateTask(there *Task, terms Terms, by string, now int64) (Task, Changes, 
 		first := Claim{terms.Initial.Digest, DigestUse{Node: by, Round: 0}}
 		return task, Changes{Task: &task, Progress: &Progress{}, Claim: &first}, nil
 	}
-	if there.Terms != terms || there.Creator != by {
+	if !there.Terms.Equal(terms) || there.Creator != by {
 		return refuse[Task](codes.Errorf("MF-TASK-EXISTS", "the task %s exists with other terms or another coordinator; choose another name", terms.Task))
 	}
 	return *there, Changes{}, nil

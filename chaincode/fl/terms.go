@@ -2,6 +2,7 @@ package fl
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/form"
@@ -13,6 +14,8 @@ const (
 	MaxRounds   = 10_000
 	MaxExamples = 1_000_000_000
 	MaxDeadline = 30 * 24 * 3600 // seconds
+	MaxClasses  = 1000
+	MaxClass    = 128 // bytes of a class's name
 )
 
 // CheckTerms refuses terms that can't be carried out: numbers that don't hold
@@ -77,14 +80,36 @@ func CheckTaskName(task string) error {
 }
 
 func checkShape(t Terms) error {
-	return within(shapeBounds(t))
+	if err := within(shapeBounds(t)); err != nil {
+		return err
+	}
+	return checkClassNames(t)
+}
+
+// checkClassNames refuses names that don't tell the classes apart.
+func checkClassNames(t Terms) error {
+	if len(t.ClassNames) == 0 {
+		return nil
+	}
+	if len(t.ClassNames) != t.Classes {
+		return codes.Errorf("MF-TERMS-CLASSES", "%d of %d classes are named; name each, in the order of the outputs", len(t.ClassNames), t.Classes)
+	}
+	for i, name := range t.ClassNames {
+		if !form.IsText(name, 1, MaxClass) || strings.TrimSpace(name) != name {
+			return codes.Errorf("MF-TERMS-CLASSES", "the name of class %d is not 1 to %d printable bytes without space around them; rename it", i+1, MaxClass)
+		}
+	}
+	if once := form.SortedOnce(t.ClassNames); len(once) != len(t.ClassNames) {
+		return codes.Errorf("MF-TERMS-CLASSES", "two classes have the same name; rename one")
+	}
+	return nil
 }
 
 func shapeBounds(t Terms) []Bound {
 	return []Bound{
 		bound("channels", t.Channels, 1, 16),
 		bound("image_size", t.ImageSize, 1, 4096),
-		bound("classes", t.Classes, 2, 10_000),
+		bound("classes", t.Classes, 2, MaxClasses),
 	}
 }
 

@@ -144,3 +144,33 @@ func walk(t *testing.T, kind reflect.Type) {
 		t.Errorf("a document holds a %s", kind)
 	}
 }
+
+// Classes are named all or not at all, and told apart.
+func TestClassNames(t *testing.T) {
+	for name, c := range map[string]struct {
+		names []string
+		fits  bool
+	}{
+		"none":             {nil, true},
+		"each":             {[]string{"normal", "pneumonia, viral"}, true},
+		"one of two":       {[]string{"normal"}, false},
+		"three of two":     {[]string{"a", "b", "c"}, false},
+		"the same twice":   {[]string{"a", "a"}, false},
+		"empty":            {[]string{"a", ""}, false},
+		"space around":     {[]string{"a", " b"}, false},
+		"not printable":    {[]string{"a", "b\n"}, false},
+		"as long as it is": {[]string{"a", strings.Repeat("b", fl.MaxClass)}, true},
+		"too long":         {[]string{"a", strings.Repeat("b", fl.MaxClass+1)}, false},
+	} {
+		terms := validTerms()
+		terms.ClassNames = c.names
+		if err := fl.CheckTerms(terms); c.fits != (err == nil) || err != nil && codes.Of(err) != "MF-TERMS-CLASSES" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if a, b := validTerms(), validTerms(); !a.Equal(b) {
+		t.Error("terms differ from themselves")
+	} else if b.ClassNames = []string{"x", "y"}; a.Equal(b) {
+		t.Error("terms with other classes are the same")
+	}
+}

@@ -376,7 +376,7 @@ func TestATrainingSetIsMadeOfWhatWasIngested(t *testing.T) {
 		}
 	}
 	loaded, err := dataset.LoadFolder(context.Background(), folder, dataset.FolderOptions{Size: 8, Channels: 1})
-	if err != nil || loaded.Data.Train.Len() != 6 || loaded.Data.Classes != 2 {
+	if err != nil || loaded.Data.Train.Len() != 6 || len(loaded.Data.Classes) != 2 {
 		t.Fatalf("loaded %+v: %v", loaded, err)
 	}
 	for cid := range w.objects {

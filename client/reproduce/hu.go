@@ -105,7 +105,7 @@ func (b *book) openVGG16(ctx context.Context, set *huSet) error {
 		set.backboneNote = fmt.Sprintf("not run: %d images, and -vgg16-images is %d", set.enlarged, b.options.frozen)
 		return nil
 	}
-	made, cache, err := b.openBackbone(model.VGG16, set.data.Classes)
+	made, cache, err := b.openBackbone(model.VGG16, len(set.data.Classes))
 	if err != nil {
 		return err
 	}
@@ -295,7 +295,7 @@ func begin(s simulate.Settings, data *dataset.Data, checkpoint string) (*simulat
 // centralCell trains the CNN on all training examples.
 func (b *book) centralCell(set *huSet, epochs int, seed int64) cell {
 	s := b.federated(seed)
-	spec := model.Spec{Name: s.Model, Channels: set.data.Channels, Size: set.data.Size, Classes: set.data.Classes}
+	spec := model.Spec{Name: s.Model, Channels: set.data.Channels, Size: set.data.Size, Classes: len(set.data.Classes)}
 	c := b.fit("hu centralised", set, spec, "", epochs, seed, func(func(done, total int)) (parts, error) {
 		return parts{set.data.Train, set.data.Test}, nil
 	})

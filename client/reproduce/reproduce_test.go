@@ -47,7 +47,7 @@ func newBook(t *testing.T) *book {
 		}
 		return s
 	}
-	data := &dataset.Data{Name: breast.Name, SHA256: "abc", Channels: 1, Size: 28, Classes: 2, Train: split(breast.Train), Validation: split(breast.Validation), Test: split(breast.Test)}
+	data := &dataset.Data{Name: breast.Name, SHA256: "abc", Channels: 1, Size: 28, Classes: []string{"normal", "pneumonia"}, Train: split(breast.Train), Validation: split(breast.Validation), Test: split(breast.Test)}
 	b.sets = []*huSet{{name: breast.Name, info: breast, data: data, backbone: &backbone.Backbone{Spec: model.Spec{Name: model.VGG16}, Digest: "d", Origin: "NOT pre-trained: random weights of seed 1"}, enlarged: 702},
 		{name: tissue.Name, info: tissue, absent: "tissuemnist.npz is not there"}}
 	b.cells = inOrder(b.huCells())
@@ -235,7 +235,7 @@ func noise(n int) *dataset.Data {
 		}
 		return s
 	}
-	return &dataset.Data{Name: dataset.Synthetic, SHA256: strings.Repeat("0", 64), Synthetic: true, Channels: 1, Size: 28, Classes: 2, Train: split(n), Validation: split(8), Test: split(8)}
+	return &dataset.Data{Name: dataset.Synthetic, SHA256: strings.Repeat("0", 64), Synthetic: true, Channels: 1, Size: 28, Classes: []string{"normal", "pneumonia"}, Train: split(n), Validation: split(8), Test: split(8)}
 }
 
 // The pages say what is beside the numbers: the paper's, the spread, what is not

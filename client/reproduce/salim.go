@@ -56,9 +56,12 @@ func (b *book) openXRays(ctx context.Context) error {
 		return nil
 	}
 	folder, err := dataset.LoadFolder(ctx, b.options.xray, dataset.FolderOptions{
-		Name: "X-rays", Size: backbone.ImageSize, Channels: 3, Classes: []string{"normal", "covid"}, Input: dataset.ImageNet,
+		Name: "X-rays", Size: backbone.ImageSize, Channels: 3, Input: dataset.ImageNet,
 	})
 	if err != nil {
+		return err
+	}
+	if err := folder.Data.Match([]string{"normal", "covid"}, dataset.Matching{}); err != nil {
 		return err
 	}
 	if folder.Data.Test.Len() == 0 || folder.Data.Train.Len() == 0 {

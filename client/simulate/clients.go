@@ -42,7 +42,7 @@ func newClients(s Settings, data *dataset.Data) ([]client, error) {
 		clients[i] = client{nodeID(i), data.Train.Select(shards[i]), slices.Contains(dishonest, i)}
 		if clients[i].poisoned && s.Poison.Kind == PoisonLabelFlip {
 			for j, label := range clients[i].data.Labels {
-				clients[i].data.Labels[j] = data.Classes - 1 - label
+				clients[i].data.Labels[j] = len(data.Classes) - 1 - label
 			}
 		}
 	}

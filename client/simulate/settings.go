@@ -139,7 +139,7 @@ const task = "simulation"
 // no clock, so that it has no deadlines.
 func (s Settings) terms(data *dataset.Data) fl.Terms {
 	return fl.Terms{
-		Task: task, Model: s.Model, Data: data.Name, Channels: data.Channels, ImageSize: data.Size, Classes: data.Classes,
+		Task: task, Model: s.Model, Data: data.Name, Channels: data.Channels, ImageSize: data.Size, Classes: len(data.Classes), ClassNames: data.Classes,
 		Training: fl.Training{
 			Epochs: s.Epochs, BatchSize: s.BatchSize, LearningRate: s.LearningRate, Momentum: s.Momentum, Seed: s.Seed,
 			Decay: s.Decay, BalanceClasses: s.Balance, Augmentation: s.Augmentation,

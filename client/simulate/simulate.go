@@ -68,7 +68,7 @@ func New(settings Settings, data *dataset.Data, first *weights.Weights) (*Simula
 		return nil, err
 	}
 	s := &Simulation{settings: settings, data: data, terms: settings.terms(data), rounds: []Round{}}
-	s.spec = model.Spec{Name: settings.Model, Channels: data.Channels, Size: data.Size, Classes: data.Classes}
+	s.spec = model.Spec{Name: settings.Model, Channels: data.Channels, Size: data.Size, Classes: len(data.Classes)}
 	if s.spec.CheckFrozen() == nil && settings.Backbone.Digest == "" {
 		return nil, codes.Errorf("MF-SIMULATE-SETTINGS", "the data for %s are its backbone's features, and the settings do not name the backbone; name it", settings.Model)
 	}
@@ -149,6 +149,9 @@ func (s *Simulation) Run(ctx context.Context, hooks Hooks) (*Report, error) {
 	report.Seconds = time.Since(started).Seconds()
 	return report, nil
 }
+
+// Terms are the task's, as the ledger would have them.
+func (s *Simulation) Terms() fl.Terms { return s.terms }
 
 // Global is the newest global model.
 func (s *Simulation) Global() *weights.Weights { return s.global }

@@ -40,7 +40,7 @@ func images(n int, seed uint64) dataset.Split {
 }
 
 func tiny() *dataset.Data {
-	return &dataset.Data{Name: dataset.Synthetic, SHA256: strings.Repeat("0", 64), Synthetic: true, Channels: 1, Size: size, Classes: 2,
+	return &dataset.Data{Name: dataset.Synthetic, SHA256: strings.Repeat("0", 64), Synthetic: true, Channels: 1, Size: size, Classes: []string{"normal", "pneumonia"},
 		Train: images(96, 1), Validation: images(32, 2), Test: images(32, 3)}
 }
 

@@ -56,7 +56,7 @@ func trainOnce(ctx context.Context, set, folder string) error {
 	if err != nil {
 		return err
 	}
-	spec := model.Spec{Name: model.HMChainCNN, Channels: data.Channels, Size: data.Size, Classes: data.Classes}
+	spec := model.Spec{Name: model.HMChainCNN, Channels: data.Channels, Size: data.Size, Classes: len(data.Classes)}
 	start, err := model.Initial(spec, 1)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@
 //	MF-DATA-MANIFEST    a folder's manifest.csv cannot be read or contradicts itself
 //	MF-DATA-IMAGE       an image file cannot be used
 //	MF-DATA-INPUT       what says how pixels become numbers contradicts itself
+//	MF-DATA-CLASSES     the classes are not those that were agreed on
 //	MF-DATA-PARTITION   the split cannot be made with these numbers
 //	MF-DATA-AUGMENTATION  an augmentation is out of bounds
 package dataset
@@ -49,7 +50,9 @@ type Data struct {
 	Synthetic bool   // made by a program: every output that rests on it says so
 	Channels  int    // 1 or 3
 	Size      int    // height and width of an image in pixels
-	Classes   int    // labels go from 0 to Classes-1
+	// Classes says what the labels mean: label i is of class Classes[i]. Of two classes
+	// the second is the positive one.
+	Classes []string
 
 	Train, Validation, Test Split
 }
@@ -103,7 +106,7 @@ func Load(ctx context.Context, name string, opts Options) (*Data, error) {
 		return nil, err
 	}
 	if info.Task == source.TaskMultiLabel {
-		return nil, codes.Errorf("MF-DATA-MULTILABEL", "an image of %s carries up to %d labels at once, which these models do not take; choose another set", name, info.Classes)
+		return nil, codes.Errorf("MF-DATA-MULTILABEL", "an image of %s carries up to %d labels at once, which these models do not take; choose another set", name, len(info.Classes))
 	}
 	file, err := source.Bring(ctx, info, opts)
 	if err != nil {

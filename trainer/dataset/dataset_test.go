@@ -84,8 +84,8 @@ func TestOfficialFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if data.SHA256 != c.sha256 || data.Synthetic || data.Channels != 1 || data.Size != 28 || data.Classes != 2 {
-			t.Errorf("%s: %s %v %d %d %d", data.Name, data.SHA256, data.Synthetic, data.Channels, data.Size, data.Classes)
+		if data.SHA256 != c.sha256 || data.Synthetic || data.Channels != 1 || data.Size != 28 || len(data.Classes) != 2 {
+			t.Errorf("%s: %s %v %d %d %q", data.Name, data.SHA256, data.Synthetic, data.Channels, data.Size, data.Classes)
 		}
 		for i, split := range []Split{data.Train, data.Validation, data.Test} {
 			if got := count(split.Labels); got != c.counts[i] {
@@ -133,8 +133,8 @@ func TestSyntheticIsLabelledAndAlwaysTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !data.Synthetic || data.Channels != 1 || data.Size != 28 || data.Classes != 2 {
-		t.Errorf("%v %d %d %d", data.Synthetic, data.Channels, data.Size, data.Classes)
+	if !data.Synthetic || data.Channels != 1 || data.Size != 28 || len(data.Classes) != 2 {
+		t.Errorf("%v %d %d %q", data.Synthetic, data.Channels, data.Size, data.Classes)
 	}
 	for i, split := range []Split{data.Train, data.Validation, data.Test} {
 		if got := count(split.Labels); got != syntheticCounts[i] {

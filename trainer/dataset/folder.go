@@ -27,9 +27,6 @@ type FolderOptions struct {
 	Name     string // of the Data; "" for the folder's own name as given
 	Size     int    // height and width every image is brought to, 1 to 2048
 	Channels int    // 1 for grey, 3 for red, green, blue
-	// Classes fixes the labels: the class named first is 0. Empty for the classes
-	// found, in alphabetical order.
-	Classes []string
 	// PatientOf names the patient of an image by its path, slash-separated and
 	// from the folder down. nil for the manifest's patient_id, or, without one, for
 	// every image its own patient. Ignored when a manifest names the patients.
@@ -52,9 +49,9 @@ type FolderOptions struct {
 
 // Folder is a set read from image files.
 type Folder struct {
-	Data    *Data     // whose splits tell the patients
-	Classes []string  // the name of every label
-	Bad     []BadFile // what was left out, in path order
+	Data  *Data     // whose splits tell the patients
+	Bad   []BadFile // what was left out, in path order
+	Empty []string  // folders that hold no image, where those of classes lie; in path order
 }
 
 // BadFile is a file that could not be used, and why.
@@ -82,7 +79,8 @@ type file struct {
 // patient_id and sha256. Else the folders do: class/…/image, train/class/…/image
 // or class/train/…/image; what has no .png, .jpg, .jpeg or .dcm in its name and does not
 // begin as a DICOM file does, and hidden files, are passed over. An image without a split
-// belongs to train.
+// belongs to train. The classes are those of the folders with images, or of the
+// manifest's labels, in alphabetical order; [Data.Match] brings them into another.
 //
 // Errors are MF-DATA-FOLDER, MF-DATA-MANIFEST, MF-DATA-INPUT and, naming the file,
 // MF-DATA-IMAGE.
@@ -105,15 +103,13 @@ func LoadFolder(ctx context.Context, folder string, o FolderOptions) (*Folder, e
 	if !o.Unread { // which keeps it open
 		defer root.Close()
 	}
-	files, err := listFiles(root.FS(), o.PatientOf)
+	files, folders, err := listFiles(root.FS(), o.PatientOf)
 	if err != nil {
 		return nil, err
 	}
-	classes, err := classesOf(files, o.Classes)
-	if err != nil {
-		return nil, err
-	}
-	f := &Folder{Classes: classes, Data: &Data{Name: cmp.Or(o.Name, folder), Channels: o.Channels, Size: o.Size, Classes: len(classes)}}
+	classes := classesOf(files)
+	f := &Folder{Data: &Data{Name: cmp.Or(o.Name, folder), Channels: o.Channels, Size: o.Size, Classes: classes}}
+	f.Empty = slices.DeleteFunc(folders, func(name string) bool { return slices.Contains(classes, name) })
 	length := o.Size * o.Size * o.Channels
 	if o.Unread {
 		length = 0
@@ -134,32 +130,45 @@ func LoadFolder(ctx context.Context, folder string, o FolderOptions) (*Folder, e
 	return f, nil
 }
 
-// listFiles is the folder's images in path order.
-func listFiles(folder fs.FS, patientOf func(string) string) ([]file, error) {
+// ClassesOf lists the classes of a folder of images, in alphabetical order, without
+// reading an image. Errors: MF-DATA-FOLDER and MF-DATA-MANIFEST.
+func ClassesOf(folder string) ([]string, error) {
+	files, _, err := listFiles(os.DirFS(folder), nil)
+	if err != nil {
+		return nil, err
+	}
+	return classesOf(files), nil
+}
+
+// listFiles is the folder's images in path order, and the names of all folders that lie
+// where those of classes do.
+func listFiles(folder fs.FS, patientOf func(string) string) (files []file, folders []string, err error) {
 	manifest, err := fs.ReadFile(folder, manifestName)
-	var files []file
 	switch {
 	case err == nil:
 		files, err = readManifest(bytes.NewReader(manifest))
 	case os.IsNotExist(err):
-		files, err = walk(folder)
+		files, folders, err = walk(folder)
 	default:
 		err = codes.Wrapf("MF-DATA-FOLDER", "cannot read %s: %w; check its permissions", manifestName, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(files) == 0 {
-		return nil, codes.Errorf("MF-DATA-FOLDER", "the folder lists no DICOM, PNG or JPEG image; lay them out as class/image or train/class/image, or list them in %s", manifestName)
+		return nil, nil, codes.Errorf("MF-DATA-FOLDER", "the folder lists no DICOM, PNG or JPEG image; lay them out as class/image or train/class/image, or list them in %s", manifestName)
 	}
-	for i := range files {
-		if files[i].patient == "" && patientOf != nil {
-			files[i].patient = patientOf(files[i].path)
+	for i, f := range files {
+		if f.class == "" {
+			return nil, nil, codes.Errorf("MF-DATA-FOLDER", "image %s lies in no class's folder; move it into one", f.path)
 		}
-		files[i].patient = cmp.Or(files[i].patient, files[i].path)
+		if f.patient == "" && patientOf != nil {
+			files[i].patient = patientOf(f.path)
+		}
+		files[i].patient = cmp.Or(files[i].patient, f.path)
 	}
 	slices.SortFunc(files, func(a, b file) int { return cmp.Compare(a.path, b.path) })
-	return files, nil
+	return files, folders, nil
 }
 
 // isDICOM reports whether a file begins as one of DICOM does, whose names often have no
@@ -175,10 +184,9 @@ func isDICOM(folder fs.FS, path string) bool {
 	return err == nil && dicom.Is(start) && !strings.EqualFold(filepath.Base(path), "DICOMDIR")
 }
 
-// walk lists images by their folders.
-func walk(folder fs.FS) ([]file, error) {
-	var files []file
-	err := fs.WalkDir(folder, ".", func(path string, entry fs.DirEntry, err error) error {
+// walk lists images by their folders, and these.
+func walk(folder fs.FS) (files []file, folders []string, err error) {
+	err = fs.WalkDir(folder, ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -188,15 +196,29 @@ func walk(folder fs.FS) ([]file, error) {
 			}
 			return nil
 		}
+		class := placed(path + "/").class
+		if entry.IsDir() && path != "." && class != "" && !slices.Contains(folders, class) {
+			folders = append(folders, class)
+		}
 		if !entry.IsDir() && (isImage(path) || isDICOM(folder, path)) {
 			files = append(files, placed(path))
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, codes.Wrapf("MF-DATA-FOLDER", "cannot list the image folder: %w; check its permissions", err)
+		return nil, nil, codes.Wrapf("MF-DATA-FOLDER", "cannot list the image folder: %w; check its permissions", err)
 	}
-	return files, nil
+	return files, folders, nil
+}
+
+// classesOf lists the classes of images, in alphabetical order.
+func classesOf(files []file) []string {
+	var classes []string
+	for _, f := range files {
+		classes = append(classes, f.class)
+	}
+	slices.Sort(classes)
+	return slices.Compact(classes)
 }
 
 // placed reads part and class out of an image's path; the class is "" when the
@@ -229,31 +251,6 @@ func partNamed(name string) (part int, ok bool) {
 		return partTest, true
 	}
 	return 0, false
-}
-
-// classesOf gives the names of the labels.
-func classesOf(files []file, fixed []string) ([]string, error) {
-	found := map[string]bool{}
-	for _, f := range files {
-		if f.class == "" {
-			return nil, codes.Errorf("MF-DATA-FOLDER", "image %s lies in no class's folder; move it into one", f.path)
-		}
-		if len(fixed) > 0 && !slices.Contains(fixed, f.class) {
-			return nil, codes.Errorf("MF-DATA-FOLDER", "image %s is of class %q, which is none of %q; name all classes", f.path, f.class, fixed)
-		}
-		found[f.class] = true
-	}
-	classes := slices.Clone(fixed)
-	if len(fixed) == 0 {
-		for class := range found {
-			classes = append(classes, class)
-		}
-		slices.Sort(classes)
-	}
-	if len(classes) < 2 {
-		return nil, codes.Errorf("MF-DATA-FOLDER", "the images are of the classes %q; a classifier needs at least 2", classes)
-	}
-	return classes, nil
 }
 
 // entry is a file that is to be read, and what becomes of it.
@@ -387,7 +384,7 @@ func (f *Folder) gather(all []entry, skipBad bool) error {
 		}
 		split := f.part(e.part)
 		split.Values = append(split.Values, e.values...) // they lie here, or further on
-		split.Labels = append(split.Labels, slices.Index(f.Classes, e.class))
+		split.Labels = append(split.Labels, slices.Index(f.Data.Classes, e.class))
 		split.Patients = append(split.Patients, e.patient)
 		fmt.Fprintf(hash, "%d\t%s\t%s\t%s\n", e.part, e.class, e.path, e.digest)
 	}
@@ -406,4 +403,14 @@ func (f *Folder) part(part int) *Split {
 		return &f.Data.Test
 	}
 	return &f.Data.Train
+}
+
+// ReadImage reads one DICOM, PNG or JPEG file as the images of a folder are read: size
+// by size pixels of 1 or 3 channels. The error is MF-DATA-IMAGE.
+func ReadImage(ctx context.Context, path string, size, channels int, in Input) ([]float32, error) {
+	e := entry{file: file{path: filepath.Base(path)}, values: make([]float32, size*size*channels)}
+	if err := e.read(ctx, os.DirFS(filepath.Dir(path)), FolderOptions{Size: size, Channels: channels, Input: in}); err != nil {
+		return nil, codes.Wrapf("MF-DATA-IMAGE", "%s cannot be used: %w; name DICOM, PNG and JPEG images", path, err)
+	}
+	return e.values, nil
 }

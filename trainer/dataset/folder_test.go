@@ -78,8 +78,8 @@ func TestFolderLayouts(t *testing.T) {
 				t.Fatal(err)
 			}
 			d := f.Data
-			if !slices.Equal(f.Classes, []string{"sick", "well"}) || d.Classes != 2 || d.Size != 4 || d.Channels != 1 || d.Name != "x" || d.Synthetic || len(f.Bad) != 0 {
-				t.Errorf("%v %+v %v", f.Classes, d, f.Bad)
+			if !slices.Equal(d.Classes, []string{"sick", "well"}) || d.Size != 4 || d.Channels != 1 || d.Name != "x" || d.Synthetic || len(f.Bad) != 0 {
+				t.Errorf("%+v %v", d, f.Bad)
 			}
 			if slices.Sort(d.Train.Labels); !slices.Equal(d.Train.Labels, []int{0, 1}) || !slices.Equal(d.Validation.Labels, []int{1}) || !slices.Equal(d.Test.Labels, []int{0}) {
 				t.Errorf("labels %v %v %v", d.Train.Labels, d.Validation.Labels, d.Test.Labels)
@@ -97,12 +97,12 @@ func TestFolderLayouts(t *testing.T) {
 	}
 }
 
-func TestFolderNamesClassesAndPatientsAsAsked(t *testing.T) {
+func TestFolderNamesPatientsAsAsked(t *testing.T) {
 	dark := plain(t, 2, 2, color.Gray{1})
 	folder := lay(t, map[string][]byte{"well/p1-a.png": dark, "well/p1-b.png": dark, "sick/p2-a.png": dark})
 	var heard []int
 	f, err := LoadFolder(t.Context(), folder, FolderOptions{
-		Size: 2, Channels: 3, Classes: []string{"well", "sick", "other"},
+		Size: 2, Channels: 3,
 		PatientOf: func(path string) string {
 			_, name, _ := strings.Cut(path, "/")
 			return name[:2]
@@ -112,13 +112,13 @@ func TestFolderNamesClassesAndPatientsAsAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(f.Data.Train.Labels, []int{1, 0, 0}) || !slices.Equal(f.Data.Train.Patients, []string{"p2", "p1", "p1"}) || f.Data.Classes != 3 {
+	if !slices.Equal(f.Data.Train.Labels, []int{0, 1, 1}) || !slices.Equal(f.Data.Train.Patients, []string{"p2", "p1", "p1"}) {
 		t.Errorf("labels %v, patients %v", f.Data.Train.Labels, f.Data.Train.Patients)
 	}
 	if !slices.Equal(heard, []int{13, 23, 33}) {
 		t.Errorf("progress %v", heard)
 	}
-	again, err := LoadFolder(t.Context(), folder, FolderOptions{Size: 2, Channels: 3, Classes: []string{"well", "sick", "other"}})
+	again, err := LoadFolder(t.Context(), folder, FolderOptions{Size: 2, Channels: 3})
 	if err != nil || again.Data.SHA256 != f.Data.SHA256 || len(f.Data.SHA256) != 64 {
 		t.Errorf("checksum %s, then %s (%v)", f.Data.SHA256, again.Data.SHA256, err)
 	}
@@ -207,10 +207,8 @@ func TestFolderRefuses(t *testing.T) {
 	}{
 		"empty":                  {"MF-DATA-FOLDER", nil, o},
 		"no images":              {"MF-DATA-FOLDER", map[string][]byte{"a/readme.txt": nil}, o},
-		"one class":              {"MF-DATA-FOLDER", map[string][]byte{"a/1.png": good}, o},
 		"image outside classes":  {"MF-DATA-FOLDER", map[string][]byte{"a/1.png": good, "b/1.png": good, "1.png": good}, o},
 		"split without class":    {"MF-DATA-FOLDER", map[string][]byte{"train/1.png": good, "a/1.png": good}, o},
-		"class not named":        {"MF-DATA-FOLDER", map[string][]byte{"a/1.png": good, "b/1.png": good}, FolderOptions{Size: 2, Channels: 1, Classes: []string{"a", "c"}}},
 		"two channels":           {"MF-DATA-FOLDER", nil, FolderOptions{Size: 2, Channels: 2}},
 		"no size":                {"MF-DATA-FOLDER", nil, FolderOptions{Channels: 1}},
 		"window backwards":       {"MF-DATA-INPUT", nil, FolderOptions{Size: 2, Channels: 1, Input: Input{Window: Window{2, 1}}}},
@@ -367,8 +365,11 @@ func TestXRayFolder(t *testing.T) {
 	if folder == "" {
 		t.Skip("MEDFED_XRAY is not set: no folder of chest X-rays to read")
 	}
-	f, err := LoadFolder(t.Context(), folder, FolderOptions{Size: 64, Channels: 1, Classes: []string{"normal", "covid"}})
+	f, err := LoadFolder(t.Context(), folder, FolderOptions{Size: 64, Channels: 1})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Data.Match([]string{"normal", "covid"}, Matching{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := count(f.Data.Train.Labels); got != [2]int{76, 76} {

@@ -46,7 +46,7 @@ func parseNPZ(ctx context.Context, info Info, r io.ReaderAt, size int64) (*Data,
 	if err != nil {
 		return nil, err
 	}
-	data := &Data{Name: info.Name, Channels: info.Channels, Size: info.Size, Classes: info.Classes}
+	data := &Data{Name: info.Name, Channels: info.Channels, Size: info.Size, Classes: slices.Clone(info.Classes)}
 	for _, part := range []struct {
 		name  string
 		n     int
@@ -70,8 +70,8 @@ func parseNPZ(ctx context.Context, info Info, r io.ReaderAt, size int64) (*Data,
 		}
 		*part.split = Split{Values: normalise(images), Labels: make([]int, part.n)}
 		for i, label := range labels {
-			if int(label) >= info.Classes {
-				return nil, fmt.Errorf("%s_labels: label %d of image %d is not below %d", part.name, label, i, info.Classes)
+			if int(label) >= len(info.Classes) {
+				return nil, fmt.Errorf("%s_labels: label %d of image %d is not below %d", part.name, label, i, len(info.Classes))
 			}
 			part.split.Labels[i] = int(label)
 		}

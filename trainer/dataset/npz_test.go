@@ -61,7 +61,7 @@ func ramp(n, m int) []byte {
 
 // small is a set of 3, 2 and 2 images of 2 by 2 pixels, and the members of its file.
 func small(channels int) (Info, []member) {
-	info := Info{Name: "small", Task: source.TaskBinary, Channels: channels, Size: 2, Classes: 2, Train: 3, Validation: 2, Test: 2, URL: "https://example.invalid/small.npz"}
+	info := Info{Name: "small", Task: source.TaskBinary, Channels: channels, Size: 2, Classes: []string{"no", "yes"}, Train: 3, Validation: 2, Test: 2, URL: "https://example.invalid/small.npz"}
 	var members []member
 	for _, p := range []struct {
 		name string

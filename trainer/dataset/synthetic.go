@@ -19,7 +19,7 @@ const (
 // class 0 seldom a faint one. It is always the same set. All arithmetic is in integers.
 func makeSynthetic() *Data {
 	r := newRandom(syntheticSeed, useSynthetic)
-	data := &Data{Name: Synthetic, Synthetic: true, Channels: 1, Size: syntheticSize, Classes: 2}
+	data := &Data{Name: Synthetic, Synthetic: true, Channels: 1, Size: syntheticSize, Classes: []string{"normal", "pneumonia"}}
 	hash := sha256.New()
 	for part, split := range []*Split{&data.Train, &data.Validation, &data.Test} {
 		zeros, ones := syntheticCounts[part][0], syntheticCounts[part][1]

@@ -19,7 +19,7 @@ func TestPneumoniaMNIST(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := Spec{HMChainCNN, data.Channels, data.Size, data.Classes}
+	spec := Spec{HMChainCNN, data.Channels, data.Size, len(data.Classes)}
 	w := train(t, spec, initial(t, spec), data.Train, TrainOptions{Epochs: 3, BatchSize: 128, LearningRate: 0.05, Momentum: 0.9, Seed: 1})
 	result, err := Evaluate(context.Background(), spec, w, data.Test)
 	if err != nil {

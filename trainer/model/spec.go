@@ -9,6 +9,9 @@
 //	MF-MODEL-DATA      the examples do not fit the model
 //	MF-MODEL-LOAD      a file lacks parameters of the model, or has them in other shapes
 //	MF-MODEL-DIVERGED  training ran into numbers that are not finite
+//	MF-MODEL-DESCRIPTION  a file says of itself what can't be read, or what no model is
+//	MF-WEIGHTS-FILE    a file of weights can't be read
+//	MF-WRITE-MODEL     a model can't be written
 //
 // and the codes of packages weights and metrics.
 package model

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -27,6 +28,10 @@ type dataFlags struct {
 	shard     shard
 	partition partition
 	seed      int64
+
+	renamed []string // classes, as OWN=AGREED
+	absent  []string // agreed classes without an example
+	empty   []string // folders without an image, of those that were loaded
 }
 
 func (d *dataFlags) bind(flags *pflag.FlagSet) {
@@ -45,7 +50,16 @@ func (d *dataFlags) bind(flags *pflag.FlagSet) {
 // bindImages makes the flags of image files.
 func (d *dataFlags) bindImages(flags *pflag.FlagSet) {
 	flags.StringVar(&d.images, "images", "", "instead of a data set: folder of DICOM, PNG and JPEG images, with a folder for each class or a manifest.csv")
+	flags.StringArrayVar(&d.renamed, "class", nil, `what a class of the data is called here, for instance --class "Pneumonia (viral)=pneumonia"; may come several times`)
+	flags.StringArrayVar(&d.absent, "no-examples-of", nil, "class that the data have no example of; may come several times")
 	flags.BoolVar(&d.skipBad, "skip-bad-images", false, "with --images: name files that can't be read and go on without them")
+}
+
+// bindShape makes the flags of what image files are brought to, where no model and no
+// task says it.
+func (d *dataFlags) bindShape(flags *pflag.FlagSet) {
+	flags.IntVar(&d.size, "image-size", 0, "with --images, where the model does not say: height and width that they are brought to (default 28)")
+	flags.IntVar(&d.channels, "channels", 0, "with --images, where the model does not say: 1 for grey, 3 for colour (default 1)")
 }
 
 // dataFolder is the default of --data-folder.
@@ -86,7 +100,54 @@ func (d *dataFlags) loadImages(ctx context.Context, a *app) (*dataset.Data, erro
 	for _, bad := range folder.Bad {
 		fmt.Fprintf(a.stderr, "medfed: %s is left out: %v\n", bad.Path, bad.Err)
 	}
+	d.empty = folder.Empty
 	return folder.Data, nil
+}
+
+// match brings the data's labels into the order of the classes that were agreed on, and
+// says which of those the data have no example of. A task from before classes had names
+// agrees on their number alone.
+func (d *dataFlags) match(a *app, data *dataset.Data, agreed []string) error {
+	if agreed == nil {
+		if d.renamed != nil || d.absent != nil {
+			return usage("--class and --no-examples-of match classes by name, and this model does not name its own; leave them out")
+		}
+		fmt.Fprintf(a.stderr, "medfed: the classes have no names in this task: here they are %s, in this order\n", dataset.InWords(data.Classes))
+		return nil
+	}
+	m := dataset.Matching{Renamed: map[string]string{}, Absent: d.absent}
+	for _, text := range d.renamed {
+		own, to, ok := strings.Cut(text, "=")
+		if !ok || own == "" || to == "" {
+			return usage("--class is %q; write OWN=AGREED, the data's name of a class and the model's", text)
+		}
+		m.Renamed[own] = to
+	}
+	for _, folder := range d.empty {
+		if to := cmp.Or(m.Renamed[folder], folder); slices.Contains(agreed, to) {
+			delete(m.Renamed, folder)
+			m.Absent = append(m.Absent, to)
+		}
+	}
+	if err := data.Match(agreed, m); err != nil {
+		return err
+	}
+	if without := data.Without(); len(without) > 0 {
+		fmt.Fprintf(a.stderr, "medfed: the data have no example of %s\n", dataset.InWords(without))
+	}
+	return nil
+}
+
+// classesInWords lists classes and says which of two is the positive one.
+func classesInWords(names []string) string {
+	switch len(names) {
+	case 0:
+		return "not named"
+	case 2:
+		return dataset.InWords(names) + "; the second is the positive one"
+	default:
+		return dataset.InWords(names)
+	}
 }
 
 // labelOf makes a data label of a folder's name.

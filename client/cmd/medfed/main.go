@@ -10,10 +10,8 @@
 //	MF-INTERRUPTED    the user stopped the command
 //	MF-DATA-TASK      the data's images are not those that the task's model takes
 //	MF-TASK-FAILED    the task has failed: too many of its rounds in a row did, or its budgets are spent
-//	MF-WEIGHTS-FILE   a file of weights can't be read
 //	MF-WRITE-EXISTS   a file is there already and would be written over
 //	MF-WRITE-JOURNAL  the journal can't be opened
-//	MF-WRITE-MODEL    a model can't be written
 //	MF-WRITE-OUTPUT   the output can't be written, for instance to a closed pipe
 //
 // Package exit maps codes to exit statuses.

@@ -100,7 +100,7 @@ func sealed(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 4 {
 		ts.Fatalf("usage: sealed FILE MSP LEDGER NAME")
 	}
-	w, err := readWeights(ts.MkAbs(args[0]))
+	w, _, err := model.ReadFile(ts.MkAbs(args[0]))
 	ts.Check(err)
 	key, err := session.AgeKey(ts.MkAbs(args[1]))
 	ts.Check(err)

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/medfed/medfed/chaincode/codes"
@@ -24,7 +22,7 @@ import (
 )
 
 func newModel(a *app) *cobra.Command {
-	return group("model", "Fetch global models and measure them", newModelGet(a), newModelEvaluate(a))
+	return group("model", "Fetch, show, measure and use models", newModelGet(a), newModelShow(a), newModelEvaluate(a), newModelPredict(a))
 }
 
 // globalModel is a task's global model after it has been fetched and checked.
@@ -63,7 +61,7 @@ func newModelGet(a *app) *cobra.Command {
 					return err
 				}
 			}
-			if err := writeWeights(m.File, m.weights); err != nil {
+			if err := m.write(); err != nil {
 				return err
 			}
 			return a.print(m, func(w io.Writer) { printModel(w, m) })
@@ -144,20 +142,25 @@ func checkOutput(path string, force bool) error {
 	return nil
 }
 
-// writeWeights writes a safetensors file, whole or not at all.
-func writeWeights(path string, w *weights.Weights) error {
-	f, err := renameio.TempFile(filepath.Dir(path), path)
-	if err == nil {
-		defer f.Cleanup()
-		_, err = w.WriteTo(f)
+// write writes the model with its description. A task from before classes had names has
+// none.
+func (m globalModel) write() error {
+	if m.terms.ClassNames == nil {
+		return model.WriteFile(m.File, m.weights, nil)
 	}
-	if err == nil {
-		err = f.CloseAtomicallyReplace()
+	d := describe(m.terms)
+	d.Task, d.Round = m.Task, m.Round
+	return model.WriteFile(m.File, m.weights, &d)
+}
+
+// describe says what a task's models are.
+func describe(t fl.Terms) model.Description {
+	d := node.Spec(t).Describe(t.ClassNames)
+	d.Data = t.Data
+	if t.Backbone.Digest != "" {
+		d.Backbone = &model.Backbone{Digest: t.Backbone.Digest, Random: t.Backbone.Random, Seed: t.Backbone.Seed}
 	}
-	if err != nil {
-		return codes.Wrapf("MF-WRITE-MODEL", "the model can't be written: %w; choose a folder that can be written and has room", err)
-	}
-	return nil
+	return d
 }
 
 // evaluation is what "model evaluate" prints.
@@ -173,6 +176,7 @@ type evaluation struct {
 	Split     string         `json:"split"`
 	Shard     string         `json:"shard"`
 	Backbone  *fl.Backbone   `json:"backbone,omitempty"` // of a head: whose features it was measured on
+	Classes   []string       `json:"classes"`            // what labels and predictions of the metrics are
 	Metrics   metrics.Result `json:"metrics"`
 }
 
@@ -184,8 +188,8 @@ type evaluateFlags struct {
 	split choice
 	data  dataFlags
 
+	classes  []string
 	backbone backboneFlags
-	terms    fl.Terms // of the task
 }
 
 func newModelEvaluate(a *app) *cobra.Command {
@@ -206,7 +210,9 @@ func newModelEvaluate(a *app) *cobra.Command {
 	flags.StringVar(&f.task, "task", "", "fetch this task's global model instead of reading a file")
 	flags.IntVar(&f.round, "round", newestRound, "with --task: round that made it (default the newest closed round)")
 	flags.Lookup("round").DefValue = "0"
-	flags.StringVar(&f.model, "model", model.HMChainCNN, "with a file: "+modelUsage())
+	flags.StringVar(&f.model, "model", model.HMChainCNN, "with a file that does not say: "+modelUsage())
+	flags.StringSliceVar(&f.classes, "classes", nil, "with a file that does not say: its classes by name, in their order (default those of the data)")
+	f.data.bindShape(flags)
 	flags.Var(&f.split, "split", "part of the data set")
 	f.backbone.bind(flags)
 	f.data.bind(flags)
@@ -218,19 +224,12 @@ func (f *evaluateFlags) evaluate(ctx context.Context, a *app, args []string) (ev
 	if (f.task == "") == (len(args) == 0) {
 		return result, usage("name either a safetensors file or a task with --task")
 	}
-	var w *weights.Weights
-	var err error
-	if f.task != "" {
-		w, err = f.fetch(ctx, a, &result)
-	} else {
-		result.File, result.Model = args[0], f.model
-		w, err = readWeights(args[0])
-	}
+	m, err := f.source(ctx, a, args)
 	if err != nil {
 		return result, err
 	}
-	f.data.shapedFor(backbone.SpecFor(result.Model, 0, 0, 2))
-	data, err := f.data.load(ctx, a)
+	result.File, result.Task, result.Round, result.Model = m.file, m.task, m.round, m.description.Architecture
+	data, err := f.load(ctx, a, &m)
 	if err != nil {
 		return result, err
 	}
@@ -238,40 +237,65 @@ func (f *evaluateFlags) evaluate(ctx context.Context, a *app, args []string) (ev
 	if err != nil {
 		return result, err
 	}
-	spec := backbone.SpecFor(result.Model, data.Channels, data.Size, data.Classes)
-	if split, err = f.features(ctx, a, spec, data, split, &result); err != nil {
+	spec := m.description.Spec()
+	if split, err = f.features(ctx, a, m, data, split, &result); err != nil {
 		return result, err
 	}
-	result.Metrics, err = model.Evaluate(ctx, spec, fed.Model(w), split)
-	result.Digest = w.Digest()
+	result.Metrics, err = model.Evaluate(ctx, spec, fed.Model(m.weights), split)
+	result.Digest, result.Classes = m.weights.Digest(), data.Classes
 	result.Data, result.SHA256, result.Synthetic = data.Name, data.SHA256, data.Synthetic
 	result.Split, result.Shard = f.split.value, f.data.shard.String()
 	return result, err
 }
 
-// fetch gets the task's global model; the task's data are the default.
-func (f *evaluateFlags) fetch(ctx context.Context, a *app, result *evaluation) (*weights.Weights, error) {
-	m, err := fetchGlobal(ctx, a, f.task, f.round)
+// load brings the data in the shape and with the classes of the model. Where the model
+// does not tell its classes, they are those of the data.
+func (f *evaluateFlags) load(ctx context.Context, a *app, m *usedModel) (*dataset.Data, error) {
+	f.data.shapedFor(backbone.SpecFor(m.description.Architecture, m.description.Channels, m.description.Size, 2))
+	data, err := f.data.load(ctx, a)
 	if err != nil {
 		return nil, err
 	}
+	if m.description.Classes == nil {
+		m.description.Classes = data.Classes
+	} else if err := f.data.match(a, data, m.description.Classes); err != nil {
+		return nil, err
+	}
+	if m.described {
+		return data, checkImages(data, m.description.Spec())
+	}
+	spec := backbone.SpecFor(m.description.Architecture, data.Channels, data.Size, len(data.Classes))
+	m.description.Channels, m.description.Size = spec.Channels, spec.Size
+	return data, nil
+}
+
+// checkImages refuses images that a model can't take. A frozen backbone takes any.
+func checkImages(d *dataset.Data, spec model.Spec) error {
+	if err := spec.Validate(); err != nil || spec.Frozen() || d.Channels == spec.Channels && d.Size == spec.Size {
+		return err
+	}
+	return codes.Errorf("MF-DATA-TASK", "%s has images of %d×%d×%d, and the model takes %d×%d×%d; measure it on images of that shape", d.Name, d.Size, d.Size, d.Channels, spec.Size, spec.Size, spec.Channels)
+}
+
+// source is the model that the arguments name; the task's data are the default.
+func (f *evaluateFlags) source(ctx context.Context, a *app, args []string) (usedModel, error) {
+	if f.task == "" {
+		m, err := readModel(args[0])
+		if !m.described {
+			m.description = model.Description{Architecture: f.model, Channels: f.data.channels, Size: f.data.size, Classes: f.classes}
+		}
+		return m, err
+	}
+	m, err := fetchModel(ctx, a, f.task, f.round)
 	if f.data.name == "" {
 		f.data.name = m.terms.Data
 	}
-	result.Task, result.Round, result.Model = m.Task, &m.Round, m.terms.Model
-	f.terms = m.terms
-	return m.weights, nil
+	return m, err
 }
 
-// features replaces the images of a split by the features of a head's backbone: of a
-// task's model the one that its terms name.
-func (f *evaluateFlags) features(ctx context.Context, a *app, spec model.Spec, data *dataset.Data, split dataset.Split, result *evaluation) (dataset.Split, error) {
-	made, which, err := (*backbone.Backbone)(nil), f.terms.Backbone, error(nil)
-	if f.task != "" {
-		made, err = agreedBackbone(f.terms, f.backbone.File)
-	} else {
-		made, which, err = f.backbone.open(spec)
-	}
+// features replaces the images of a split by the features of a head's backbone.
+func (f *evaluateFlags) features(ctx context.Context, a *app, m usedModel, data *dataset.Data, split dataset.Split, result *evaluation) (dataset.Split, error) {
+	made, which, err := m.openBackbone(f.backbone)
 	if err != nil || made == nil {
 		return split, err
 	}
@@ -293,15 +317,6 @@ func (f *evaluateFlags) part(data *dataset.Data) dataset.Split {
 	return data.Test
 }
 
-// readWeights reads and checks a safetensors file.
-func readWeights(path string) (*weights.Weights, error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, codes.Wrapf("MF-WEIGHTS-FILE", "the model can't be read: %w; name a file that medfed model get wrote", err)
-	}
-	return weights.Parse(content)
-}
-
 func printEvaluation(w io.Writer, e evaluation) {
 	of := e.File
 	if e.Task != "" {
@@ -319,7 +334,7 @@ func printEvaluation(w io.Writer, e evaluation) {
 	}
 	fmt.Fprintf(w, "accuracy\t%s\nAUC\t%s\nsensitivity\t%s\nspecificity\t%s\nloss\t%s\n",
 		rate(m.Accuracy), rate(m.AUC), rate(m.Sensitivity), rate(m.Specificity), rate(m.Loss))
-	fmt.Fprintf(w, "confusion\t%s\n", confusionInWords(m.Confusion))
+	fmt.Fprintf(w, "classes\t%s\nconfusion\t%s\n", classesInWords(e.Classes), confusionInWords(m.Confusion))
 }
 
 // confusionInWords is the matrix a row at a time: row the label, column the

@@ -154,6 +154,9 @@ func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error
 	if err != nil {
 		return err
 	}
+	if err := f.data.match(a, data, terms.ClassNames); err != nil {
+		return err
+	}
 	if err := checkShape(data, terms, backbone != nil); err != nil {
 		return err
 	}
@@ -186,11 +189,11 @@ func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error
 // checkShape refuses data that the task's model can't take. A frozen backbone takes
 // images of any shape.
 func checkShape(d *dataset.Data, t fl.Terms, anyShape bool) error {
-	if (anyShape || d.Channels == t.Channels && d.Size == t.ImageSize) && d.Classes == t.Classes {
+	if (anyShape || d.Channels == t.Channels && d.Size == t.ImageSize) && len(d.Classes) == t.Classes {
 		return nil
 	}
 	return codes.Errorf("MF-DATA-TASK", "%s has images of %d×%d×%d in %d classes, but task %s is for %d×%d×%d in %d; use --data %s", d.Name,
-		d.Size, d.Size, d.Channels, d.Classes, t.Task, t.ImageSize, t.ImageSize, t.Channels, t.Classes, t.Data)
+		d.Size, d.Size, d.Channels, len(d.Classes), t.Task, t.ImageSize, t.ImageSize, t.Channels, t.Classes, t.Data)
 }
 
 // openJournal opens the file of --journal for appending; without one what is

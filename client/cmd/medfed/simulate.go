@@ -17,6 +17,7 @@ import (
 	"github.com/medfed/medfed/client/simulate"
 	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -34,6 +35,7 @@ type simulateFlags struct {
 	curve         choice
 	partition     partition
 	data          dataFlags
+	classes       []string // that the data must have
 
 	checkpoint string
 	csv        string
@@ -100,6 +102,8 @@ func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	flags.Int64Var(&s.Seed, "seed", s.Seed, "of the first model, the split, the beacons, the shuffles and the dishonest clients")
 	flags.Var(&f.curve, "curve", "split that every round's global model is measured on")
 	flags.BoolVar(&s.Untested, "no-test", false, "leave the test split alone, as when settings are chosen: judge them by the validation split")
+	flags.StringSliceVar(&f.classes, "classes", nil, "classes that the data must have, by name in the order of the model's outputs (default those of the data)")
+	f.data.bindShape(flags)
 	flags.StringVar(&f.checkpoint, "checkpoint", "", "file to save to after every round, and to go on from where it is there")
 	flags.StringVar(&f.csv, "csv", "", "file for the table of rounds")
 	flags.StringVar(&f.plot, "plot", "", "file for the plot, .svg or .html")
@@ -158,16 +162,21 @@ func runSimulate(ctx context.Context, a *app, f *simulateFlags) error {
 // a frozen backbone as features, which the settings then tell the origin of, and with the
 // first weights of its head.
 func (f *simulateFlags) load(ctx context.Context, a *app, settings *simulate.Settings) (*dataset.Data, *weights.Weights, error) {
-	f.data.shapedFor(backbone.SpecFor(settings.Model, 0, 0, 2))
+	f.data.shapedFor(backbone.SpecFor(settings.Model, f.data.channels, f.data.size, 2))
 	data, err := f.data.load(ctx, a)
 	if err != nil {
 		return nil, nil, err
+	}
+	if f.classes != nil {
+		if err := f.data.match(a, data, f.classes); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := holdOut(data, *settings); err != nil {
 		return nil, nil, err
 	}
 	var made *backbone.Backbone
-	made, settings.Backbone, err = f.backbone.open(backbone.SpecFor(settings.Model, data.Channels, data.Size, data.Classes))
+	made, settings.Backbone, err = f.backbone.open(backbone.SpecFor(settings.Model, data.Channels, data.Size, len(data.Classes)))
 	if err != nil || made == nil {
 		return data, nil, err
 	}
@@ -228,11 +237,10 @@ func (f *simulateFlags) write(report *simulate.Report, s *simulate.Simulation) e
 	if strings.HasSuffix(f.plot, ".html") {
 		draw = report.HTML
 	}
-	model := func() ([]byte, error) { return s.Global().Bytes(), nil }
 	for _, file := range []struct {
 		path string
 		make func() ([]byte, error)
-	}{{f.csv, report.CSV}, {f.plot, draw}, {f.out, model}} {
+	}{{f.csv, report.CSV}, {f.plot, draw}} {
 		if file.path == "" {
 			continue
 		}
@@ -244,7 +252,11 @@ func (f *simulateFlags) write(report *simulate.Report, s *simulate.Simulation) e
 			return err
 		}
 	}
-	return nil
+	if f.out == "" {
+		return nil
+	}
+	d := describe(s.Terms())
+	return model.WriteFile(f.out, s.Global(), &d)
 }
 
 func printSimulation(w io.Writer, r *simulate.Report) {

@@ -136,7 +136,7 @@ func createdBefore(ctx context.Context, c gateway.Contracts, creator string, t f
 	}
 	existing, err := c.Tasks.GetTask(ctx, fl.TaskRequest{Task: t.Task})
 	t.Initial.CID = existing.Task.Initial.CID
-	return err == nil && existing.Task.Creator == creator && existing.Task.Terms == t
+	return err == nil && existing.Task.Creator == creator && existing.Task.Terms.Equal(t)
 }
 
 // startTask encrypts the first model to all that have joined and ends joining. A
@@ -247,6 +247,7 @@ func printTask(w io.Writer, s fl.TaskState) {
 	fmt.Fprintf(w, "task\t%s, %s\n", t.Task, t.Phase)
 	fmt.Fprintf(w, "created\t%s by %s\n", moment(t.CreatedAt), t.Creator)
 	fmt.Fprintf(w, "model\t%s on %s (%d×%d×%d, %d classes)\n", t.Model, t.Data, t.ImageSize, t.ImageSize, t.Channels, t.Classes)
+	fmt.Fprintf(w, "classes\t%s\n", classesInWords(t.ClassNames))
 	if t.Backbone.Digest != "" {
 		fmt.Fprintf(w, "backbone\t%s\n", backboneInWords(t.Backbone))
 	}

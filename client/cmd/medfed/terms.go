@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,10 +55,12 @@ type terms struct {
 	Refinements refinements   `yaml:",inline"`
 	Backbone    backboneFlags `yaml:",inline"`
 
-	// Shape and classes of images that are no MedMNIST set's; 0 for the set's own.
-	ImageSize int `yaml:"image_size"`
-	Channels  int `yaml:"channels"`
-	Classes   int `yaml:"classes"`
+	// Shape and classes of images that are no MedMNIST set's; 0 and none for the set's own.
+	ImageSize int      `yaml:"image_size"`
+	Channels  int      `yaml:"channels"`
+	Classes   []string `yaml:"classes"`
+	ClassesOf string   `yaml:"classes_of"` // folder of images that has the classes
+	Positive  string   `yaml:"positive"`
 }
 
 // defaultTerms holds f = 1 with 4 masters, and suits the default network's 9
@@ -103,7 +106,9 @@ func (t *terms) bind(flags *pflag.FlagSet) {
 	t.Privacy.bind(flags)
 	t.Refinements.bind(flags)
 	t.Backbone.bind(flags)
-	flags.IntVar(&t.Classes, "classes", t.Classes, "with a data label of your own: number of classes")
+	flags.StringSliceVar(&t.Classes, "classes", t.Classes, "with a data label of your own: the classes by name, in the order of the model's outputs; of two the second is the positive one")
+	flags.StringVar(&t.ClassesOf, "classes-of", t.ClassesOf, "instead of --classes: folder of images that has them, in alphabetical order")
+	flags.StringVar(&t.Positive, "positive", t.Positive, "of two classes the positive one, where that is not the second")
 	flags.IntVar(&t.ImageSize, "image-size", t.ImageSize, "with a data label of your own: height and width of the images (default 28)")
 	flags.IntVar(&t.Channels, "channels", t.Channels, "with a data label of your own: 1 for grey images, 3 for colour (default 1)")
 }
@@ -129,9 +134,15 @@ func readTerms(file string, given *pflag.FlagSet) (terms, error) {
 	t.bind(own)
 	var err error
 	given.Visit(func(f *pflag.Flag) {
-		if own.Lookup(f.Name) != nil {
-			err = errors.Join(err, own.Set(f.Name, f.Value.String()))
+		term := own.Lookup(f.Name)
+		if term == nil {
+			return
 		}
+		if list, ok := f.Value.(pflag.SliceValue); ok { // whose text is no flag's
+			err = errors.Join(err, term.Value.(pflag.SliceValue).Replace(list.GetSlice()))
+			return
+		}
+		err = errors.Join(err, own.Set(f.Name, f.Value.String()))
 	})
 	return t, err
 }
@@ -156,10 +167,10 @@ func (t terms) forTask(task string) (fl.Terms, error) {
 	if err != nil {
 		return fl.Terms{}, err
 	}
-	spec := backbone.SpecFor(t.Model, info.Channels, info.Size, info.Classes)
+	spec := backbone.SpecFor(t.Model, info.Channels, info.Size, len(info.Classes))
 	return fl.Terms{
 		Task: task, Model: t.Model, Data: t.Data,
-		Channels: spec.Channels, ImageSize: spec.Size, Classes: spec.Classes,
+		Channels: spec.Channels, ImageSize: spec.Size, Classes: spec.Classes, ClassNames: info.Classes,
 		Training: fl.Training{Epochs: t.Epochs, BatchSize: t.BatchSize,
 			LearningRate: fl.Micro(t.LearningRate), Momentum: fl.Micro(t.Momentum), Seed: t.Seed,
 			Decay: fl.Micro(t.Refinements.Decay), BalanceClasses: t.Refinements.Balance, Augmentation: fl.Augmentation(t.Refinements.Augment)},
@@ -176,13 +187,37 @@ func (t terms) forTask(task string) (fl.Terms, error) {
 // images is what is known of the images: of a MedMNIST set everything, of others what
 // the flags say.
 func (t terms) images() (dataset.Info, error) {
-	if t.Classes == 0 && t.ImageSize == 0 && t.Channels == 0 {
-		return dataset.Lookup(t.Data)
+	info, err := dataset.Lookup(t.Data)
+	own := len(t.Classes) > 0 || t.ClassesOf != "" || t.ImageSize != 0 || t.Channels != 0
+	switch {
+	case own && err == nil:
+		return dataset.Info{}, usage("--classes, --classes-of, --image-size and --channels are for images of your own, and %s is a set with its own; leave them out, or name other images with --data", t.Data)
+	case own && (len(t.Classes) > 0) == (t.ClassesOf != ""):
+		return dataset.Info{}, usage("the classes of %s are not known; name them with --classes, or a folder of images that has them with --classes-of", t.Data)
+	case own:
+		info = dataset.Info{Name: t.Data, Channels: cmp.Or(t.Channels, 1), Size: cmp.Or(t.ImageSize, 28), Classes: t.Classes}
+	case err != nil:
+		return dataset.Info{}, err
 	}
-	if _, err := dataset.Lookup(t.Data); err == nil {
-		return dataset.Info{}, usage("--classes, --image-size and --channels are for images of your own, and %s is a set with its own; leave them out, or name other images with --data", t.Data)
+	if t.ClassesOf != "" {
+		if info.Classes, err = dataset.ClassesOf(t.ClassesOf); err != nil {
+			return dataset.Info{}, err
+		}
 	}
-	return dataset.Info{Name: t.Data, Channels: cmp.Or(t.Channels, 1), Size: cmp.Or(t.ImageSize, 28), Classes: t.Classes}, nil
+	return info, t.order(&info)
+}
+
+// order makes the positive class the second of two.
+func (t terms) order(info *dataset.Info) error {
+	if t.Positive == "" {
+		return nil
+	}
+	at := slices.Index(info.Classes, t.Positive)
+	if at < 0 || len(info.Classes) != 2 {
+		return usage("--positive names %q, and the classes are %s; name one of two", t.Positive, dataset.InWords(info.Classes))
+	}
+	info.Classes = []string{info.Classes[1-at], t.Positive}
+	return nil
 }
 
 // decimal is an fl.Micro as a flag and YAML value: a decimal number of at most six
