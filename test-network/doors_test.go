@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/model"
 )
 
 func dataFolder() string { return os.Getenv(dataset.FolderVariable) }
@@ -48,8 +50,12 @@ func TestDoors(t *testing.T) {
 		if err := json.Unmarshal([]byte(coordinator.must(t, "task", "show", "doors", "--format", "json")), &state); err != nil {
 			t.Fatal(err)
 		}
-		if info, err := os.Stat(out); err != nil || info.Size() != state.Task.Initial.Size {
-			t.Errorf("model get wrote %v (%v), the ledger says %d bytes", info, err, state.Task.Initial.Size)
+		w, described, err := model.ReadFile(out)
+		if err != nil || w.Digest() != state.Task.Initial.Digest || w.Size() != state.Task.Initial.Size {
+			t.Errorf("model get wrote other weights than the ledger's %+v (%v)", state.Task.Initial, err)
+		}
+		if described == nil || !slices.Equal(described.Classes, state.Task.ClassNames) {
+			t.Errorf("the file says %+v, and the task's classes are %q", described, state.Task.ClassNames)
 		}
 	})
 	t.Run("dead IPFS node", func(t *testing.T) {
