@@ -94,7 +94,7 @@ func decodeDICOM(ctx context.Context, b []byte, size, channels int, in Input, o 
 		return nil, "", err
 	}
 	var m image.Image
-	release := func() {}
+	var release func()
 	if f.JPEG != nil {
 		m, release, err = decompress(ctx, f.JPEG, len(b))
 	} else {
