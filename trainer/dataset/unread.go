@@ -44,9 +44,6 @@ func (u *Unread) selected(indices []int) *Unread {
 	return out
 }
 
-// Shape is the height and width of the images and their channels, as they will be read.
-func (u *Unread) Shape() (size, channels int) { return u.options.Size, u.options.Channels }
-
 // Digest tells what an image will be read as: the content of its file, and all that says
 // how it becomes numbers. Images of one digest have the same values.
 func (u *Unread) Digest(i int) string {
