@@ -1,5 +1,6 @@
 // Package metrics says how good a classifier's probabilities are: accuracy, area
-// under the ROC curve, sensitivity, specificity, loss and the confusion matrix.
+// under the ROC curve, sensitivity, specificity, loss and the confusion matrix, and beside
+// these curves, calibration and intervals.
 //
 // Accuracy and AUC are those of MedMNIST's evaluator (medmnist/evaluator.py,
 // getACC and getAUC): with two classes the AUC of class 1, with more the mean of
@@ -8,16 +9,19 @@
 //
 // Errors begin with a stable code:
 //
-//	MF-METRICS-CLASSES  fewer than two classes
-//	MF-METRICS-EMPTY    no examples
-//	MF-METRICS-SHAPE    probabilities and labels do not agree in number
-//	MF-METRICS-LABEL    a label is not one of the classes
+//	MF-METRICS-CLASSES      fewer than two classes
+//	MF-METRICS-EMPTY        no examples
+//	MF-METRICS-SHAPE        probabilities and labels do not agree in number
+//	MF-METRICS-LABEL        a label is not one of the classes
+//	MF-METRICS-RESAMPLES    too few resamples, or too many
+//	MF-METRICS-TEMPERATURE  no temperature is the best for these examples
 package metrics
 
 import (
-	"github.com/medfed/medfed/chaincode/codes"
 	"math"
 	"slices"
+
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // MaxLoss is the cross-entropy in nats of an example whose class got probability
@@ -64,7 +68,8 @@ func Compute(probabilities []float32, labels []int, classes int) (Result, error)
 	}
 	r.Accuracy = ratio(correct, len(labels))
 	r.AUC = e.auc()
-	r.Sensitivity, r.Specificity = rates(r.Confusion, len(labels))
+	sensitivity, specificity := talliesOf(r.Confusion).rates(len(labels))
+	r.Sensitivity, r.Specificity = sensitivity.value(), specificity.value()
 	return r, nil
 }
 
@@ -143,12 +148,8 @@ func (e examples) loss() float64 {
 // auc is the AUC of class 1 of two classes, or the mean over the classes for
 // which it is defined.
 func (e examples) auc() float64 {
-	first := 0
-	if e.classes == 2 {
-		first = 1
-	}
 	total, defined := 0.0, 0
-	for class := first; class < e.classes; class++ {
+	for class := firstClass(e.classes); class < e.classes; class++ {
 		if a, ok := e.classAUC(class); ok {
 			total += a
 			defined++
@@ -172,15 +173,7 @@ func (e examples) auc() float64 {
 func (e examples) classAUC(class int) (auc float64, defined bool) {
 	list := make([]ranked, len(e.labels))
 	for i, label := range e.labels {
-		positive := label == class
-		score := float64(e.row(i)[class])
-		if !e.finite(i) {
-			score = math.Inf(1)
-			if positive {
-				score = math.Inf(-1)
-			}
-		}
-		list[i] = ranked{score, positive}
+		list[i] = ranked{e.score(i, class), label == class}
 	}
 	positives, doubledU := mannWhitney(list)
 	negatives := int64(len(list)) - positives
@@ -188,6 +181,17 @@ func (e examples) classAUC(class int) (auc float64, defined bool) {
 		return 0, false
 	}
 	return float64(doubledU) / float64(2*positives*negatives), true
+}
+
+// score is what an example is ranked by for a class.
+func (e examples) score(i, class int) float64 {
+	switch {
+	case e.finite(i):
+		return float64(e.row(i)[class])
+	case e.labels[i] == class:
+		return math.Inf(-1)
+	}
+	return math.Inf(1)
 }
 
 // ranked is an example as the ROC curve sees it.
@@ -227,24 +231,47 @@ func mannWhitney(r []ranked) (positives, doubledU int64) {
 	return positives, doubledU
 }
 
-// rates are the sensitivity and specificity of class 1 of two, or their means
-// over the classes for which they are defined.
-func rates(confusion [][]int, n int) (sensitivity, specificity float64) {
-	first := 0
-	if len(confusion) == 2 {
-		first = 1
-	}
-	var sensitive, specific mean
-	for class := first; class < len(confusion); class++ {
-		positives, predicted := sum(confusion[class]), 0
-		for _, row := range confusion {
-			predicted += row[class]
+// tallies are counts by class.
+type tallies struct {
+	positives []int // examples of the class
+	predicted []int // examples that are taken for it
+	hits      []int // both
+}
+
+func newTallies(classes int) tallies {
+	return tallies{make([]int, classes), make([]int, classes), make([]int, classes)}
+}
+
+func talliesOf(confusion [][]int) tallies {
+	t := newTallies(len(confusion))
+	for label, row := range confusion {
+		t.hits[label] = row[label]
+		for predicted, n := range row {
+			t.positives[label] += n
+			t.predicted[predicted] += n
 		}
-		hits := confusion[class][class]
-		sensitive.add(hits, positives)
-		specific.add(n-positives-(predicted-hits), n-positives)
 	}
-	return sensitive.value(), specific.value()
+	return t
+}
+
+// rates are the sensitivity and specificity of class 1 of two, or of all classes for which
+// they are defined, among n examples.
+func (t tallies) rates(n int) (sensitivity, specificity mean) {
+	for class := firstClass(len(t.hits)); class < len(t.hits); class++ {
+		positives := t.positives[class]
+		sensitivity.add(t.hits[class], positives)
+		specificity.add(n-positives-(t.predicted[class]-t.hits[class]), n-positives)
+	}
+	return sensitivity, specificity
+}
+
+// firstClass is the first of the classes that are measured against the rest: of two the
+// second is the positive one.
+func firstClass(classes int) int {
+	if classes == 2 {
+		return 1
+	}
+	return 0
 }
 
 // mean averages ratios, leaving out those with denominator 0.

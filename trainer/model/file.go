@@ -22,6 +22,10 @@ type Description struct {
 	Classes      []string `json:"classes"`      // what the outputs mean, in their order; of two the second is the positive one
 	Input        Input    `json:"input"`
 
+	// Temperature by which the logits are divided, so that the probabilities are calibrated;
+	// 0 where nobody has calibrated them, which is as 1.
+	Temperature float64 `json:"temperature,omitempty"`
+
 	Data     string    `json:"data,omitempty"`     // label of what it was trained on
 	Task     string    `json:"task,omitempty"`     // that it comes from
 	Round    int       `json:"round,omitempty"`    // of the task, 0 for its first model
@@ -100,6 +104,9 @@ func ReadFile(path string) (*weights.Weights, *Description, error) {
 	d := new(Description)
 	if err := json.Unmarshal([]byte(metadata[descriptionKey]), d); err != nil {
 		return nil, nil, codes.Wrapf("MF-MODEL-DESCRIPTION", "%s does not describe itself in a form that can be read: %w; fetch the model again", path, err)
+	}
+	if err := d.checkTemperature(); err != nil {
+		return nil, nil, codes.Wrapf("MF-MODEL-DESCRIPTION", "%s has a temperature that no calibration gives: %w", path, err)
 	}
 	if err := d.Spec().Validate(); err != nil {
 		return nil, nil, codes.Wrapf("MF-MODEL-DESCRIPTION", "%s is of a model that there is not: %w", path, err)
