@@ -75,6 +75,7 @@ func exampleWrap(of string) string {
 func exampleTerms() fl.Terms {
 	return fl.Terms{
 		Task: exampleTask, Model: "hmchain-cnn", Data: "pneumoniamnist", Channels: 1, ImageSize: 28, Classes: 2, ClassNames: []string{"normal", "pneumonia"},
+		Input: fl.Input{Mean: []fl.Micro{500_000}, Std: []fl.Micro{500_000}, Fit: fl.FitStretch},
 		Training: fl.Training{
 			Epochs: 5, BatchSize: 128, LearningRate: 10_000, Momentum: 900_000, Seed: 7, Decay: 990_000, BalanceClasses: true,
 			Augmentation: fl.Augmentation{Flip: true, Shift: 2, Rotate: 10 * fl.One, Contrast: 100_000},

@@ -63,6 +63,16 @@ func taskObjects() map[string]object {
 			"recipient":      recipientKey("The coordinator's age X25519 recipient."),
 			"privacy":        said("Differential privacy of the training; left out for none. A private task neither balances classes nor augments images."),
 			"backbone":       said("Frozen layers in front of what is trained; left out for none."),
+			"input":          said("How an image becomes numbers. Left out by tasks from before there was this field."),
+		}},
+		"Input": {"How a stored pixel of an image becomes a number, and how an image is brought to the model's size.", map[string]schema{
+			"window_low":  bounded("input.window_low", "Stored value that becomes black; with window_high 0 as well, the full range of the file's depth: 4095000000 is 4095.").in(inMicro),
+			"window_high": bounded("input.window_high", "Stored value that becomes white.").in(inMicro),
+			"own_window":  said("Whether a window that a DICOM file names goes before this one."),
+			"inverted":    said("Whether black and white are exchanged."),
+			"mean":        said("What a value from 0 (black) to 1 (white) is lessened by, a number for every channel.").in(inMicro).times(1, 16),
+			"std":         said("What it is divided by then, a number for every channel.").in(inMicro).times(1, 16),
+			"fit":         oneOf(said("How an image of any shape becomes a square: stretched, padded with black, or cropped to its middle."), fl.Fits()...),
 		}},
 		"Training": {"Hyper-parameters of a trainer's stochastic gradient descent.", map[string]schema{
 			"epochs":              bounded("training.epochs", "Passes over the local data in a round, E."),

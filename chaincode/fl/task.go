@@ -108,6 +108,7 @@ type Terms struct {
 	// ClassNames is what the outputs mean, one name each, in their order. Of two classes
 	// the second is the positive one. Left out by tasks that are older than this field.
 	ClassNames []string `json:"class_names,omitempty" metadata:",optional"`
+	Input      Input    `json:"input,omitzero" metadata:",optional"` // how an image becomes numbers; left out by older tasks
 }
 
 // Equal reports whether two terms are the same.

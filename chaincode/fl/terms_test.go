@@ -1,6 +1,7 @@
 package fl_test
 
 import (
+	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
@@ -172,5 +173,46 @@ func TestClassNames(t *testing.T) {
 		t.Error("terms differ from themselves")
 	} else if b.ClassNames = []string{"x", "y"}; a.Equal(b) {
 		t.Error("terms with other classes are the same")
+	}
+}
+
+// Terms say in whole how an image becomes numbers, or, when they are older, not at all.
+func TestInput(t *testing.T) {
+	whole := func() fl.Input {
+		return fl.Input{WindowLow: -1000 * fl.One, WindowHigh: 400 * fl.One, OwnWindow: true, Mean: []fl.Micro{0}, Std: []fl.Micro{fl.One}, Fit: fl.FitPad}
+	}
+	for name, c := range map[string]struct {
+		change func(*fl.Input)
+		fits   bool
+	}{
+		"whole":                {func(*fl.Input) {}, true},
+		"none":                 {func(in *fl.Input) { *in = fl.Input{} }, true},
+		"the full range":       {func(in *fl.Input) { in.WindowLow, in.WindowHigh = 0, 0 }, true},
+		"an empty window":      {func(in *fl.Input) { in.WindowLow = in.WindowHigh }, false},
+		"a window backwards":   {func(in *fl.Input) { in.WindowLow, in.WindowHigh = 1, -1 }, false},
+		"a window too far":     {func(in *fl.Input) { in.WindowHigh = fl.MaxStored + 1 }, false},
+		"no fit":               {func(in *fl.Input) { in.Fit = "" }, false},
+		"an unknown fit":       {func(in *fl.Input) { in.Fit = "squeeze" }, false},
+		"no numbers":           {func(in *fl.Input) { in.Mean, in.Std = nil, nil }, false},
+		"too many means":       {func(in *fl.Input) { in.Mean = []fl.Micro{0, 0} }, false},
+		"a deviation of 0":     {func(in *fl.Input) { in.Std = []fl.Micro{0} }, false},
+		"a mean below black":   {func(in *fl.Input) { in.Mean = []fl.Micro{-1} }, false},
+		"a deviation too much": {func(in *fl.Input) { in.Std = []fl.Micro{fl.MaxStd + 1} }, false},
+	} {
+		terms := validTerms()
+		terms.Channels, terms.Input = 1, whole()
+		c.change(&terms.Input)
+		if err := fl.CheckTerms(terms); c.fits != (err == nil) || err != nil && codes.Of(err) != "MF-TERMS-INVALID" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	older := validTerms()
+	if text, err := json.Marshal(older); err != nil || strings.Contains(string(text), `"input"`) {
+		t.Errorf("terms without it say %s (%v)", text, err)
+	}
+	newer, other := older, older
+	newer.Input, other.Input = whole(), whole()
+	if other.Input.Mean[0] = 1; newer.Equal(other) || newer.Equal(older) {
+		t.Error("terms with another Input are the same")
 	}
 }

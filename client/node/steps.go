@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/gateway"
+	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
 	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/weights"
@@ -167,6 +169,33 @@ func Recipients(t fl.TaskState) []string {
 // Spec is the architecture that a task's terms name.
 func Spec(t fl.Terms) model.Spec {
 	return model.Spec{Name: t.Model, Channels: t.Channels, Size: t.ImageSize, Classes: t.Classes}
+}
+
+// Input is how the terms have an image become numbers. Terms that are older than their
+// Input mean what their architecture has.
+func Input(t fl.Terms) dataset.Input {
+	if !t.Input.Given() {
+		return Spec(t).Input().Whole(t.Channels)
+	}
+	in := dataset.Input{
+		Window:    dataset.Window{Low: Float(t.Input.WindowLow), High: Float(t.Input.WindowHigh)},
+		OwnWindow: t.Input.OwnWindow, Inverted: t.Input.Inverted, Fit: dataset.Fit(t.Input.Fit),
+	}
+	for c := range t.Input.Mean {
+		in.Mean, in.Std = append(in.Mean, Float(t.Input.Mean[c])), append(in.Std, Float(t.Input.Std[c]))
+	}
+	return in
+}
+
+// InputOnLedger is the ledger's form of an Input that leaves nothing out: in millionths,
+// rounded to the nearest.
+func InputOnLedger(in dataset.Input) fl.Input {
+	micro := func(v float64) fl.Micro { return fl.Micro(math.Round(v * float64(fl.One))) }
+	out := fl.Input{WindowLow: micro(in.Window.Low), WindowHigh: micro(in.Window.High), OwnWindow: in.OwnWindow, Inverted: in.Inverted, Fit: string(in.Fit)}
+	for c := range in.Mean {
+		out.Mean, out.Std = append(out.Mean, micro(in.Mean[c])), append(out.Std, micro(in.Std[c]))
+	}
+	return out
 }
 
 // prepare uses the time a node has to wait for what its next steps need: everyone

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 
 	"github.com/google/renameio/v2"
 
@@ -32,7 +33,7 @@ func (s *Simulation) checkpoint() Checkpoint {
 func Resume(settings Settings, data *dataset.Data, first *weights.Weights, from Checkpoint) (*Simulation, error) {
 	other := from.Settings
 	other.Rounds = settings.Rounds
-	if other != settings || from.SHA256 != data.SHA256 {
+	if !reflect.DeepEqual(other, settings) || from.SHA256 != data.SHA256 {
 		return nil, codes.Errorf("MF-SIMULATE-CHECKPOINT", "the checkpoint is of a simulation with other settings or data; use the same, or another checkpoint file")
 	}
 	s, err := New(settings, data, first)

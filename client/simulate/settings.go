@@ -53,6 +53,7 @@ type Settings struct {
 	Poison        Poison           `json:"poison"`
 	Privacy       fl.Privacy       `json:"privacy,omitzero"`  // of the local training; left out for none
 	Backbone      fl.Backbone      `json:"backbone,omitzero"` // whose features the data are; left out for images
+	Input         fl.Input         `json:"input,omitzero"`    // how an image became numbers
 	Holdout       fl.Micro         `json:"holdout,omitempty"` // share of the training images whose patients were made the test split; 0 where the data bring their own
 	Seed          int64            `json:"seed"`
 	Curve         string           `json:"curve"`              // split that every round's global model is measured on
@@ -139,7 +140,7 @@ const task = "simulation"
 // no clock, so that it has no deadlines.
 func (s Settings) terms(data *dataset.Data) fl.Terms {
 	return fl.Terms{
-		Task: task, Model: s.Model, Data: data.Name, Channels: data.Channels, ImageSize: data.Size, Classes: len(data.Classes), ClassNames: data.Classes,
+		Task: task, Model: s.Model, Data: data.Name, Channels: data.Channels, ImageSize: data.Size, Classes: len(data.Classes), ClassNames: data.Classes, Input: s.Input,
 		Training: fl.Training{
 			Epochs: s.Epochs, BatchSize: s.BatchSize, LearningRate: s.LearningRate, Momentum: s.Momentum, Seed: s.Seed,
 			Decay: s.Decay, BalanceClasses: s.Balance, Augmentation: s.Augmentation,

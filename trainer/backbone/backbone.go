@@ -31,6 +31,9 @@ type Backbone struct {
 	Digest string // of the weights in their canonical form: the same for a .pt and a .safetensors of the same
 	Origin string // of the weights, for everything that rests on them to say
 	Random bool   // drawn, not pre-trained
+	// Input is how images become the numbers that the backbone takes: what its spec has,
+	// unless another is set.
+	Input dataset.Input
 
 	width   int // features of an image
 	compute extract
@@ -91,7 +94,7 @@ const batch = 4
 func with(spec model.Spec, w *weights.Weights, origin string) *Backbone {
 	extractor := sync.OnceValues(func() (*model.Extractor, error) { return model.NewExtractor(spec, w, batch) })
 	return &Backbone{
-		Spec: spec, Digest: w.Digest(), Origin: origin, width: spec.Inputs(),
+		Spec: spec, Digest: w.Digest(), Origin: origin, Input: spec.Input(), width: spec.Inputs(),
 		compute: func(ctx context.Context, images []float32) ([]float32, error) {
 			e, err := extractor()
 			if err != nil {
@@ -111,8 +114,8 @@ func (b *Backbone) Check(digest string) error {
 	return codes.Errorf("MF-BACKBONE-DIGEST", "the weights of %s (%s) have the digest %s, not %s as agreed on; use the same file as the others", b.Spec.Name, b.Origin, b.Digest, digest)
 }
 
-// Prepared replaces images that have the backbone's size and colours and ImageNet's
-// normalisation ([dataset.ImageNet]) by their features, from the cache where they
+// Prepared replaces images that have the backbone's size and colours, and were read under
+// its Input, by their features, from the cache where they
 // are there. progress, if not nil, hears how many images of how many are done. Not
 // for two goroutines at a time. Errors: MF-FEATURES-CACHE, MF-FEATURES-BACKBONE,
 // or one that wraps ctx.Err().
@@ -122,9 +125,9 @@ func (b *Backbone) Prepared(ctx context.Context, cache *Cache, images dataset.Sp
 	return images, err
 }
 
-// Features is Prepared for images of size × size pixels, valued as [dataset.Split]
-// says: they are brought to the backbone's size and colours, bilinearly, and to
-// ImageNet's normalisation. Images that are still in their files are read a few at a time,
+// Features is Prepared for images of size × size pixels that were read under the
+// Brightness of its Input: they are brought to the backbone's size and colours, bilinearly,
+// and to its normalisation. Images that are still in their files are read a few at a time,
 // and have all that already.
 func (b *Backbone) Features(ctx context.Context, cache *Cache, images dataset.Split, size, channels int, progress func(done, total int)) (dataset.Split, error) {
 	if images.Unread != nil {
@@ -139,7 +142,7 @@ func (b *Backbone) Features(ctx context.Context, cache *Cache, images dataset.Sp
 		for i := first; i < last; i++ {
 			length := size * size * channels
 			image := images.Values[i*length : (i+1)*length]
-			chunk.Values = append(chunk.Values, dataset.ImageNet.Resized(image, size, channels, b.Spec.Size, b.Spec.Channels)...)
+			chunk.Values = append(chunk.Values, b.Input.Resized(image, size, channels, b.Spec.Size, b.Spec.Channels)...)
 		}
 		computed, err := b.Prepared(ctx, cache, chunk, nil)
 		if err != nil {

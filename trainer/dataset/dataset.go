@@ -60,10 +60,10 @@ type Data struct {
 // Split is labelled examples: images, or what a backbone has made of images.
 type Split struct {
 	// Values is one example after another, all of one length. An image is row by
-	// row, each pixel's channels side by side (NHWC), and a byte v of it the value
-	// v/127.5-1: from -1 to 1, the normalisation to mean 0.5 and standard deviation
-	// 0.5 of MedMNIST's examples. The features of an image are as package backbone
-	// gives them.
+	// row, each pixel's channels side by side (NHWC), and a byte v of it under the zero
+	// [Input] the value v/127.5-1: from -1 to 1, the normalisation to mean 0.5 and
+	// standard deviation 0.5 of MedMNIST's examples. The features of an image are as
+	// package backbone gives them.
 	Values []float32
 	Labels []int
 	// Unread, when not nil, are the images of a folder that are read when they are needed.
@@ -94,12 +94,22 @@ func (s Split) Select(indices []int) Split {
 	return out
 }
 
-// Load brings the set of that name: one of [source.Names]. A MedMNIST file is brought
-// by [source.Bring]; its MD5 is the official one before anything of it is parsed. The
-// errors are coded; one that nothing but other data can cure names the ways out.
+// Load is [Input.Load] under the zero Input.
 func Load(ctx context.Context, name string, opts Options) (*Data, error) {
+	return Input{}.Load(ctx, name, opts)
+}
+
+// Load brings the set of that name: one of [source.Names]. Its pixels are bytes, and the
+// Input says what they become; the size is the set's own. A MedMNIST file is brought by
+// [source.Bring]; its MD5 is the official one before anything of it is parsed. The errors
+// are MF-DATA-INPUT, or coded otherwise; one that nothing but other data can cure names
+// the ways out.
+func (in Input) Load(ctx context.Context, name string, opts Options) (*Data, error) {
+	if err := in.Check(); err != nil {
+		return nil, err
+	}
 	if name == Synthetic {
-		return makeSynthetic(), ctx.Err()
+		return makeSynthetic(in), ctx.Err()
 	}
 	info, err := Lookup(name)
 	if err != nil {
@@ -113,5 +123,5 @@ func Load(ctx context.Context, name string, opts Options) (*Data, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return read(ctx, info, file)
+	return read(ctx, info, in, file)
 }

@@ -153,7 +153,7 @@ func TestSyntheticIsLabelledAndAlwaysTheSame(t *testing.T) {
 // TestSyntheticCanBeLearnt trains logistic regression on 7x7 means: far better
 // than guessing, and not perfect.
 func TestSyntheticCanBeLearnt(t *testing.T) {
-	data := makeSynthetic()
+	data := makeSynthetic(Input{})
 	features := func(s Split, i int) [49]float64 {
 		var f [49]float64
 		for p, v := range s.Values[i*784 : (i+1)*784] {

@@ -405,11 +405,12 @@ func (f *Folder) part(part int) *Split {
 	return &f.Data.Train
 }
 
-// ReadImage reads one DICOM, PNG or JPEG file as the images of a folder are read: size
-// by size pixels of 1 or 3 channels. The error is MF-DATA-IMAGE.
-func ReadImage(ctx context.Context, path string, size, channels int, in Input) ([]float32, error) {
-	e := entry{file: file{path: filepath.Base(path)}, values: make([]float32, size*size*channels)}
-	if err := e.read(ctx, os.DirFS(filepath.Dir(path)), FolderOptions{Size: size, Channels: channels, Input: in}); err != nil {
+// ReadImage reads one DICOM, PNG or JPEG file as the images of a folder are read, to the
+// Size and Channels, under the Input and with the DICOM options of o. The error is
+// MF-DATA-IMAGE.
+func ReadImage(ctx context.Context, path string, o FolderOptions) ([]float32, error) {
+	e := entry{file: file{path: filepath.Base(path)}, values: make([]float32, o.Size*o.Size*o.Channels)}
+	if err := e.read(ctx, os.DirFS(filepath.Dir(path)), o); err != nil {
 		return nil, codes.Wrapf("MF-DATA-IMAGE", "%s cannot be used: %w; name DICOM, PNG and JPEG images", path, err)
 	}
 	return e.values, nil

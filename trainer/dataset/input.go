@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"image"
 	"math"
 	"slices"
@@ -15,21 +16,24 @@ import (
 type Input struct {
 	// Window gives the stored values that become black and white; what is outside becomes
 	// black or white. The zero value stands for the full range of the file's depth.
-	Window Window
+	Window Window `json:"window,omitzero"`
 	// OwnWindow takes the window that a DICOM file names in the place of Window; files
 	// that name none, as PNG and JPEG do, are read by Window.
-	OwnWindow bool
-	Inverted  bool // black and white are exchanged
+	OwnWindow bool `json:"own_window,omitempty"`
+	Inverted  bool `json:"inverted,omitempty"` // black and white are exchanged
 	// Mean and Std turn a value v from 0 (black) to 1 (white) of channel c into
-	// (v-Mean[c])/Std[c]. All zeros stand for 0.5. Grey images use the first channel's.
-	Mean, Std [3]float64
-	Fit       Fit // "" is FitStretch
+	// (v-Mean[c])/Std[c]: one number each for every channel, or one for all. None stand
+	// for 0.5.
+	Mean []float64 `json:"mean,omitempty"`
+	Std  []float64 `json:"std,omitempty"`
+	Fit  Fit       `json:"fit,omitempty"` // "" is FitStretch
 }
 
 // Window is a range of stored values: from 0 to 255 or 65535 in a PNG or JPEG file, and
 // in a DICOM file what its rescaling makes of them, such as Hounsfield units.
 type Window struct {
-	Low, High float64
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
 }
 
 // Fit is how an image of any shape is brought to a square.
@@ -42,9 +46,12 @@ const (
 	FitCrop    Fit = "crop"    // the middle: the shorter side to the square's
 )
 
+// Fits are all of them.
+func Fits() []Fit { return []Fit{FitStretch, FitPad, FitCrop} }
+
 // ImageNet is what backbones pre-trained on ImageNet expect (torchvision's
 // documentation of its pre-trained models).
-var ImageNet = Input{Mean: [3]float64{0.485, 0.456, 0.406}, Std: [3]float64{0.229, 0.224, 0.225}}
+var ImageNet = Input{Mean: []float64{0.485, 0.456, 0.406}, Std: []float64{0.229, 0.224, 0.225}}
 
 // Check refuses what is out of bounds; the error is MF-DATA-INPUT.
 func (in Input) Check() error {
@@ -52,13 +59,15 @@ func (in Input) Check() error {
 	if w != (Window{}) && !(w.Low < w.High && !math.IsInf(w.High-w.Low, 0)) {
 		return codes.Errorf("MF-DATA-INPUT", "a window from %v to %v; use two numbers of which the first is the smaller", w.Low, w.High)
 	}
-	mean, std := in.scale()
-	for c := range mean {
-		if !(std[c] > 0) || math.IsInf(std[c], 0) || math.IsNaN(mean[c]) || math.IsInf(mean[c], 0) {
-			return codes.Errorf("MF-DATA-INPUT", "mean %v and standard deviation %v of a channel; use numbers, the second above 0", mean[c], std[c])
+	if n := len(in.Mean); n != len(in.Std) || n > 1 && n != 3 {
+		return codes.Errorf("MF-DATA-INPUT", "%d means and %d standard deviations; use one each for all channels, or one for each of three", n, len(in.Std))
+	}
+	for c, mean := range in.Mean {
+		if std := in.Std[c]; !(std > 0) || math.IsInf(std, 0) || math.IsNaN(mean) || math.IsInf(mean, 0) {
+			return codes.Errorf("MF-DATA-INPUT", "mean %v and standard deviation %v of a channel; use numbers, the second above 0", mean, std)
 		}
 	}
-	if fits := []Fit{"", FitStretch, FitPad, FitCrop}; !slices.Contains(fits, in.Fit) {
+	if !slices.Contains(append(Fits(), ""), in.Fit) {
 		return codes.Errorf("MF-DATA-INPUT", "there is no fit %q; use %s, %s or %s", in.Fit, FitStretch, FitPad, FitCrop)
 	}
 	return nil
@@ -66,10 +75,26 @@ func (in Input) Check() error {
 
 // scale is the mean and the standard deviation of each channel.
 func (in Input) scale() (mean, std [3]float64) {
-	if in.Mean == mean && in.Std == std {
-		return [3]float64{0.5, 0.5, 0.5}, [3]float64{0.5, 0.5, 0.5}
+	for c := range mean {
+		mean[c], std[c] = 0.5, 0.5
+		if n := len(in.Mean); n > 0 {
+			mean[c], std[c] = in.Mean[min(c, n-1)], in.Std[min(c, n-1)]
+		}
 	}
-	return in.Mean, in.Std
+	return mean, std
+}
+
+// Whole is the same Input with all that it leaves out, for images of so many channels.
+func (in Input) Whole(channels int) Input {
+	mean, std := in.scale()
+	in.Mean, in.Std, in.Fit = mean[:channels], std[:channels], cmp.Or(in.Fit, FitStretch)
+	return in
+}
+
+// Brightness is the part of an Input that reads stored values: its window and what is
+// black. Numbers have mean and standard deviation 0.5.
+func (in Input) Brightness() Input {
+	return Input{Window: in.Window, OwnWindow: in.OwnWindow, Inverted: in.Inverted}
 }
 
 // brightness is 0 for black to 1 for white of a stored value; what is no number, for it
@@ -177,11 +202,26 @@ func (in Input) values(p pixels, size int) []float32 {
 	return out
 }
 
-// Resized brings an image of a [Split] that was read under the zero Input, of size by
+// bytes gives the number of every byte in each channel, of an image that needs no resizing.
+func (in Input) bytes() (numbers [3][256]float32) {
+	p := pixels{full: Window{0, math.MaxUint8}}
+	for v := range 256 {
+		value := []float64{float64(v)}
+		in.shade(value, p)
+		one := make([]float32, 3)
+		in.number(one, slices.Repeat(value, 3), 3)
+		for c := range numbers {
+			numbers[c][v] = one[c]
+		}
+	}
+	return numbers
+}
+
+// Resized brings an image of a [Split] that was read under [Input.Brightness], of size by
 // size pixels and channels values each, to another size and number of channels: grey has
-// all three alike. The window of in has no part in it.
+// all three alike. It is what is left of in to be done.
 func (in Input) Resized(image []float32, size, channels, to, toChannels int) []float32 {
-	in.Window, in.OwnWindow = Window{}, false
+	in.Window, in.OwnWindow, in.Inverted = Window{}, false, false
 	return in.values(pixels{
 		width: size, height: size, channels: toChannels, full: Window{-1, 1},
 		row: func(out []float64, x, y int) {

@@ -4,6 +4,7 @@ import (
 	"image"
 	"image/color"
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -60,7 +61,10 @@ func naive(in Input, p pixels, size, x, y, c int) float64 {
 		brightness = 1 - brightness
 	}
 	mean, std := 0.5, 0.5
-	if in.Mean != [3]float64{} || in.Std != [3]float64{} {
+	switch len(in.Mean) {
+	case 1:
+		mean, std = in.Mean[0], in.Std[0]
+	case 3:
 		mean, std = in.Mean[c], in.Std[c]
 	}
 	return (brightness - mean) / std
@@ -85,8 +89,8 @@ func TestInputIsItsDefinition(t *testing.T) {
 		if rapid.Bool().Draw(t, "window") {
 			in.Window = Window{-20, 60}
 		}
-		if rapid.Bool().Draw(t, "scale") {
-			in.Mean, in.Std = ImageNet.Mean, ImageNet.Std
+		if n := rapid.SampledFrom([]int{0, 1, 3}).Draw(t, "scale"); n > 0 {
+			in.Mean, in.Std = ImageNet.Mean[:n], ImageNet.Std[:n]
 		}
 		if err := in.Check(); err != nil {
 			t.Fatal(err)
@@ -105,8 +109,8 @@ func TestInputRefuses(t *testing.T) {
 	nan, inf := math.NaN(), math.Inf(1)
 	for _, in := range []Input{
 		{Window: Window{1, 1}}, {Window: Window{2, 1}}, {Window: Window{nan, 1}}, {Window: Window{0, inf}}, {Window: Window{-math.MaxFloat64, math.MaxFloat64}},
-		{Mean: [3]float64{1, 1, 1}}, {Std: [3]float64{1, 1, 0}}, {Std: [3]float64{1, -1, 1}}, {Std: [3]float64{1, inf, 1}},
-		{Mean: [3]float64{nan}, Std: [3]float64{1, 1, 1}}, {Fit: "squeeze"},
+		{Mean: []float64{1, 1, 1}}, {Std: []float64{1}}, {Mean: []float64{0, 0, 0}, Std: []float64{1, 1, 0}}, {Mean: []float64{0}, Std: []float64{-1}},
+		{Mean: []float64{0}, Std: []float64{inf}}, {Mean: []float64{nan}, Std: []float64{1}}, {Mean: []float64{0, 0}, Std: []float64{1, 1}}, {Fit: "squeeze"},
 	} {
 		wantCode(t, in.Check(), "MF-DATA-INPUT")
 	}
@@ -120,8 +124,13 @@ func TestEightBitsStayWhatTheyWere(t *testing.T) {
 		m.Pix[v] = byte(v)
 	}
 	got, err := decoded(t, encoded(t, m), 16, 1, Input{})
-	if err != nil || !slices.Equal(got, normalised[:]) {
-		t.Errorf("got %v, %v", got, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for v := range got {
+		if want := float32(float64(2*v-255) / 255); got[v] != want {
+			t.Errorf("byte %d is %v, want %v", v, got[v], want)
+		}
 	}
 	got, err = decoded(t, encoded(t, m), 16, 3, ImageNet)
 	if err != nil {
@@ -131,6 +140,55 @@ func TestEightBitsStayWhatTheyWere(t *testing.T) {
 		if want := float32((float64(i/3)/255 - ImageNet.Mean[i%3]) / ImageNet.Std[i%3]); v != want {
 			t.Errorf("byte %d in channel %d is %v, want %v", i/3, i%3, v, want)
 		}
+	}
+}
+
+// TestBytesAreReadAsFilesAre: a byte of a set is the same number as one of a PNG file.
+func TestBytesAreReadAsFilesAre(t *testing.T) {
+	m := image.NewNRGBA(image.Rect(0, 0, 16, 16))
+	pixels := make([]byte, 0, 3*256)
+	for v := range 256 {
+		rgb := []byte{byte(v), byte(255 - v), byte(7 * v)}
+		m.SetNRGBA(v%16, v/16, color.NRGBA{rgb[0], rgb[1], rgb[2], 255})
+		pixels = append(pixels, rgb...)
+	}
+	for _, in := range []Input{{}, ImageNet, {Window: Window{40, 90}, Inverted: true, Mean: []float64{0.3}, Std: []float64{0.7}}} {
+		want, err := decoded(t, encoded(t, m), 16, 3, in)
+		if got := in.numbered(pixels, 3); err != nil || !slices.Equal(got, want) {
+			t.Errorf("under %+v: %v and %v (%v)", in, got, want, err)
+		}
+	}
+}
+
+// TestResizedIsTheRest: what was read under an Input's brightness and is resized is what
+// is read at that size at once.
+func TestResizedIsTheRest(t *testing.T) {
+	m := image.NewGray(image.Rect(0, 0, 16, 16))
+	for v := range m.Pix {
+		m.Pix[v] = byte(7 * v)
+	}
+	in := Input{Window: Window{20, 200}, Inverted: true, Mean: []float64{0.3, 0.4, 0.5}, Std: []float64{0.7, 0.8, 0.9}}
+	small, err := decoded(t, encoded(t, m), 16, 1, in.Brightness())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := decoded(t, encoded(t, m), 40, 3, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, got := range in.Resized(small, 16, 1, 40, 3) {
+		if math.Abs(float64(got-want[i])) > 1e-6 {
+			t.Fatalf("value %d is %v, want %v", i, got, want[i])
+		}
+	}
+}
+
+func TestWhole(t *testing.T) {
+	if got, want := (Input{}).Whole(1), (Input{Mean: []float64{0.5}, Std: []float64{0.5}, Fit: FitStretch}); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+	if got := (Input{Mean: []float64{0.1}, Std: []float64{0.2}, Fit: FitPad}).Whole(3); !slices.Equal(got.Mean, []float64{0.1, 0.1, 0.1}) || got.Fit != FitPad {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -162,7 +220,7 @@ func TestTwelveBits(t *testing.T) {
 // colours keep their order.
 func TestResized(t *testing.T) {
 	for v := range 256 {
-		for c, got := range ImageNet.Resized([]float32{normalised[v]}, 1, 1, 5, 3)[3*7 : 3*8] {
+		for c, got := range ImageNet.Resized([]float32{float32(float64(2*v-255) / 255)}, 1, 1, 5, 3)[3*7 : 3*8] {
 			if want := (float64(v)/255 - ImageNet.Mean[c]) / ImageNet.Std[c]; math.Abs(float64(got)-want) > 1e-6 {
 				t.Fatalf("byte %d in channel %d became %v, want %v", v, c, got, want)
 			}

@@ -22,7 +22,7 @@ func ValueNoise(count, channels, size int) Split {
 			}
 		}
 	}
-	return Split{Values: normalise(pixels), Labels: make([]int, count)}
+	return Split{Values: Input{}.numbered(pixels, channels), Labels: make([]int, count)}
 }
 
 // noiseImage sums up the octaves, the finest of which has less cells than pixels.

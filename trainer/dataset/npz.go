@@ -16,8 +16,8 @@ import (
 )
 
 // read parses a verified MedMNIST file.
-func read(ctx context.Context, info Info, file *source.File) (*Data, error) {
-	data, err := parseNPZ(ctx, info, file, file.Size)
+func read(ctx context.Context, info Info, in Input, file *source.File) (*Data, error) {
+	data, err := parseNPZ(ctx, info, in, file, file.Size)
 	if err != nil {
 		return nil, codes.Wrapf("MF-DATA-CORRUPT", "%s is not a readable MedMNIST file: %w; remove it and fetch %s again", file.Name(), err, info.URL)
 	}
@@ -41,7 +41,7 @@ func (c contextReader) Read(b []byte) (int, error) {
 // parseNPZ reads the six arrays of a MedMNIST file: {train,val,test}_images,
 // bytes of shape (N,28,28) or (N,28,28,3), and {train,val,test}_labels, bytes of
 // shape (N,1), with the sizes that info says.
-func parseNPZ(ctx context.Context, info Info, r io.ReaderAt, size int64) (*Data, error) {
+func parseNPZ(ctx context.Context, info Info, in Input, r io.ReaderAt, size int64) (*Data, error) {
 	archive, err := zip.NewReader(r, size)
 	if err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func parseNPZ(ctx context.Context, info Info, r io.ReaderAt, size int64) (*Data,
 		if err != nil {
 			return nil, err
 		}
-		*part.split = Split{Values: normalise(images), Labels: make([]int, part.n)}
+		*part.split = Split{Values: in.numbered(images, info.Channels), Labels: make([]int, part.n)}
 		for i, label := range labels {
 			if int(label) >= len(info.Classes) {
 				return nil, fmt.Errorf("%s_labels: label %d of image %d is not below %d", part.name, label, i, len(info.Classes))
@@ -157,18 +157,11 @@ func readHeader(r *bufio.Reader) (header npy.Header, err error) {
 	return reader.Header, nil
 }
 
-// normalised is the value of every byte: v/127.5-1, rounded once to float32.
-var normalised = func() (values [256]float32) {
-	for v := range values {
-		values[v] = float32(float64(2*v-255) / 255)
-	}
-	return values
-}()
-
-func normalise(pixels []byte) []float32 {
-	values := make([]float32, len(pixels))
+// numbered is what a model gets of bytes, the channels of a pixel side by side.
+func (in Input) numbered(pixels []byte, channels int) []float32 {
+	numbers, values := in.bytes(), make([]float32, len(pixels))
 	for i, v := range pixels {
-		values[i] = normalised[v]
+		values[i] = numbers[i%channels][v]
 	}
 	return values
 }

@@ -97,7 +97,7 @@ func readVerified(ctx context.Context, info Info, path string) (*Data, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return read(ctx, info, file)
+	return read(ctx, info, Input{}, file)
 }
 
 func wantCode(t interface {
@@ -138,8 +138,8 @@ func TestReadsAnNPZ(t *testing.T) {
 
 func TestNormalisation(t *testing.T) {
 	for v, want := range map[int]float32{0: -1, 255: 1, 51: -0.6, 204: 0.6} {
-		if normalised[v] != want {
-			t.Errorf("byte %d is %v, want %v", v, normalised[v], want)
+		if got := (Input{}).bytes()[0][v]; got != want {
+			t.Errorf("byte %d is %v, want %v", v, got, want)
 		}
 	}
 }
@@ -201,7 +201,7 @@ func TestArrayHeaderWithAbsurdLength(t *testing.T) {
 	w.Write([]byte{0x93, 'N', 'U', 'M', 'P', 'Y', 2, 0, 0xff, 0xff, 0xff, 0xff, 0})
 	z.Close()
 	info, _ := small(1)
-	_, err := parseNPZ(t.Context(), info, bytes.NewReader(b.Bytes()), int64(b.Len()))
+	_, err := parseNPZ(t.Context(), info, Input{}, bytes.NewReader(b.Bytes()), int64(b.Len()))
 	if err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Errorf("got %v", err)
 	}
@@ -230,7 +230,7 @@ func FuzzParseNPZ(f *testing.F) {
 	f.Add(npz(f, members...))
 	f.Add([]byte("PK"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		data, err := parseNPZ(t.Context(), info, bytes.NewReader(b), int64(len(b)))
+		data, err := parseNPZ(t.Context(), info, Input{}, bytes.NewReader(b), int64(len(b)))
 		if err == nil && (data.Train.Len() != 3 || len(data.Train.Values) != 12) {
 			t.Fatal("taken with other sizes")
 		}

@@ -17,7 +17,7 @@ const (
 // makeSynthetic draws a set that looks like frontal chest X-rays and means nothing: no
 // image was taken of anybody. Class 1 has opacities in the lungs, as pneumonia does;
 // class 0 seldom a faint one. It is always the same set. All arithmetic is in integers.
-func makeSynthetic() *Data {
+func makeSynthetic(in Input) *Data {
 	r := newRandom(syntheticSeed, useSynthetic)
 	data := &Data{Name: Synthetic, Synthetic: true, Channels: 1, Size: syntheticSize, Classes: []string{"normal", "pneumonia"}}
 	hash := sha256.New()
@@ -34,7 +34,7 @@ func makeSynthetic() *Data {
 			hash.Write([]byte{byte(label)})
 		}
 		hash.Write(pixels)
-		split.Values = normalise(pixels)
+		split.Values = in.numbered(pixels, 1)
 	}
 	data.SHA256 = hex.EncodeToString(hash.Sum(nil))
 	return data

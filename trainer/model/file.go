@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/google/renameio/v2"
 
@@ -16,11 +15,11 @@ import (
 // Description is what a model's file says of itself beside the weights, so that they
 // mean the same to whoever has it: what goes in, and what comes out.
 type Description struct {
-	Architecture string   `json:"architecture"` // one of Names
-	Channels     int      `json:"channels"`     // of an image as the model takes it: 1 grey, 3 red, green and blue
-	Size         int      `json:"size"`         // height and width of an image in pixels
-	Classes      []string `json:"classes"`      // what the outputs mean, in their order; of two the second is the positive one
-	Input        Input    `json:"input"`
+	Architecture string        `json:"architecture"` // one of Names
+	Channels     int           `json:"channels"`     // of an image as the model takes it: 1 grey, 3 red, green and blue
+	Size         int           `json:"size"`         // height and width of an image in pixels
+	Classes      []string      `json:"classes"`      // what the outputs mean, in their order; of two the second is the positive one
+	Input        dataset.Input `json:"input"`        // how an image becomes numbers
 
 	// Temperature by which the logits are divided, so that the probabilities are calibrated;
 	// 0 where nobody has calibrated them, which is as 1.
@@ -30,13 +29,6 @@ type Description struct {
 	Task     string    `json:"task,omitempty"`     // that it comes from
 	Round    int       `json:"round,omitempty"`    // of the task, 0 for its first model
 	Backbone *Backbone `json:"backbone,omitempty"` // whose features a head takes
-}
-
-// Input is how an image becomes numbers.
-type Input struct {
-	Fit  string    `json:"fit"`  // how it is brought to size: stretch, whatever its shape
-	Mean []float64 `json:"mean"` // by channel: a value v from 0, black, to 1, white, becomes
-	Std  []float64 `json:"std"`  // (v-mean)/std
 }
 
 // Backbone names the frozen layers in front of a head.
@@ -51,14 +43,18 @@ func (d Description) Spec() Spec {
 	return Spec{Name: d.Architecture, Channels: d.Channels, Size: d.Size, Classes: len(d.Classes)}
 }
 
-// Describe says what the spec itself fixes. The spec must be valid.
-func (s Spec) Describe(classes []string) Description {
-	d := Description{Architecture: s.Name, Channels: s.Channels, Size: s.Size, Classes: classes}
-	d.Input = Input{Fit: "stretch", Mean: []float64{0.5, 0.5, 0.5}[:s.Channels], Std: []float64{0.5, 0.5, 0.5}[:s.Channels]}
-	if s.Frozen() {
-		d.Input.Mean, d.Input.Std = slices.Clone(dataset.ImageNet.Mean[:]), slices.Clone(dataset.ImageNet.Std[:])
+// Describe says what a model of this spec is for.
+func (s Spec) Describe(classes []string, in dataset.Input) Description {
+	return Description{Architecture: s.Name, Channels: s.Channels, Size: s.Size, Classes: classes, Input: in.Whole(s.Channels)}
+}
+
+// Input is how images become numbers where nobody has chosen: ImageNet's normalisation in
+// front of a frozen backbone, else mean and standard deviation 0.5.
+func (s Spec) Input() dataset.Input {
+	if s.CheckFrozen() == nil {
+		return dataset.ImageNet
 	}
-	return d
+	return dataset.Input{}
 }
 
 // descriptionKey is where a safetensors file's metadata have the description, as JSON.
@@ -110,6 +106,9 @@ func ReadFile(path string) (*weights.Weights, *Description, error) {
 	}
 	if err := d.Spec().Validate(); err != nil {
 		return nil, nil, codes.Wrapf("MF-MODEL-DESCRIPTION", "%s is of a model that there is not: %w", path, err)
+	}
+	if err := d.Input.Check(); err != nil {
+		return nil, nil, codes.Wrapf("MF-MODEL-DESCRIPTION", "%s does not say how an image becomes numbers: %w", path, err)
 	}
 	return w, d, nil
 }

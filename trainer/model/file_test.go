@@ -8,13 +8,14 @@ import (
 	"testing"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/trainer/dataset"
 )
 
 // A file says what its model is; one of weights alone says nothing.
 func TestFileDescribesItsModel(t *testing.T) {
 	spec := Spec{HMChainCNN, 1, 28, 2}
 	w := initial(t, spec)
-	d := spec.Describe([]string{"normal, benign", "malignant"})
+	d := spec.Describe([]string{"normal, benign", "malignant"}, dataset.Input{Window: dataset.Window{Low: -5, High: 4095.5}, OwnWindow: true, Inverted: true, Fit: dataset.FitPad})
 	d.Task, d.Round, d.Data, d.Backbone = "lungs", 3, "xrays", &Backbone{Digest: strings.Repeat("ab", 32), Random: true, Seed: 7}
 	path := filepath.Join(t.TempDir(), "m.safetensors")
 	for _, want := range []*Description{&d, nil} {
@@ -37,6 +38,14 @@ func TestFileDescribesItsModel(t *testing.T) {
 	if _, _, err := ReadFile(path); codes.Of(err) != "MF-MODEL-DESCRIPTION" {
 		t.Errorf("an unknown architecture: %v", err)
 	}
+	d.Architecture, d.Input.Fit = spec.Name, "squeeze"
+	if err := WriteFile(path, w, &d); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := ReadFile(path); codes.Of(err) != "MF-MODEL-DESCRIPTION" {
+		t.Errorf("an unknown fit: %v", err)
+	}
+	d.Input.Fit = dataset.FitPad
 	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -50,9 +59,10 @@ func TestFileDescribesItsModel(t *testing.T) {
 	}
 }
 
-// Behind a frozen backbone the images are ImageNet's.
+// Behind a frozen backbone the images are ImageNet's where nobody has chosen.
 func TestDescribeAHead(t *testing.T) {
-	d := Spec{VGG16, 3, 224, 2}.Describe([]string{"a", "b"})
+	spec := Spec{VGG16, 3, 224, 2}
+	d := spec.Describe([]string{"a", "b"}, spec.Input())
 	if d.Input.Mean[0] != 0.485 || d.Input.Std[2] != 0.225 || d.Input.Fit != "stretch" || d.Size != 224 {
 		t.Errorf("%+v", d)
 	}

@@ -35,9 +35,9 @@ func bindBackboneFile(flags *pflag.FlagSet, file *string, more string) {
 	flags.StringVar(file, "backbone", *file, "pre-trained weights of the frozen backbone of "+model.VGG16+" or "+model.ResNet50+", torchvision's .safetensors, .pt or .pth"+more)
 }
 
-// open loads or draws the backbone of a model, and gives its place in a task's
-// terms; nil for a model without one.
-func (f backboneFlags) open(spec model.Spec) (*backbone.Backbone, fl.Backbone, error) {
+// open loads or draws the backbone of a model for images under an Input, and gives its
+// place in a task's terms; nil for a model without one.
+func (f backboneFlags) open(spec model.Spec, in dataset.Input) (*backbone.Backbone, fl.Backbone, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, fl.Backbone{}, err
 	}
@@ -46,6 +46,7 @@ func (f backboneFlags) open(spec model.Spec) (*backbone.Backbone, fl.Backbone, e
 		if err != nil {
 			return nil, fl.Backbone{}, err
 		}
+		b.Input = in
 		return b, fl.Backbone{Digest: b.Digest}, nil
 	}
 	if !spec.Frozen() {
@@ -55,6 +56,7 @@ func (f backboneFlags) open(spec model.Spec) (*backbone.Backbone, fl.Backbone, e
 	if err != nil {
 		return nil, fl.Backbone{}, err
 	}
+	b.Input = in
 	return b, fl.Backbone{Digest: b.Digest, Random: true, Seed: f.Seed}, nil
 }
 
@@ -74,7 +76,7 @@ func agreedBackbone(t fl.Terms, file string) (*backbone.Backbone, error) {
 	case !t.Backbone.Random && file == "":
 		return nil, codes.Errorf("MF-BACKBONE-FILE", "task %s trains behind pre-trained weights of %s with the digest %s; name their file with --backbone", t.Task, t.Model, t.Backbone.Digest)
 	}
-	b, _, err := backboneFlags{File: file, Seed: t.Backbone.Seed}.open(spec)
+	b, _, err := backboneFlags{File: file, Seed: t.Backbone.Seed}.open(spec, node.Input(t))
 	if err != nil {
 		return nil, err
 	}

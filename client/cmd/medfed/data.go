@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/dicom"
 	"github.com/medfed/medfed/trainer/model"
 )
 
@@ -23,6 +24,9 @@ type dataFlags struct {
 	size      int    // height and width they are brought to; 0 for 28
 	channels  int    // of them; 0 for 1
 	unread    bool   // leave them in their files until a frozen backbone takes them
+	input     dataset.Input
+	frame     int  // of a DICOM file of several
+	burnedIn  bool // take DICOM files that say that they have writing in the picture
 	folder    string
 	offline   bool
 	shard     shard
@@ -52,7 +56,14 @@ func (d *dataFlags) bindImages(flags *pflag.FlagSet) {
 	flags.StringVar(&d.images, "images", "", "instead of a data set: folder of DICOM, PNG and JPEG images, with a folder for each class or a manifest.csv")
 	flags.StringArrayVar(&d.renamed, "class", nil, `what a class of the data is called here, for instance --class "Pneumonia (viral)=pneumonia"; may come several times`)
 	flags.StringArrayVar(&d.absent, "no-examples-of", nil, "class that the data have no example of; may come several times")
+	bindDICOM(flags, "with --images: ", &d.frame, &d.burnedIn)
 	flags.BoolVar(&d.skipBad, "skip-bad-images", false, "with --images: name files that can't be read and go on without them")
+}
+
+// bindDICOM makes the flags of what is taken of DICOM files.
+func bindDICOM(flags *pflag.FlagSet, when string, frame *int, burnedIn *bool) {
+	flags.IntVar(frame, "frame", 1, when+"of a DICOM file of several frames, the one to take")
+	flags.BoolVar(burnedIn, "allow-burned-in", false, when+"take DICOM files that say there is writing in the picture, which may name the patient")
 }
 
 // bindShape makes the flags of what image files are brought to, where no model and no
@@ -75,7 +86,11 @@ func (d *dataFlags) load(ctx context.Context, a *app) (*dataset.Data, error) {
 	}
 	shown := a.newBars()
 	defer shown.Close()
-	return dataset.Load(ctx, d.name, dataset.Options{
+	in := d.input
+	if d.unread { // the backbone does the rest
+		in = in.Brightness()
+	}
+	return in.Load(ctx, d.name, dataset.Options{
 		Folder:        d.folder,
 		AllowDownload: !d.offline,
 		Progress:      func(done, total int64) { shown.Bytes("downloading "+d.name, done, total) },
@@ -88,10 +103,8 @@ func (d *dataFlags) loadImages(ctx context.Context, a *app) (*dataset.Data, erro
 	defer shown.Close()
 	options := dataset.FolderOptions{
 		Name: labelOf(d.images), Size: cmp.Or(d.size, 28), Channels: cmp.Or(d.channels, 1), SkipBad: d.skipBad, Unread: d.unread,
+		Input: d.input, DICOM: dicom.Options{Frame: d.frame, BurnedIn: d.burnedIn},
 		Progress: func(done, total int) { shown.Step("reading images", done, total) },
-	}
-	if d.unread {
-		options.Input = dataset.ImageNet
 	}
 	folder, err := dataset.LoadFolder(ctx, d.images, options)
 	if err != nil {
@@ -163,9 +176,10 @@ func labelOf(folder string) string {
 	}, strings.ToLower(filepath.Base(folder)))
 }
 
-// shapedFor lets image files be brought to the shape that a model takes.
-func (d *dataFlags) shapedFor(spec model.Spec) {
-	d.size, d.channels, d.unread = spec.Size, spec.Channels, spec.CheckFrozen() == nil
+// shapedFor lets image files be brought to the shape that a model takes, and their pixels
+// to its numbers.
+func (d *dataFlags) shapedFor(spec model.Spec, in dataset.Input) {
+	d.size, d.channels, d.unread, d.input = spec.Size, spec.Channels, spec.CheckFrozen() == nil, in
 }
 
 // share is this participant's part of a split; of one that a folder of images does

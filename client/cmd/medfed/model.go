@@ -155,7 +155,7 @@ func (m globalModel) write() error {
 
 // describe says what a task's models are.
 func describe(t fl.Terms) model.Description {
-	d := node.Spec(t).Describe(t.ClassNames)
+	d := node.Spec(t).Describe(t.ClassNames, node.Input(t))
 	d.Data = t.Data
 	if t.Backbone.Digest != "" {
 		d.Backbone = &model.Backbone{Digest: t.Backbone.Digest, Random: t.Backbone.Random, Seed: t.Backbone.Seed}
@@ -184,12 +184,11 @@ type evaluation struct {
 type evaluateFlags struct {
 	task  string
 	round int
-	model string
 	split choice
 	data  dataFlags
 
-	classes  []string
-	backbone backboneFlags
+	description descriptionFlags
+	backbone    backboneFlags
 }
 
 func newModelEvaluate(a *app) *cobra.Command {
@@ -210,9 +209,7 @@ func newModelEvaluate(a *app) *cobra.Command {
 	flags.StringVar(&f.task, "task", "", "fetch this task's global model instead of reading a file")
 	flags.IntVar(&f.round, "round", newestRound, "with --task: round that made it (default the newest closed round)")
 	flags.Lookup("round").DefValue = "0"
-	flags.StringVar(&f.model, "model", model.HMChainCNN, "with a file that does not say: "+modelUsage())
-	flags.StringSliceVar(&f.classes, "classes", nil, "with a file that does not say: its classes by name, in their order (default those of the data)")
-	f.data.bindShape(flags)
+	f.description.bind(flags)
 	flags.Var(&f.split, "split", "part of the data set")
 	f.backbone.bind(flags)
 	f.data.bind(flags)
@@ -251,7 +248,7 @@ func (f *evaluateFlags) evaluate(ctx context.Context, a *app, args []string) (ev
 // load brings the data in the shape and with the classes of the model. Where the model
 // does not tell its classes, they are those of the data.
 func (f *evaluateFlags) load(ctx context.Context, a *app, m *usedModel) (*dataset.Data, error) {
-	f.data.shapedFor(backbone.SpecFor(m.description.Architecture, m.description.Channels, m.description.Size, 2))
+	f.data.shapedFor(backbone.SpecFor(m.description.Architecture, m.description.Channels, m.description.Size, 2), m.description.Input)
 	data, err := f.data.load(ctx, a)
 	if err != nil {
 		return nil, err
@@ -265,7 +262,7 @@ func (f *evaluateFlags) load(ctx context.Context, a *app, m *usedModel) (*datase
 		return data, checkImages(data, m.description.Spec())
 	}
 	spec := backbone.SpecFor(m.description.Architecture, data.Channels, data.Size, len(data.Classes))
-	m.description.Channels, m.description.Size = spec.Channels, spec.Size
+	m.description.Channels, m.description.Size, m.description.Input = spec.Channels, spec.Size, m.description.Input.Whole(spec.Channels)
 	return data, nil
 }
 
@@ -281,10 +278,10 @@ func checkImages(d *dataset.Data, spec model.Spec) error {
 func (f *evaluateFlags) source(ctx context.Context, a *app, args []string) (usedModel, error) {
 	if f.task == "" {
 		m, err := readModel(args[0])
-		if !m.described {
-			m.description = model.Description{Architecture: f.model, Channels: f.data.channels, Size: f.data.size, Classes: f.classes}
+		if err != nil {
+			return m, err
 		}
-		return m, err
+		return m, f.description.describe(&m)
 	}
 	m, err := fetchModel(ctx, a, f.task, f.round)
 	if f.data.name == "" {

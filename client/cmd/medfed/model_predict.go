@@ -14,6 +14,7 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/client/simulate"
 	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/dicom"
 	"github.com/medfed/medfed/trainer/fed"
 	"github.com/medfed/medfed/trainer/model"
 )
@@ -42,6 +43,10 @@ type predictFlags struct {
 	round    int
 	csv      string
 	backbone backboneFlags
+	frame    int
+	burnedIn bool
+
+	description descriptionFlags
 }
 
 func newModelPredict(a *app) *cobra.Command {
@@ -75,6 +80,8 @@ image among others get the same probabilities. What a model says is ` + notice +
 	flags.Lookup("round").DefValue = "0"
 	flags.StringVar(&f.csv, "csv", "", "file for the same as a table with a column for each class")
 	f.backbone.bind(flags)
+	bindDICOM(flags, "", &f.frame, &f.burnedIn)
+	f.description.bind(flags)
 	return c
 }
 
@@ -83,8 +90,18 @@ func (f *predictFlags) predict(ctx context.Context, a *app, of string, images []
 	if err != nil {
 		return predictions{}, err
 	}
+	if err := f.description.describe(&m); err != nil {
+		return predictions{}, err
+	}
+	if m.description.Classes == nil {
+		return predictions{}, codes.Errorf("MF-MODEL-DESCRIPTION", "%s does not say what its classes are; name them with --classes, in the order of the model's outputs", of)
+	}
 	if !m.described {
-		return predictions{}, codes.Errorf("MF-MODEL-DESCRIPTION", "%s does not say what its classes are; have the task created anew with this version of medfed", of)
+		spec := f.description.spec()
+		m.description.Channels, m.description.Size = spec.Channels, spec.Size
+	}
+	if err := m.description.Spec().Validate(); err != nil {
+		return predictions{}, err
 	}
 	examples, err := f.read(ctx, a, m, images)
 	if err != nil {
@@ -123,17 +140,16 @@ func (f *predictFlags) source(ctx context.Context, a *app, of string) (usedModel
 // read reads images as the model takes them: as images, or as the features of its
 // backbone.
 func (f *predictFlags) read(ctx context.Context, a *app, m usedModel, images []string) (dataset.Split, error) {
-	spec, input := m.description.Spec(), dataset.Input{}
+	spec := m.description.Spec()
 	made, _, err := m.openBackbone(f.backbone)
 	if err != nil {
 		return dataset.Split{}, err
 	}
-	if made != nil {
-		input = dataset.ImageNet
-	}
 	examples := dataset.Split{Labels: make([]int, len(images))}
 	for _, path := range images {
-		values, err := dataset.ReadImage(ctx, path, spec.Size, spec.Channels, input)
+		values, err := dataset.ReadImage(ctx, path, dataset.FolderOptions{
+			Size: spec.Size, Channels: spec.Channels, Input: m.description.Input, DICOM: dicom.Options{Frame: f.frame, BurnedIn: f.burnedIn},
+		})
 		if err != nil {
 			return dataset.Split{}, err
 		}

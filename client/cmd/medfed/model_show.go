@@ -54,12 +54,12 @@ func (m usedModel) openBackbone(flags backboneFlags) (*backbone.Backbone, fl.Bac
 	}
 	agreed := m.description.Backbone
 	if agreed == nil {
-		return flags.open(m.description.Spec())
+		return flags.open(m.description.Spec(), m.description.Input)
 	}
 	if !agreed.Random && flags.File == "" {
 		return nil, fl.Backbone{}, codes.Errorf("MF-BACKBONE-FILE", "the model is a head behind pre-trained weights of %s with the digest %s; name their file with --backbone", m.description.Architecture, agreed.Digest)
 	}
-	made, which, err := backboneFlags{File: flags.File, Seed: agreed.Seed}.open(m.description.Spec())
+	made, which, err := backboneFlags{File: flags.File, Seed: agreed.Seed}.open(m.description.Spec(), m.description.Input)
 	if err != nil {
 		return nil, which, err
 	}
@@ -96,7 +96,7 @@ func newModelShow(a *app) *cobra.Command {
 func printShown(w io.Writer, m shownModel) {
 	fmt.Fprintf(w, "model\t%s, %s\ndigest\t%s\nbytes\t%d\n", m.File, m.Architecture, m.Digest, m.Bytes)
 	fmt.Fprintf(w, "classes\t%s\n", classesInWords(m.Classes))
-	fmt.Fprintf(w, "images\t%d×%d×%d; fit: %s; a value from 0 to 1 less %v, over %v\n", m.Size, m.Size, m.Channels, m.Input.Fit, m.Input.Mean, m.Input.Std)
+	fmt.Fprintf(w, "images\t%s\npixels\t%s\n", imagesInWords(m.Spec(), m.Input.Fit), inputInWords(m.Input))
 	if m.Backbone != nil {
 		fmt.Fprintf(w, "backbone\t%s\n", backboneInWords(fl.Backbone{Digest: m.Backbone.Digest, Random: m.Backbone.Random, Seed: m.Backbone.Seed}))
 	}

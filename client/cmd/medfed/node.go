@@ -149,7 +149,10 @@ func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error
 	if err != nil {
 		return err
 	}
-	f.data.shapedFor(node.Spec(terms))
+	f.data.shapedFor(node.Spec(terms), node.Input(terms))
+	in := node.Input(terms)
+	config.Log.Info("this is the task's model", "architecture", terms.Model, "classes", classesInWords(terms.ClassNames),
+		"images", imagesInWords(node.Spec(terms), in.Fit), "pixels", inputInWords(in))
 	data, err := f.data.load(ctx, a)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -146,11 +147,7 @@ func flagError(cmd *cobra.Command, err error) error {
 // isOwn reports whether a flag's type is medfed's own, whose errors say in words
 // what it takes; those of the flags library name the function that parsed.
 func isOwn(value pflag.Value) bool {
-	switch value.(type) {
-	case *format, *choice, *delta, *decimal, *shard, *partition, *augmentation:
-		return true
-	}
-	return false
+	return reflect.TypeOf(value).Elem().PkgPath() != reflect.TypeFor[pflag.Flag]().PkgPath()
 }
 
 // kindOfValue is what a flag takes, in words.

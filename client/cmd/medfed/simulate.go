@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type simulateFlags struct {
 	privacy       privacy
 	refinements   refinements
 	backbone      backboneFlags
+	input         inputFlags
 	metric        choice
 	thresholdKind choice
 	curve         choice
@@ -104,6 +106,7 @@ func (f *simulateFlags) bind(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.Untested, "no-test", false, "leave the test split alone, as when settings are chosen: judge them by the validation split")
 	flags.StringSliceVar(&f.classes, "classes", nil, "classes that the data must have, by name in the order of the model's outputs (default those of the data)")
 	f.data.bindShape(flags)
+	f.input.bind(flags, "")
 	flags.StringVar(&f.checkpoint, "checkpoint", "", "file to save to after every round, and to go on from where it is there")
 	flags.StringVar(&f.csv, "csv", "", "file for the table of rounds")
 	flags.StringVar(&f.plot, "plot", "", "file for the plot, .svg or .html")
@@ -162,11 +165,18 @@ func runSimulate(ctx context.Context, a *app, f *simulateFlags) error {
 // a frozen backbone as features, which the settings then tell the origin of, and with the
 // first weights of its head.
 func (f *simulateFlags) load(ctx context.Context, a *app, settings *simulate.Settings) (*dataset.Data, *weights.Weights, error) {
-	f.data.shapedFor(backbone.SpecFor(settings.Model, f.data.channels, f.data.size, 2))
+	spec := backbone.SpecFor(settings.Model, cmp.Or(f.data.channels, 1), f.data.size, 2)
+	in, err := f.input.of(spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.data.shapedFor(spec, in)
 	data, err := f.data.load(ctx, a)
 	if err != nil {
 		return nil, nil, err
 	}
+	in = in.Whole(max(spec.Channels, data.Channels))
+	settings.Input = node.InputOnLedger(in)
 	if f.classes != nil {
 		if err := f.data.match(a, data, f.classes); err != nil {
 			return nil, nil, err
@@ -176,7 +186,7 @@ func (f *simulateFlags) load(ctx context.Context, a *app, settings *simulate.Set
 		return nil, nil, err
 	}
 	var made *backbone.Backbone
-	made, settings.Backbone, err = f.backbone.open(backbone.SpecFor(settings.Model, data.Channels, data.Size, len(data.Classes)))
+	made, settings.Backbone, err = f.backbone.open(backbone.SpecFor(settings.Model, data.Channels, data.Size, len(data.Classes)), in)
 	if err != nil || made == nil {
 		return data, nil, err
 	}

@@ -65,7 +65,7 @@ func createTask(ctx context.Context, a *app, name string, form terms) (fl.TaskSt
 			return none, err
 		}
 	}
-	made, named, err := form.Backbone.open(node.Spec(t))
+	made, named, err := form.Backbone.open(node.Spec(t), node.Input(t))
 	if err != nil {
 		return none, err
 	}
@@ -246,8 +246,7 @@ func printTask(w io.Writer, s fl.TaskState) {
 	t := s.Task
 	fmt.Fprintf(w, "task\t%s, %s\n", t.Task, t.Phase)
 	fmt.Fprintf(w, "created\t%s by %s\n", moment(t.CreatedAt), t.Creator)
-	fmt.Fprintf(w, "model\t%s on %s (%d×%d×%d, %d classes)\n", t.Model, t.Data, t.ImageSize, t.ImageSize, t.Channels, t.Classes)
-	fmt.Fprintf(w, "classes\t%s\n", classesInWords(t.ClassNames))
+	printSubject(w, t.Terms)
 	if t.Backbone.Digest != "" {
 		fmt.Fprintf(w, "backbone\t%s\n", backboneInWords(t.Backbone))
 	}
@@ -277,6 +276,15 @@ func printTask(w io.Writer, s fl.TaskState) {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s%s\n", n.ID, moment(n.JoinedAt), yesOrNo(revealed(s, n.ID)), weight.Decimal(6), standing, spent)
 	}
+}
+
+// printSubject says what a task's models are for, so that whoever brings images knows
+// whether theirs are meant.
+func printSubject(w io.Writer, t fl.Terms) {
+	in := node.Input(t)
+	fmt.Fprintf(w, "model\t%s on %s, %d classes\n", t.Model, t.Data, t.Classes)
+	fmt.Fprintf(w, "classes\t%s\n", classesInWords(t.ClassNames))
+	fmt.Fprintf(w, "images\t%s\npixels\t%s\n", imagesInWords(node.Spec(t), in.Fit), inputInWords(in))
 }
 
 func thresholdInWords(t fl.Terms) string {

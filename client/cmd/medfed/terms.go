@@ -16,6 +16,7 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/client/node"
 	"github.com/medfed/medfed/trainer/backbone"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/fed"
@@ -61,6 +62,8 @@ type terms struct {
 	Classes   []string `yaml:"classes"`
 	ClassesOf string   `yaml:"classes_of"` // folder of images that has the classes
 	Positive  string   `yaml:"positive"`
+
+	Input inputFlags `yaml:",inline"`
 }
 
 // defaultTerms holds f = 1 with 4 masters, and suits the default network's 9
@@ -73,7 +76,7 @@ func defaultTerms() terms {
 		F: 1, Masters: 4, Participation: decimal(fl.One), MinUpdates: 3, MaxExamples: 1_000_000, BaseWeight: 500_000,
 		Rounds: 5, MaxFailed: 3,
 		Starting: 60, Training: 600, Committing: 300, Revealing: 60, Aggregating: 300,
-		Privacy: defaultPrivacy(),
+		Privacy: defaultPrivacy(), Input: inputFlags{Fit: fl.FitStretch},
 	}
 }
 
@@ -111,6 +114,7 @@ func (t *terms) bind(flags *pflag.FlagSet) {
 	flags.StringVar(&t.Positive, "positive", t.Positive, "of two classes the positive one, where that is not the second")
 	flags.IntVar(&t.ImageSize, "image-size", t.ImageSize, "with a data label of your own: height and width of the images (default 28)")
 	flags.IntVar(&t.Channels, "channels", t.Channels, "with a data label of your own: 1 for grey images, 3 for colour (default 1)")
+	t.Input.bind(flags, "")
 }
 
 // modelUsage explains --model.
@@ -168,9 +172,13 @@ func (t terms) forTask(task string) (fl.Terms, error) {
 		return fl.Terms{}, err
 	}
 	spec := backbone.SpecFor(t.Model, info.Channels, info.Size, len(info.Classes))
+	in, err := t.Input.of(spec)
+	if err != nil {
+		return fl.Terms{}, err
+	}
 	return fl.Terms{
 		Task: task, Model: t.Model, Data: t.Data,
-		Channels: spec.Channels, ImageSize: spec.Size, Classes: spec.Classes, ClassNames: info.Classes,
+		Channels: spec.Channels, ImageSize: spec.Size, Classes: spec.Classes, ClassNames: info.Classes, Input: node.InputOnLedger(in),
 		Training: fl.Training{Epochs: t.Epochs, BatchSize: t.BatchSize,
 			LearningRate: fl.Micro(t.LearningRate), Momentum: fl.Micro(t.Momentum), Seed: t.Seed,
 			Decay: fl.Micro(t.Refinements.Decay), BalanceClasses: t.Refinements.Balance, Augmentation: fl.Augmentation(t.Refinements.Augment)},
