@@ -67,7 +67,7 @@ func Table() []Status {
 			"MF-ENVELOPE-EXPOSED", "MF-ENVELOPE-IDENTITY", "MF-ENVELOPE-RECIPIENT", "MF-GATEWAY-CLOCK", "MF-GATEWAY-IDENTITY", "MF-GATEWAY-PROFILE",
 			"MF-IDENTITY", "MF-INGEST-FOLDER", "MF-INGEST-RUNNING", "MF-IPFS-CONFIG", "MF-IPFS-TOKEN", "MF-NETWORK-CONSORTIUM", "MF-NODE-CONFIG", "MF-PROFILE",
 		}},
-		{Data, "the data set, the training or a document is wrong", []string{"MF-BACKBONE", "MF-DATA", "MF-DICOM", "MF-FED", "MF-FHIR", "MF-INGEST", "MF-METRICS", "MF-MODEL", "MF-PRETRAINED", "MF-RECORD-SOURCE", "MF-SIMULATE-CHECKPOINT"}},
+		{Data, "the data set, the training or a document is wrong", []string{"MF-BACKBONE", "MF-DATA", "MF-DICOM", "MF-FED", "MF-FHIR", "MF-INGEST", "MF-METRICS", "MF-MODEL", "MF-PRETRAINED", "MF-RECORD-SOURCE", "MF-SALIENCY", "MF-SIMULATE-CHECKPOINT"}},
 		{Write, "a file can't be written", []string{"MF-AUDIT-WRITE", "MF-ENVELOPE-WRITE", "MF-FEATURES-CACHE", "MF-INGEST-JOURNAL", "MF-INGEST-OUTPUT", "MF-NODE-JOURNAL", "MF-REPORT-WRITE", "MF-SIMULATE-WRITE", "MF-WRITE"}},
 		{Network, "the network's processes can't be started, stopped or asked", []string{"MF-NETWORK", "MF-TOOLS"}},
 		{Interrupted, "interrupted by the user", []string{"MF-INTERRUPTED"}},
