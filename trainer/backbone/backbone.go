@@ -27,10 +27,11 @@ import (
 
 // Backbone is a model's frozen part with its weights.
 type Backbone struct {
-	Spec   model.Spec
-	Digest string // of the weights in their canonical form: the same for a .pt and a .safetensors of the same
-	Origin string // of the weights, for everything that rests on them to say
-	Random bool   // drawn, not pre-trained
+	Spec    model.Spec
+	Weights *weights.Weights // [model.Spec.BackboneParameters]; not to be changed
+	Digest  string           // of the weights in their canonical form: the same for a .pt and a .safetensors of the same
+	Origin  string           // of the weights, for everything that rests on them to say
+	Random  bool             // drawn, not pre-trained
 	// Input is how images become the numbers that the backbone takes: what its spec has,
 	// unless another is set.
 	Input dataset.Input
@@ -94,7 +95,7 @@ const batch = 4
 func with(spec model.Spec, w *weights.Weights, origin string) *Backbone {
 	extractor := sync.OnceValues(func() (*model.Extractor, error) { return model.NewExtractor(spec, w, batch) })
 	return &Backbone{
-		Spec: spec, Digest: w.Digest(), Origin: origin, Input: spec.Input(), width: spec.Inputs(),
+		Spec: spec, Weights: w, Digest: w.Digest(), Origin: origin, Input: spec.Input(), width: spec.Inputs(),
 		compute: func(ctx context.Context, images []float32) ([]float32, error) {
 			e, err := extractor()
 			if err != nil {

@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -71,10 +72,15 @@ func WriteFile(path string, w *weights.Weights, d *Description) error {
 		}
 		metadata = map[string]string{descriptionKey: string(text), "format": "pt"} // the latter for libraries that ask
 	}
+	return writeModel(path, func(out io.Writer) error { return w.WriteFile(out, metadata) })
+}
+
+// writeModel writes a file whole or not at all. The error is MF-WRITE-MODEL.
+func writeModel(path string, content func(io.Writer) error) error {
 	f, err := renameio.TempFile(filepath.Dir(path), path)
 	if err == nil {
 		defer f.Cleanup()
-		err = w.WriteFile(f, metadata)
+		err = content(f)
 	}
 	if err == nil {
 		err = f.CloseAtomicallyReplace()

@@ -22,7 +22,7 @@ import (
 )
 
 func newModel(a *app) *cobra.Command {
-	return group("model", "Fetch, show, measure and use models", newModelGet(a), newModelShow(a), newModelEvaluate(a), newModelPredict(a))
+	return group("model", "Fetch, show, measure, use and export models", newModelGet(a), newModelShow(a), newModelEvaluate(a), newModelPredict(a), newModelExport(a))
 }
 
 // globalModel is a task's global model after it has been fetched and checked.

@@ -19,9 +19,6 @@ import (
 	"github.com/medfed/medfed/trainer/model"
 )
 
-// notice stands on everything that a model says of a person's image.
-const notice = "not for diagnosis"
-
 // prediction is what a model makes of one image.
 type prediction struct {
 	File          string    `json:"file"`
@@ -56,7 +53,7 @@ func newModelPredict(a *app) *cobra.Command {
 		Short: "Say what a model takes images for: every class with its probability",
 		Long: `Say what a model takes DICOM, PNG and JPEG images for. The model is a file that "model
 get" wrote, or a task, whose global model is fetched. An image alone and the same
-image among others get the same probabilities. What a model says is ` + notice + `.`,
+image among others get the same probabilities. What a model says is ` + model.Notice + `.`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			result, err := f.predict(cmd.Context(), a, args[0], args[1:])
@@ -86,7 +83,7 @@ image among others get the same probabilities. What a model says is ` + notice +
 }
 
 func (f *predictFlags) predict(ctx context.Context, a *app, of string, images []string) (predictions, error) {
-	m, err := f.source(ctx, a, of)
+	m, err := sourceOf(ctx, a, of, f.round)
 	if err != nil {
 		return predictions{}, err
 	}
@@ -112,7 +109,7 @@ func (f *predictFlags) predict(ctx context.Context, a *app, of string, images []
 	if err != nil {
 		return predictions{}, err
 	}
-	result := predictions{Notice: notice, Model: spec.Name, Digest: m.weights.Digest(), Classes: m.description.Classes}
+	result := predictions{Notice: model.Notice, Model: spec.Name, Digest: m.weights.Digest(), Classes: m.description.Classes}
 	for i, file := range images {
 		row := probabilities[i*spec.Classes : (i+1)*spec.Classes]
 		best := 0
@@ -126,15 +123,15 @@ func (f *predictFlags) predict(ctx context.Context, a *app, of string, images []
 	return result, nil
 }
 
-// source is the model's file, or what is no file's name the task.
-func (f *predictFlags) source(ctx context.Context, a *app, of string) (usedModel, error) {
+// sourceOf is the model of a file, or of a task where there is no file of that name.
+func sourceOf(ctx context.Context, a *app, of string, round int) (usedModel, error) {
 	if _, err := os.Stat(of); err == nil {
 		return readModel(of)
 	}
 	if checkTask(of) != nil {
 		return usedModel{}, codes.Errorf("MF-WEIGHTS-FILE", "there is no file %s; name one that medfed model get wrote, or a task", of)
 	}
-	return fetchModel(ctx, a, of, f.round)
+	return fetchModel(ctx, a, of, round)
 }
 
 // read reads images as the model takes them: as images, or as the features of its

@@ -1,0 +1,244 @@
+package onnx_test
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/model"
+	"github.com/medfed/medfed/trainer/onnx"
+	"github.com/medfed/medfed/trainer/onnxruntime"
+	"github.com/medfed/medfed/trainer/weights"
+)
+
+// exported is a model with images that it is asked about.
+type exported struct {
+	description model.Description
+	weights     *weights.Weights
+	backbone    *weights.Weights // nil for none
+	pixels      []float32        // from 0 to 1, [images][channels][height][width]
+	probability []float32        // that medfed gives
+	images      int
+	onnx        *onnx.Model
+}
+
+// every is a model of each architecture, trained a little on a few images.
+func every(t *testing.T, images int) []exported {
+	t.Helper()
+	var all []exported
+	for _, spec := range []model.Spec{
+		{Name: model.HMChainCNN, Channels: 1, Size: 28, Classes: 2}, {Name: model.HMChainCNN, Channels: 3, Size: 19, Classes: 5},
+		{Name: model.HMChainEnsemble, Channels: 1, Size: 28, Classes: 3}, {Name: model.ResNet18, Channels: 3, Size: 28, Classes: 4},
+		{Name: model.VGG16, Channels: 3, Size: 224, Classes: 2}, {Name: model.ResNet50, Channels: 3, Size: 224, Classes: 2},
+	} {
+		all = append(all, trained(t, spec, images))
+	}
+	return all
+}
+
+// trained is one of every.
+func trained(t *testing.T, spec model.Spec, images int) exported {
+	t.Helper()
+	classes := make([]string, spec.Classes)
+	for i := range classes {
+		classes[i] = fmt.Sprintf("class %d, so called", i)
+	}
+	e := exported{description: spec.Describe(classes), images: images}
+	random := rand.New(rand.NewPCG(1, 2))
+	values := make([]float32, images*spec.Channels*spec.Size*spec.Size)
+	e.pixels = make([]float32, len(values))
+	in, area := e.description.Input, spec.Size*spec.Size
+	for i := range e.pixels {
+		image, c, at := i/(area*spec.Channels), i/area%spec.Channels, i%area
+		e.pixels[i] = float32(random.IntN(256)) / 255
+		values[(image*area+at)*spec.Channels+c] = float32((float64(e.pixels[i]) - in.Mean[c]) / in.Std[c])
+	}
+	if spec.Frozen() {
+		var err error
+		if e.backbone, err = model.InitialBackbone(spec, 3); err != nil {
+			t.Fatal(err)
+		}
+		x, err := model.NewExtractor(spec, e.backbone, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if values, err = x.Features(t.Context(), values); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data := dataset.Split{Values: values, Labels: make([]int, images)}
+	for i := range data.Labels {
+		data.Labels[i] = i % spec.Classes
+	}
+	start, err := model.Initial(spec, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.weights, err = model.Train(t.Context(), spec, start, data, model.TrainOptions{Epochs: 2, BatchSize: 8, LearningRate: 0.05, Momentum: 0.9, Seed: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if e.probability, err = model.Predict(t.Context(), spec, e.weights, data); err != nil {
+		t.Fatal(err)
+	}
+	if e.onnx, err = e.description.ONNX(e.weights, e.backbone, e.weights.Digest()); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// TestEveryArchitecture reads the files of every architecture back: what goes in and
+// comes out, what they say of themselves, and that the graph is whole. Then an independent
+// implementation runs them.
+func TestEveryArchitecture(t *testing.T) {
+	for _, e := range every(t, 6) {
+		d := e.description
+		t.Run(fmt.Sprintf("%s of %d classes", d.Architecture, len(d.Classes)), func(t *testing.T) {
+			m := read(t, written(t, e.onnx))
+			if !reflect.DeepEqual(m, e.onnx) {
+				t.Error("what is read is not what was written")
+			}
+			in, out := m.Graph.Inputs, m.Graph.Outputs
+			if len(in) != 1 || in[0].Name != "pixels" || !slices.Equal(in[0].Shape, []int{onnx.Batch, d.Channels, d.Size, d.Size}) {
+				t.Errorf("inputs %+v", in)
+			}
+			if len(out) != 1 || out[0].Name != "probabilities" || !slices.Equal(out[0].Shape, []int{onnx.Batch, len(d.Classes)}) {
+				t.Errorf("outputs %+v", out)
+			}
+			said := map[string]string{}
+			for _, p := range m.Metadata {
+				said[p.Key] = p.Value
+			}
+			if !strings.Contains(said["medfed"], `"architecture":"`+d.Architecture) || !strings.HasPrefix(said["classes"], `["class 0, so called","class 1`) ||
+				said["digest"] != e.weights.Digest() || said["notice"] != "not for diagnosis" || !strings.Contains(m.Doc, "not for diagnosis") {
+				t.Errorf("the file says %q and %v", m.Doc, said)
+			}
+			checkWhole(t, m.Graph)
+			checkWeights(t, m.Graph, e)
+			t.Run("ONNX Runtime", func(t *testing.T) { checkRuns(t, e) })
+		})
+	}
+}
+
+// checkWhole reports names that are given twice, used before they are there, or never
+// used.
+func checkWhole(t *testing.T, g onnx.Graph) {
+	t.Helper()
+	used := map[string]bool{}
+	give := func(name string) {
+		if _, twice := used[name]; twice || name == "" {
+			t.Errorf("%q is given twice", name)
+		}
+		used[name] = false
+	}
+	for _, v := range g.Inputs {
+		give(v.Name)
+	}
+	for _, c := range g.Constants {
+		give(c.Name)
+		n := 1
+		for _, size := range c.Shape {
+			n *= size
+		}
+		if n != len(c.Data) {
+			t.Errorf("%s has the shape %v and %d values", c.Name, c.Shape, len(c.Data))
+		}
+	}
+	for _, n := range g.Nodes {
+		for _, name := range n.Inputs {
+			if _, there := used[name]; !there {
+				t.Errorf("%s takes %q, which is not there yet", n.Op, name)
+			}
+			used[name] = true
+		}
+		give(n.Output)
+	}
+	for _, v := range g.Outputs {
+		if _, there := used[v.Name]; !there {
+			t.Errorf("nothing gives %s", v.Name)
+		}
+		used[v.Name] = true
+	}
+	for name, is := range maps.All(used) {
+		if !is {
+			t.Errorf("nothing uses %s", name)
+		}
+	}
+}
+
+// checkWeights reports tensors of the weights that the graph does not have as they are.
+// The variance of a head's features is in its scale.
+func checkWeights(t *testing.T, g onnx.Graph, e exported) {
+	t.Helper()
+	has := map[string]onnx.Tensor{}
+	for _, c := range g.Constants {
+		has[c.Name] = c
+	}
+	check := func(w *weights.Weights, prefix string) {
+		for _, tensor := range w.Tensors {
+			found := has[prefix+tensor.Name]
+			if tensor.Name == "norm.running_var" {
+				continue
+			}
+			if !slices.Equal(found.Shape, tensor.Shape) || !slices.Equal(found.Data, tensor.Data) {
+				t.Errorf("%s is not in the graph as it is", prefix+tensor.Name)
+			}
+		}
+	}
+	check(e.weights, "")
+	if e.backbone != nil {
+		check(e.backbone, "backbone.")
+	}
+}
+
+// checkRuns holds what ONNX Runtime makes of the images, the first alone, against medfed's
+// probabilities.
+func checkRuns(t *testing.T, e exported) {
+	runtime, err := onnxruntime.Find("../..")
+	if err != nil {
+		t.Skip(err)
+	}
+	path := filepath.Join(t.TempDir(), "m.onnx")
+	if err := os.WriteFile(path, written(t, e.onnx), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	result, err := runtime.Run(t.Context(), path, e.pixels, 1, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(result.Inputs) != 1 || result.Inputs[0].Name != "pixels" || len(result.Outputs) != 1 || result.Outputs[0].Name != "probabilities" {
+		t.Errorf("it sees %+v and %+v", result.Inputs, result.Outputs)
+	}
+	if len(result.Values) != len(e.probability) {
+		t.Fatalf("%d probabilities instead of %d", len(result.Values), len(e.probability))
+	}
+	for i, p := range e.probability {
+		if !(math.Abs(float64(p)-result.Values[i]) <= 1e-5) {
+			t.Errorf("probability %d is %v here and %v there", i, p, result.Values[i])
+		}
+	}
+}
+
+func TestExportRefuses(t *testing.T) {
+	e := trained(t, model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 16, Classes: 2}, 2)
+	d := e.description
+	d.Classes = append(d.Classes, "a third")
+	if _, err := d.ONNX(e.weights, nil, ""); err == nil || !strings.HasPrefix(err.Error(), "MF-WEIGHTS-INCOMPATIBLE") {
+		t.Errorf("weights of two classes for three: %v", err)
+	}
+	head := model.Spec{Name: model.VGG16, Channels: 3, Size: 224, Classes: 2}
+	w, err := model.Initial(head, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := head.Describe([]string{"a", "b"}).ONNX(w, nil, ""); err == nil || !strings.HasPrefix(err.Error(), "MF-WEIGHTS-INCOMPATIBLE") {
+		t.Errorf("a head without a backbone: %v", err)
+	}
+}
