@@ -30,7 +30,7 @@ const Notice = "not for diagnosis"
 // says how a pixel becomes a number, the frozen backbone where there is one, and w. Only
 // decoding a file and bringing an image to size are left to whoever runs it. digest is
 // that of the weights on the ledger. backbone is nil for a model without one. Errors:
-// those of [Spec.Validate], and MF-WEIGHTS-INCOMPATIBLE.
+// those of [Spec.Validate], MF-MODEL-DESCRIPTION and MF-WEIGHTS-INCOMPATIBLE.
 func (d Description) ONNX(w, backbone *weights.Weights, digest string) (*onnx.Model, error) {
 	spec := d.Spec()
 	if err := spec.Validate(); err != nil {
@@ -44,6 +44,9 @@ func (d Description) ONNX(w, backbone *weights.Weights, digest string) (*onnx.Mo
 		if err := check(frozen, backbone); err != nil {
 			return nil, err
 		}
+	}
+	if err := d.checkTemperature(); err != nil {
+		return nil, codes.Wrapf("MF-MODEL-DESCRIPTION", "the model has a temperature that no calibration gives: %w", err)
 	}
 	metadata, err := d.onnxMetadata(digest)
 	if err != nil {
@@ -111,25 +114,49 @@ func (t *translation) translate(d Description, w, backbone *weights.Weights) err
 		}
 	}
 	member, count := spec.member()
-	var all []string
+	var logits []string
 	for i, own := range spec.membersOf(w) {
 		t.prefix, t.tensors = "", own
 		if count > 1 {
 			t.prefix = fmt.Sprintf("members.%d.", i)
 		}
-		logits, err := t.addAll(member.layers(), x)
+		y, err := t.addAll(member.layers(), x)
 		if err != nil {
 			return err
 		}
-		all = append(all, t.add("Softmax", []string{logits}, onnx.Attribute{Name: "axis", Value: 1}))
+		logits = append(logits, y)
 	}
-	last := &t.graph.Nodes[len(t.graph.Nodes)-1]
-	if count > 1 {
-		t.add("Mean", all)
-		last = &t.graph.Nodes[len(t.graph.Nodes)-1]
-	}
-	last.Output = ONNXProbabilities
+	t.answer(logits, d.Temperature)
+	t.graph.Nodes[len(t.graph.Nodes)-1].Output = ONNXProbabilities
 	return nil
+}
+
+// answer adds what makes probabilities of the logits of one network or of an ensemble's,
+// calibrated where there is a temperature, as [metrics.Tempered] does it: with logarithms
+// that end at that of the smallest float32.
+func (t *translation) answer(logits []string, temperature float64) {
+	const smallest = math.SmallestNonzeroFloat32
+	axis := onnx.Attribute{Name: "axis", Value: 1}
+	calibrated := temperature != 0 && temperature != 1
+	var x string
+	switch {
+	case len(logits) == 1 && calibrated:
+		x = t.add("Clip", []string{t.add("LogSoftmax", logits, axis), t.constant("least", []float32{float32(math.Log(smallest))})})
+	case len(logits) == 1:
+		t.add("Softmax", logits, axis)
+	default:
+		var all []string
+		for _, of := range logits {
+			all = append(all, t.add("Softmax", []string{of}, axis))
+		}
+		x = t.add("Mean", all)
+		if calibrated {
+			x = t.add("Log", []string{t.add("Clip", []string{x, t.constant("least", []float32{smallest})})})
+		}
+	}
+	if calibrated {
+		t.add("Softmax", []string{t.add("Div", []string{x, t.constant("temperature", []float32{float32(temperature)})})}, axis)
+	}
 }
 
 // number adds what makes numbers of pixels, as [dataset.Input] says it.

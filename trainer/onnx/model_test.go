@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/onnx"
@@ -26,7 +27,7 @@ type exported struct {
 	backbone    *weights.Weights // nil for none
 	pixels      []float32        // from 0 to 1, [images][channels][height][width]
 	probability []float32        // that medfed gives
-	images      int
+	data        dataset.Split    // the same as numbers, or their features
 	onnx        *onnx.Model
 }
 
@@ -34,24 +35,32 @@ type exported struct {
 func every(t *testing.T, images int) []exported {
 	t.Helper()
 	var all []exported
-	for _, spec := range []model.Spec{
-		{Name: model.HMChainCNN, Channels: 1, Size: 28, Classes: 2}, {Name: model.HMChainCNN, Channels: 3, Size: 19, Classes: 5},
-		{Name: model.HMChainEnsemble, Channels: 1, Size: 28, Classes: 3}, {Name: model.ResNet18, Channels: 3, Size: 28, Classes: 4},
-		{Name: model.VGG16, Channels: 3, Size: 224, Classes: 2}, {Name: model.ResNet50, Channels: 3, Size: 224, Classes: 2},
+	for _, c := range []struct {
+		spec        model.Spec
+		temperature float64
+	}{
+		{model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 28, Classes: 2}, 0},
+		{model.Spec{Name: model.HMChainCNN, Channels: 3, Size: 19, Classes: 5}, 0.3},
+		{model.Spec{Name: model.HMChainEnsemble, Channels: 1, Size: 28, Classes: 3}, 1},
+		{model.Spec{Name: model.HMChainEnsemble, Channels: 1, Size: 28, Classes: 2}, 2.5},
+		{model.Spec{Name: model.ResNet18, Channels: 3, Size: 28, Classes: 4}, 0},
+		{model.Spec{Name: model.VGG16, Channels: 3, Size: 224, Classes: 2}, 0},
+		{model.Spec{Name: model.ResNet50, Channels: 3, Size: 224, Classes: 2}, 1.7},
 	} {
-		all = append(all, trained(t, spec, images))
+		all = append(all, trained(t, c.spec, c.temperature, images))
 	}
 	return all
 }
 
 // trained is one of every.
-func trained(t *testing.T, spec model.Spec, images int) exported {
+func trained(t *testing.T, spec model.Spec, temperature float64, images int) exported {
 	t.Helper()
 	classes := make([]string, spec.Classes)
 	for i := range classes {
 		classes[i] = fmt.Sprintf("class %d, so called", i)
 	}
-	e := exported{description: spec.Describe(classes), images: images}
+	e := exported{description: spec.Describe(classes)}
+	e.description.Temperature = temperature
 	random := rand.New(rand.NewPCG(1, 2))
 	values := make([]float32, images*spec.Channels*spec.Size*spec.Size)
 	e.pixels = make([]float32, len(values))
@@ -78,6 +87,7 @@ func trained(t *testing.T, spec model.Spec, images int) exported {
 	for i := range data.Labels {
 		data.Labels[i] = i % spec.Classes
 	}
+	e.data = data
 	start, err := model.Initial(spec, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +98,7 @@ func trained(t *testing.T, spec model.Spec, images int) exported {
 	if e.probability, err = model.Predict(t.Context(), spec, e.weights, data); err != nil {
 		t.Fatal(err)
 	}
+	e.probability = e.description.Calibrated(e.probability)
 	if e.onnx, err = e.description.ONNX(e.weights, e.backbone, e.weights.Digest()); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +111,7 @@ func trained(t *testing.T, spec model.Spec, images int) exported {
 func TestEveryArchitecture(t *testing.T) {
 	for _, e := range every(t, 6) {
 		d := e.description
-		t.Run(fmt.Sprintf("%s of %d classes", d.Architecture, len(d.Classes)), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s of %d classes at %g", d.Architecture, len(d.Classes), d.Temperature), func(t *testing.T) {
 			m := read(t, written(t, e.onnx))
 			if !reflect.DeepEqual(m, e.onnx) {
 				t.Error("what is read is not what was written")
@@ -226,19 +237,78 @@ func checkRuns(t *testing.T, e exported) {
 	}
 }
 
+// TestCertaintiesBeyondFloat32 are calibrated as medfed does it, where a probability can't
+// be told from 0: by its logarithm, down to that of the smallest number.
+func TestCertaintiesBeyondFloat32(t *testing.T) {
+	e := trained(t, model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 16, Classes: 2}, 20, 6)
+	spec := e.description.Spec()
+	for _, name := range []string{"classifier.4.weight", "classifier.4.bias"} {
+		for i := range e.weights.Find(name).Data {
+			e.weights.Find(name).Data[i] *= 4000
+		}
+	}
+	probabilities, err := model.Predict(t.Context(), spec, e.weights, e.data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(probabilities, 0) {
+		t.Fatalf("no probability of %v is 0", probabilities)
+	}
+	e.probability = e.description.Calibrated(probabilities)
+	if e.onnx, err = e.description.ONNX(e.weights, nil, ""); err != nil {
+		t.Fatal(err)
+	}
+	checkRuns(t, e)
+}
+
 func TestExportRefuses(t *testing.T) {
-	e := trained(t, model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 16, Classes: 2}, 2)
+	e := trained(t, model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 16, Classes: 2}, 0, 2)
 	d := e.description
 	d.Classes = append(d.Classes, "a third")
-	if _, err := d.ONNX(e.weights, nil, ""); err == nil || !strings.HasPrefix(err.Error(), "MF-WEIGHTS-INCOMPATIBLE") {
+	if _, err := d.ONNX(e.weights, nil, ""); codes.Of(err) != "MF-WEIGHTS-INCOMPATIBLE" {
 		t.Errorf("weights of two classes for three: %v", err)
+	}
+	d = e.description
+	d.Temperature = -1
+	if _, err := d.ONNX(e.weights, nil, ""); codes.Of(err) != "MF-MODEL-DESCRIPTION" {
+		t.Errorf("a temperature below 0: %v", err)
 	}
 	head := model.Spec{Name: model.VGG16, Channels: 3, Size: 224, Classes: 2}
 	w, err := model.Initial(head, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := head.Describe([]string{"a", "b"}).ONNX(w, nil, ""); err == nil || !strings.HasPrefix(err.Error(), "MF-WEIGHTS-INCOMPATIBLE") {
+	if _, err := head.Describe([]string{"a", "b"}).ONNX(w, nil, ""); codes.Of(err) != "MF-WEIGHTS-INCOMPATIBLE" {
 		t.Errorf("a head without a backbone: %v", err)
+	}
+}
+
+// TestThePagesExample runs what docs/model.md has for JavaScript, on a model of the shape
+// that the page has.
+func TestThePagesExample(t *testing.T) {
+	page, err := os.ReadFile("../../docs/model.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, found := strings.Cut(string(page), "```js\n")
+	example, _, ended := strings.Cut(example, "```")
+	if !found || !ended {
+		t.Fatal("the page has no example")
+	}
+	runtime, err := onnxruntime.Find("../..")
+	if err != nil {
+		t.Skip(err)
+	}
+	folder := t.TempDir()
+	e := trained(t, model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 28, Classes: 2}, 0, 2)
+	if err := model.WriteONNX(filepath.Join(folder, "lungs.onnx"), e.onnx); err != nil {
+		t.Fatal(err)
+	}
+	out, err := runtime.Script(t.Context(), folder, example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out, "[ 1, 2 ] Float32Array(2)") {
+		t.Errorf("the example prints %s", out)
 	}
 }

@@ -19,6 +19,9 @@ import (
 // Folder is where the packages and the script lie, from the top of the repository.
 const Folder = ".ci/onnx"
 
+// modulesName is the folder in which Node.js looks for packages.
+const modulesName = "node_modules"
+
 // ErrAbsent is the error where ONNX Runtime is not on this machine.
 var ErrAbsent = errors.New("there is no ONNX Runtime on this machine (npm ci in " + Folder + " installs it)")
 
@@ -50,7 +53,7 @@ func Find(top string) (Runtime, error) {
 		return Runtime{}, fmt.Errorf("%w: %w", ErrAbsent, err)
 	}
 	folder := filepath.Join(top, filepath.FromSlash(Folder))
-	if _, err := os.Stat(filepath.Join(folder, "node_modules", "onnxruntime-node")); err != nil {
+	if _, err := os.Stat(filepath.Join(folder, modulesName, "onnxruntime-node")); err != nil {
 		return Runtime{}, fmt.Errorf("%w: %w", ErrAbsent, err)
 	}
 	return Runtime{node, folder}, nil
@@ -84,4 +87,22 @@ func (r Runtime) Run(ctx context.Context, model string, values []float32, batche
 		return result, fmt.Errorf("ONNX Runtime on %s: %w", model, err)
 	}
 	return result, json.Unmarshal(out, &result)
+}
+
+// Script runs a module of JavaScript in a folder, with ONNX Runtime at hand, and gives what
+// it prints.
+func (r Runtime) Script(ctx context.Context, folder, module string) (string, error) {
+	modules, err := filepath.Abs(filepath.Join(r.folder, modulesName))
+	if err != nil {
+		return "", err
+	}
+	link := filepath.Join(folder, modulesName)
+	if err := os.Symlink(modules, link); err != nil {
+		return "", err
+	}
+	defer os.Remove(link)
+	c := exec.CommandContext(ctx, r.node, "--input-type=module", "--eval", module)
+	c.Dir, c.Stderr = folder, os.Stderr
+	out, err := c.Output()
+	return string(out), err
 }
