@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/nn/kernel"
 	"github.com/medfed/medfed/trainer/onnx"
 	"github.com/medfed/medfed/trainer/weights"
@@ -30,10 +31,13 @@ const Notice = "not for diagnosis"
 // says how a pixel becomes a number, the frozen backbone where there is one, and w. Only
 // decoding a file and bringing an image to size are left to whoever runs it. digest is
 // that of the weights on the ledger. backbone is nil for a model without one. Errors:
-// those of [Spec.Validate], MF-MODEL-DESCRIPTION and MF-WEIGHTS-INCOMPATIBLE.
+// those of [Spec.Validate] and [dataset.Input.Check], MF-MODEL-DESCRIPTION and MF-WEIGHTS-INCOMPATIBLE.
 func (d Description) ONNX(w, backbone *weights.Weights, digest string) (*onnx.Model, error) {
 	spec := d.Spec()
 	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if err := d.Input.Check(); err != nil {
 		return nil, err
 	}
 	if err := spec.check(w); err != nil {
@@ -90,9 +94,23 @@ func WriteONNX(path string, m *onnx.Model) error {
 	})
 }
 
+// windowed reports whether the graph has a window of stored values. That of a file's own
+// is not known here.
+func (d Description) windowed() bool {
+	return d.Input.Window != dataset.Window{} && !d.Input.OwnWindow
+}
+
 // pixelsInWords says what the graph takes.
 func (d Description) pixelsInWords() string {
-	return "brought to size; from 0, black, to 1, white"
+	fit := fmt.Sprintf("the image brought to size (fit: %s)", d.Input.Whole(d.Channels).Fit)
+	switch {
+	case d.windowed():
+		w := d.Input.Window
+		return fmt.Sprintf("%s; stored values, of which %v is black and %v is white (of a file with black and white exchanged, as MONOCHROME1: %v less the stored value)", fit, w.Low, w.High, w.Low+w.High)
+	case d.Input.OwnWindow:
+		return fit + "; from 0, black, to 1, white, by the window that the file names"
+	}
+	return fit + "; from 0, black, to 1, white, of all that the file's depth can hold"
 }
 
 // translation is a model on its way to ONNX. A value has the name of the layer that gives
@@ -161,16 +179,26 @@ func (t *translation) answer(logits []string, temperature float64) {
 
 // number adds what makes numbers of pixels, as [dataset.Input] says it.
 func (t *translation) number(d Description) string {
-	x := t.add("Sub", []string{ONNXPixels, t.constant("mean", channels(d.Input.Mean), d.Channels, 1, 1)})
-	return t.add("Div", []string{x, t.constant("std", channels(d.Input.Std), d.Channels, 1, 1)})
-}
-
-func channels(v []float64) []float32 {
-	out := make([]float32, len(v))
-	for i, f := range v {
-		out[i] = float32(f)
+	in, x := d.Input.Whole(d.Channels), ONNXPixels
+	scalar := func(name string, v float64) string { return t.constant(name, []float32{float32(v)}) }
+	channels := func(name string, v []float64) string {
+		data := make([]float32, len(v))
+		for i, f := range v {
+			data[i] = float32(f)
+		}
+		return t.constant(name, data, len(v), 1, 1)
 	}
-	return out
+	if d.windowed() {
+		w := in.Window
+		x = t.add("Sub", []string{x, scalar("window.low", w.Low)})
+		x = t.add("Div", []string{x, scalar("window.width", w.High-w.Low)})
+		x = t.add("Clip", []string{x, scalar("window.black", 0), scalar("window.white", 1)})
+	}
+	if in.Inverted {
+		x = t.add("Sub", []string{scalar("inverted.white", 1), x})
+	}
+	x = t.add("Sub", []string{x, channels("mean", in.Mean)})
+	return t.add("Div", []string{x, channels("std", in.Std)})
 }
 
 // add adds a node and returns the name of its value.

@@ -35,40 +35,46 @@ type exported struct {
 func every(t *testing.T, images int) []exported {
 	t.Helper()
 	var all []exported
+	inverted := dataset.Input{Inverted: true}
+	window := dataset.Input{Window: dataset.Window{Low: -1000, High: 400.5}, Inverted: true, Mean: []float64{0.3, 0.4, 0.5}, Std: []float64{0.7, 0.8, 0.9}}
 	for _, c := range []struct {
 		spec        model.Spec
+		in          dataset.Input
 		temperature float64
 	}{
-		{model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 28, Classes: 2}, 0},
-		{model.Spec{Name: model.HMChainCNN, Channels: 3, Size: 19, Classes: 5}, 0.3},
-		{model.Spec{Name: model.HMChainEnsemble, Channels: 1, Size: 28, Classes: 3}, 1},
-		{model.Spec{Name: model.HMChainEnsemble, Channels: 1, Size: 28, Classes: 2}, 2.5},
-		{model.Spec{Name: model.ResNet18, Channels: 3, Size: 28, Classes: 4}, 0},
-		{model.Spec{Name: model.VGG16, Channels: 3, Size: 224, Classes: 2}, 0},
-		{model.Spec{Name: model.ResNet50, Channels: 3, Size: 224, Classes: 2}, 1.7},
+		{model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 28, Classes: 2}, dataset.Input{}, 0},
+		{model.Spec{Name: model.HMChainCNN, Channels: 3, Size: 19, Classes: 5}, window, 0.3},
+		{model.Spec{Name: model.HMChainEnsemble, Channels: 1, Size: 28, Classes: 3}, inverted, 1},
+		{model.Spec{Name: model.HMChainEnsemble, Channels: 1, Size: 28, Classes: 2}, dataset.Input{Window: dataset.Window{High: 4095}, OwnWindow: true}, 2.5},
+		{model.Spec{Name: model.ResNet18, Channels: 3, Size: 28, Classes: 4}, dataset.Input{Window: dataset.Window{High: 4095}}, 0},
+		{model.Spec{Name: model.VGG16, Channels: 3, Size: 224, Classes: 2}, dataset.ImageNet, 0},
+		{model.Spec{Name: model.ResNet50, Channels: 3, Size: 224, Classes: 2}, dataset.ImageNet, 1.7},
 	} {
-		all = append(all, trained(t, c.spec, c.temperature, images))
+		all = append(all, trained(t, c.spec, c.in, c.temperature, images))
 	}
 	return all
 }
 
 // trained is one of every.
-func trained(t *testing.T, spec model.Spec, temperature float64, images int) exported {
+func trained(t *testing.T, spec model.Spec, in dataset.Input, temperature float64, images int) exported {
 	t.Helper()
 	classes := make([]string, spec.Classes)
 	for i := range classes {
 		classes[i] = fmt.Sprintf("class %d, so called", i)
 	}
-	e := exported{description: spec.Describe(classes)}
+	e := exported{description: spec.Describe(classes, in)}
 	e.description.Temperature = temperature
 	random := rand.New(rand.NewPCG(1, 2))
 	values := make([]float32, images*spec.Channels*spec.Size*spec.Size)
 	e.pixels = make([]float32, len(values))
-	in, area := e.description.Input, spec.Size*spec.Size
+	area := spec.Size * spec.Size
 	for i := range e.pixels {
 		image, c, at := i/(area*spec.Channels), i/area%spec.Channels, i%area
 		e.pixels[i] = float32(random.IntN(256)) / 255
-		values[(image*area+at)*spec.Channels+c] = float32((float64(e.pixels[i]) - in.Mean[c]) / in.Std[c])
+		if in.Window != (dataset.Window{}) && !in.OwnWindow {
+			e.pixels[i] = float32(random.IntN(6000) - 1500)
+		}
+		values[(image*area+at)*spec.Channels+c] = number(e.description.Input, float64(e.pixels[i]), c)
 	}
 	if spec.Frozen() {
 		var err error
@@ -103,6 +109,17 @@ func trained(t *testing.T, spec model.Spec, temperature float64, images int) exp
 		t.Fatal(err)
 	}
 	return e
+}
+
+// number is what an Input makes of a value of channel c that the graph is given.
+func number(in dataset.Input, v float64, c int) float32 {
+	if w := in.Window; w != (dataset.Window{}) && !in.OwnWindow {
+		v = min(max((v-w.Low)/(w.High-w.Low), 0), 1)
+	}
+	if in.Inverted {
+		v = 1 - v
+	}
+	return float32((v - in.Mean[c]) / in.Std[c])
 }
 
 // TestEveryArchitecture reads the files of every architecture back: what goes in and
@@ -240,7 +257,7 @@ func checkRuns(t *testing.T, e exported) {
 // TestCertaintiesBeyondFloat32 are calibrated as medfed does it, where a probability can't
 // be told from 0: by its logarithm, down to that of the smallest number.
 func TestCertaintiesBeyondFloat32(t *testing.T) {
-	e := trained(t, model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 16, Classes: 2}, 20, 6)
+	e := trained(t, model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 16, Classes: 2}, dataset.Input{}, 20, 6)
 	spec := e.description.Spec()
 	for _, name := range []string{"classifier.4.weight", "classifier.4.bias"} {
 		for i := range e.weights.Find(name).Data {
@@ -262,7 +279,7 @@ func TestCertaintiesBeyondFloat32(t *testing.T) {
 }
 
 func TestExportRefuses(t *testing.T) {
-	e := trained(t, model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 16, Classes: 2}, 0, 2)
+	e := trained(t, model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 16, Classes: 2}, dataset.Input{}, 0, 2)
 	d := e.description
 	d.Classes = append(d.Classes, "a third")
 	if _, err := d.ONNX(e.weights, nil, ""); codes.Of(err) != "MF-WEIGHTS-INCOMPATIBLE" {
@@ -273,12 +290,17 @@ func TestExportRefuses(t *testing.T) {
 	if _, err := d.ONNX(e.weights, nil, ""); codes.Of(err) != "MF-MODEL-DESCRIPTION" {
 		t.Errorf("a temperature below 0: %v", err)
 	}
+	d = e.description
+	d.Input.Window = dataset.Window{Low: 1, High: 1}
+	if _, err := d.ONNX(e.weights, nil, ""); codes.Of(err) != "MF-DATA-INPUT" {
+		t.Errorf("a window of nothing: %v", err)
+	}
 	head := model.Spec{Name: model.VGG16, Channels: 3, Size: 224, Classes: 2}
 	w, err := model.Initial(head, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := head.Describe([]string{"a", "b"}).ONNX(w, nil, ""); codes.Of(err) != "MF-WEIGHTS-INCOMPATIBLE" {
+	if _, err := head.Describe([]string{"a", "b"}, dataset.ImageNet).ONNX(w, nil, ""); codes.Of(err) != "MF-WEIGHTS-INCOMPATIBLE" {
 		t.Errorf("a head without a backbone: %v", err)
 	}
 }
@@ -300,7 +322,7 @@ func TestThePagesExample(t *testing.T) {
 		t.Skip(err)
 	}
 	folder := t.TempDir()
-	e := trained(t, model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 28, Classes: 2}, 0, 2)
+	e := trained(t, model.Spec{Name: model.HMChainCNN, Channels: 1, Size: 28, Classes: 2}, dataset.Input{}, 0, 2)
 	if err := model.WriteONNX(filepath.Join(folder, "lungs.onnx"), e.onnx); err != nil {
 		t.Fatal(err)
 	}

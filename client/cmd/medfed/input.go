@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 	"gopkg.in/yaml.v3"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/node"
 	"github.com/medfed/medfed/trainer/backbone"
@@ -226,6 +227,22 @@ func (f *descriptionFlags) describe(m *usedModel) error {
 	in, err := f.input.of(f.spec())
 	m.description = model.Description{Architecture: f.model, Channels: f.channels, Size: f.size, Classes: f.classes, Input: in}
 	return err
+}
+
+// whole is describe for whoever has no data that could tell the rest: classes must be
+// named, and size and channels are those of the flags.
+func (f *descriptionFlags) whole(m *usedModel, of string) error {
+	if err := f.describe(m); err != nil {
+		return err
+	}
+	if m.description.Classes == nil {
+		return codes.Errorf("MF-MODEL-DESCRIPTION", "%s does not say what its classes are; name them with --classes, in the order of the model's outputs", of)
+	}
+	if !m.described {
+		spec := f.spec()
+		m.description.Channels, m.description.Size = spec.Channels, spec.Size
+	}
+	return m.description.Spec().Validate()
 }
 
 // spec is the model with what is not said as it is by default.

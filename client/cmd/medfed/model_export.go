@@ -32,6 +32,8 @@ type exportFlags struct {
 	onnx     string
 	force    bool
 	backbone backboneFlags
+
+	description descriptionFlags
 }
 
 func newModelExport(a *app) *cobra.Command {
@@ -65,6 +67,7 @@ inside; decoding a file and bringing an image to size are not. The model is a fi
 	flags.Lookup("round").DefValue = "0"
 	flags.BoolVar(&f.force, "force", false, "write over an existing file")
 	f.backbone.bind(flags)
+	f.description.bind(flags)
 	return c
 }
 
@@ -73,8 +76,8 @@ func (f *exportFlags) export(ctx context.Context, a *app, of string) (export, er
 	if err != nil {
 		return export{}, err
 	}
-	if !m.described {
-		return export{}, codes.Errorf("MF-MODEL-DESCRIPTION", "%s does not say what its classes are; have the task created anew with this version of medfed", of)
+	if err := f.description.whole(&m, of); err != nil {
+		return export{}, err
 	}
 	made, _, err := m.openBackbone(f.backbone)
 	if err != nil {

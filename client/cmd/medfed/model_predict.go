@@ -87,17 +87,7 @@ func (f *predictFlags) predict(ctx context.Context, a *app, of string, images []
 	if err != nil {
 		return predictions{}, err
 	}
-	if err := f.description.describe(&m); err != nil {
-		return predictions{}, err
-	}
-	if m.description.Classes == nil {
-		return predictions{}, codes.Errorf("MF-MODEL-DESCRIPTION", "%s does not say what its classes are; name them with --classes, in the order of the model's outputs", of)
-	}
-	if !m.described {
-		spec := f.description.spec()
-		m.description.Channels, m.description.Size = spec.Channels, spec.Size
-	}
-	if err := m.description.Spec().Validate(); err != nil {
+	if err := f.description.whole(&m, of); err != nil {
 		return predictions{}, err
 	}
 	examples, err := f.read(ctx, a, m, images)
