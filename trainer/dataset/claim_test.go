@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"archive/zip"
 	"bytes"
 	"compress/zlib"
 	"context"
@@ -247,10 +248,25 @@ func TestBombs(t *testing.T) {
 		files[fmt.Sprintf("b/grey%d.png", i)] = grey
 		files[fmt.Sprintf("b/progressive%d.jpg", i)] = progressive
 	}
+	burst(t, lay(t, files), "read 12, refused 12")
+	files = map[string][]byte{"a/grey.png": grey, "b/grey.png": grey}
+	for i := range 6 {
+		files[fmt.Sprintf("a/padded%d.png", i)] = append(bytes.Clone(grey), make([]byte, 30<<20)...) // packed to little
+	}
+	archive := pack(t, files, zip.Deflate)
+	if info := must(os.Stat(archive)); info.Size() > 2<<20 {
+		t.Errorf("the archive has %d bytes", info.Size())
+	}
+	burst(t, archive, "read 2, refused 6")
+}
+
+// burst has a process of its own read a folder or archive.
+func burst(t *testing.T, folder, want string) {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), must(filepath.Abs(os.Args[0])), "-test.run=^TestBombs$")
-	cmd.Env = append(os.Environ(), bombs+"="+lay(t, files), "GOMAXPROCS=8")
+	cmd.Env = append(os.Environ(), bombs+"="+folder, "GOMAXPROCS=8")
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "read 12, refused 12") {
+	if err != nil || !strings.Contains(string(out), want) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	peak := must(strconv.Atoi(regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindStringSubmatch(string(out))[1]))

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -52,6 +53,8 @@ type Folder struct {
 	Data  *Data     // whose splits tell the patients
 	Bad   []BadFile // what was left out, in path order
 	Empty []string  // folders that hold no image, where those of classes lie; in path order
+
+	read []file // what was, with the digests
 }
 
 // BadFile is a file that could not be used, and why.
@@ -74,7 +77,8 @@ type file struct {
 	sha256               string // as a manifest gives it, or ""
 }
 
-// LoadFolder reads DICOM, PNG and JPEG images. Where the folder has a manifest.csv, that
+// LoadFolder reads DICOM, PNG and JPEG images of a folder, or of a ZIP archive of one. Where
+// the folder has a manifest.csv, that
 // lists them: columns file and label, and where known split (train, val or test),
 // patient_id and sha256. Else the folders do: class/…/image, train/class/…/image
 // or class/train/…/image; what has no .png, .jpg, .jpeg or .dcm in its name and does not
@@ -96,14 +100,14 @@ func LoadFolder(ctx context.Context, folder string, o FolderOptions) (*Folder, e
 		o.DICOM.PatientKey = make([]byte, sha256.Size)
 		rand.Read(o.DICOM.PatientKey)
 	}
-	root, err := os.OpenRoot(folder)
+	root, err := openImages(folder)
 	if err != nil {
-		return nil, codes.Wrapf("MF-DATA-FOLDER", "cannot open the image folder: %w; check its path and permissions", err)
+		return nil, err
 	}
 	if !o.Unread { // which keeps it open
 		defer root.Close()
 	}
-	files, folders, err := listFiles(root.FS(), o.PatientOf)
+	files, folders, err := listFiles(root, o.PatientOf)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +119,7 @@ func LoadFolder(ctx context.Context, folder string, o FolderOptions) (*Folder, e
 		length = 0
 	}
 	all := f.entries(files, length)
-	if err := readFiles(ctx, root.FS(), all, o); err != nil {
+	if err := readFiles(ctx, root, all, o); err != nil {
 		return nil, err
 	}
 	if err := namePatients(all, named); err != nil {
@@ -125,7 +129,7 @@ func LoadFolder(ctx context.Context, folder string, o FolderOptions) (*Folder, e
 		return nil, err
 	}
 	if o.Unread {
-		f.leave(all, root.FS(), o)
+		f.leave(all, root, o)
 	}
 	return f, nil
 }
@@ -133,7 +137,12 @@ func LoadFolder(ctx context.Context, folder string, o FolderOptions) (*Folder, e
 // ClassesOf lists the classes of a folder of images, in alphabetical order, without
 // reading an image. Errors: MF-DATA-FOLDER and MF-DATA-MANIFEST.
 func ClassesOf(folder string) ([]string, error) {
-	files, _, err := listFiles(os.DirFS(folder), nil)
+	root, err := openImages(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	files, _, err := listFiles(root, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -143,11 +152,11 @@ func ClassesOf(folder string) ([]string, error) {
 // listFiles is the folder's images in path order, and the names of all folders that lie
 // where those of classes do.
 func listFiles(folder fs.FS, patientOf func(string) string) (files []file, folders []string, err error) {
-	manifest, err := fs.ReadFile(folder, manifestName)
+	manifest, err := readNamed(folder, manifestName)
 	switch {
 	case err == nil:
 		files, err = readManifest(bytes.NewReader(manifest))
-	case os.IsNotExist(err):
+	case errors.Is(err, fs.ErrNotExist):
 		files, folders, err = walk(folder)
 	default:
 		err = codes.Wrapf("MF-DATA-FOLDER", "cannot read %s: %w; check its permissions", manifestName, err)
@@ -240,6 +249,9 @@ func placed(path string) file {
 	return f
 }
 
+// partNames are what manifests call the parts.
+var partNames = [...]string{partTrain: "train", partValidation: "val", partTest: "test"}
+
 // partNamed knows the usual names of a set's parts.
 func partNamed(name string) (part int, ok bool) {
 	switch strings.ToLower(name) {
@@ -316,20 +328,17 @@ func (e *entry) read(ctx context.Context, folder fs.FS, o FolderOptions) error {
 		return err
 	}
 	defer r.Close()
-	info, err := r.Stat()
+	size, stored, err := sizeOf(r)
 	if err != nil {
 		return err
 	}
-	if info.Size() > maxFile {
-		return fmt.Errorf("the file is larger than %d bytes", maxFile)
-	}
-	release, err := reading.take(ctx, info.Size())
+	release, err := reading.take(ctx, size)
 	if err != nil {
 		return err
 	}
 	defer release()
-	b := make([]byte, info.Size())
-	if _, err := io.ReadFull(r, b); err != nil {
+	b, err := readAll(r, size)
+	if err != nil {
 		return err
 	}
 	sum := sha256.Sum256(b)
@@ -342,7 +351,7 @@ func (e *entry) read(ctx context.Context, folder fs.FS, o FolderOptions) error {
 		e.hash, err = look(b, o.DICOM)
 		return err
 	}
-	values, hash, err := decode(ctx, b, o.Size, o.Channels, o.Input, o.DICOM)
+	values, hash, err := decode(ctx, b, int(stored), o.Size, o.Channels, o.Input, o.DICOM)
 	copy(e.values, values)
 	e.hash = hash
 	return err
@@ -387,6 +396,8 @@ func (f *Folder) gather(all []entry, skipBad bool) error {
 		split.Labels = append(split.Labels, slices.Index(f.Data.Classes, e.class))
 		split.Patients = append(split.Patients, e.patient)
 		fmt.Fprintf(hash, "%d\t%s\t%s\t%s\n", e.part, e.class, e.path, e.digest)
+		e.file.sha256 = e.digest
+		f.read = append(f.read, e.file)
 	}
 	if len(f.Bad) == len(all) {
 		return codes.Wrapf("MF-DATA-IMAGE", "none of %d images can be used; the first, %s: %w; check the folder", len(all), f.Bad[0].Path, f.Bad[0].Err)

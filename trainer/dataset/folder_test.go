@@ -261,7 +261,7 @@ func TestLinkOutOfTheFolderIsABadFile(t *testing.T) {
 
 // decoded is what decode gives of a file that tells no patient.
 func decoded(t testing.TB, b []byte, size, channels int, in Input) ([]float32, error) {
-	values, patient, err := decode(t.Context(), b, size, channels, in, dicom.Options{})
+	values, patient, err := decode(t.Context(), b, len(b), size, channels, in, dicom.Options{})
 	if patient != "" {
 		t.Errorf("a patient is told: %s", patient)
 	}

@@ -31,12 +31,13 @@ func isImage(name string) bool {
 // decode reads a DICOM, PNG or JPEG image, of up to 16 bits a channel, brings it to size by
 // size pixels as in says and turns it as a JPEG's EXIF orientation says. What is
 // transparent is black. Grey is the luma of ITU-R BT.601, rounded to a step of the file's
-// depth. patient is what a DICOM file tells: a keyed hash.
-func decode(ctx context.Context, b []byte, size, channels int, in Input, o dicom.Options) (values []float32, patient string, err error) {
+// depth. patient is what a DICOM file tells: a keyed hash. stored is the bytes that the file
+// takes where it lies.
+func decode(ctx context.Context, b []byte, stored, size, channels int, in Input, o dicom.Options) (values []float32, patient string, err error) {
 	if dicom.Is(b) {
-		return decodeDICOM(ctx, b, size, channels, in, o)
+		return decodeDICOM(ctx, b, stored, size, channels, in, o)
 	}
-	m, release, err := decompress(ctx, b, len(b))
+	m, release, err := decompress(ctx, b, stored)
 	if err != nil {
 		return nil, "", err
 	}
@@ -88,7 +89,7 @@ func look(b []byte, o dicom.Options) (patient string, err error) {
 }
 
 // decodeDICOM reads one frame of a DICOM file.
-func decodeDICOM(ctx context.Context, b []byte, size, channels int, in Input, o dicom.Options) ([]float32, string, error) {
+func decodeDICOM(ctx context.Context, b []byte, stored, size, channels int, in Input, o dicom.Options) ([]float32, string, error) {
 	f, err := dicom.Parse(b, o)
 	if err != nil {
 		return nil, "", err
@@ -96,9 +97,9 @@ func decodeDICOM(ctx context.Context, b []byte, size, channels int, in Input, o 
 	var m image.Image
 	var release func()
 	if f.JPEG != nil {
-		m, release, err = decompress(ctx, f.JPEG, len(b))
+		m, release, err = decompress(ctx, f.JPEG, stored)
 	} else {
-		release, err = decoding.claim(ctx, f.Bytes, len(b))
+		release, err = decoding.claim(ctx, f.Bytes, stored)
 	}
 	if err != nil {
 		return nil, "", err

@@ -86,3 +86,16 @@ func checkRow(f file, seen map[string]bool) error {
 func manifestError(err error) error {
 	return codes.Wrapf("MF-DATA-MANIFEST", "%s: %w; correct it", manifestName, err)
 }
+
+// WriteManifest writes what was read of a folder as a manifest.csv: names, classes, parts,
+// patients and digests. Laid into the folder it has the next reader find the same, or be
+// told.
+func (f *Folder) WriteManifest(w io.Writer) error {
+	rows := csv.NewWriter(w)
+	rows.Write([]string{"file", "label", "split", "patient_id", "sha256"}) // Error tells of all
+	for _, x := range f.read {
+		rows.Write([]string{x.path, x.class, partNames[x.part], x.patient, x.sha256})
+	}
+	rows.Flush()
+	return rows.Error()
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -9,8 +10,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/renameio/v2"
 	"github.com/spf13/pflag"
 
+	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/dicom"
 	"github.com/medfed/medfed/trainer/model"
@@ -20,6 +23,7 @@ import (
 type dataFlags struct {
 	name      string
 	images    string // folder of image files, instead of a set by name
+	manifest  string // file for what was read
 	skipBad   bool   // leave image files out that can't be read
 	size      int    // height and width they are brought to; 0 for 28
 	channels  int    // of them; 0 for 1
@@ -53,7 +57,8 @@ func (d *dataFlags) bind(flags *pflag.FlagSet) {
 
 // bindImages makes the flags of image files.
 func (d *dataFlags) bindImages(flags *pflag.FlagSet) {
-	flags.StringVar(&d.images, "images", "", "instead of a data set: folder of DICOM, PNG and JPEG images, with a folder for each class or a manifest.csv")
+	flags.StringVar(&d.images, "images", "", "instead of a data set: folder or ZIP archive of DICOM, PNG and JPEG images, with a folder for each class or a manifest.csv")
+	flags.StringVar(&d.manifest, "write-manifest", "", "with --images: file for what was read, as a manifest.csv: names, classes, parts, patients, digests")
 	flags.StringArrayVar(&d.renamed, "class", nil, `what a class of the data is called here, for instance --class "Pneumonia (viral)=pneumonia"; may come several times`)
 	flags.StringArrayVar(&d.absent, "no-examples-of", nil, "class that the data have no example of; may come several times")
 	bindDICOM(flags, "with --images: ", &d.frame, &d.burnedIn)
@@ -114,7 +119,22 @@ func (d *dataFlags) loadImages(ctx context.Context, a *app) (*dataset.Data, erro
 		fmt.Fprintf(a.stderr, "medfed: %s is left out: %v\n", bad.Path, bad.Err)
 	}
 	d.empty = folder.Empty
-	return folder.Data, nil
+	return folder.Data, d.writeManifest(folder)
+}
+
+// writeManifest keeps what was read where that is asked for.
+func (d *dataFlags) writeManifest(folder *dataset.Folder) error {
+	if d.manifest == "" {
+		return nil
+	}
+	var content bytes.Buffer
+	if err := folder.WriteManifest(&content); err != nil {
+		return codes.Wrapf("MF-DATA-MANIFEST", "what was read can't be listed: %w; report this", err)
+	}
+	if err := renameio.WriteFile(d.manifest, content.Bytes(), 0o600); err != nil {
+		return codes.Wrapf("MF-WRITE-MANIFEST", "the manifest can't be written: %w; name a file in a folder that can be written", err)
+	}
+	return nil
 }
 
 // match brings the data's labels into the order of the classes that were agreed on, and
@@ -168,6 +188,7 @@ func labelOf(folder string) string {
 	if whole, err := filepath.Abs(folder); err == nil {
 		folder = whole
 	}
+	folder = strings.TrimSuffix(folder, ".zip")
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-._", r) {
 			return r
