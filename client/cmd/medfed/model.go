@@ -259,19 +259,22 @@ func (f *evaluateFlags) load(ctx context.Context, a *app, m *usedModel) (*datase
 		return nil, err
 	}
 	if m.described {
-		return data, checkImages(data, m.description.Spec())
+		return data, checkImages(data, m.description.Spec(), "measure it on data of that kind")
 	}
 	spec := backbone.SpecFor(m.description.Architecture, data.Channels, data.Size, len(data.Classes))
 	m.description.Channels, m.description.Size, m.description.Input = spec.Channels, spec.Size, m.description.Input.Whole(spec.Channels)
 	return data, nil
 }
 
-// checkImages refuses images that a model can't take. A frozen backbone takes any.
-func checkImages(d *dataset.Data, spec model.Spec) error {
-	if err := spec.Validate(); err != nil || spec.Frozen() || d.Channels == spec.Channels && d.Size == spec.Size {
-		return err
+// checkImages refuses images that a model can't take. A frozen backbone takes any shape;
+// a model that this version does not know is refused where it is used. cure is what to do.
+func checkImages(d *dataset.Data, spec model.Spec, cure string) error {
+	shaped := spec.CheckFrozen() == nil || d.Channels == spec.Channels && d.Size == spec.Size
+	if shaped && len(d.Classes) == spec.Classes {
+		return nil
 	}
-	return codes.Errorf("MF-DATA-TASK", "%s has images of %d×%d×%d, and the model takes %d×%d×%d; measure it on images of that shape", d.Name, d.Size, d.Size, d.Channels, spec.Size, spec.Size, spec.Channels)
+	return codes.Errorf("MF-DATA-TASK", "%s has images of %d×%d×%d in %d classes, and the model takes %d×%d×%d in %d; %s", d.Name,
+		d.Size, d.Size, d.Channels, len(d.Classes), spec.Size, spec.Size, spec.Channels, spec.Classes, cure)
 }
 
 // source is the model that the arguments name; the task's data are the default.

@@ -151,7 +151,7 @@ func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error
 	}
 	f.data.shapedFor(node.Spec(terms), node.Input(terms))
 	in := node.Input(terms)
-	config.Log.Info("this is the task's model", "architecture", terms.Model, "classes", classesInWords(terms.ClassNames),
+	config.Log.Info("this is the task's model", "architecture", terms.Model, "data", terms.Data, "classes", classesInWords(terms.ClassNames),
 		"images", imagesInWords(node.Spec(terms), in.Fit), "pixels", inputInWords(in))
 	data, err := f.data.load(ctx, a)
 	if err != nil {
@@ -160,7 +160,7 @@ func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error
 	if err := f.data.match(a, data, terms.ClassNames); err != nil {
 		return err
 	}
-	if err := checkShape(data, terms, backbone != nil); err != nil {
+	if err := checkImages(data, node.Spec(terms), "use --data "+terms.Data); err != nil {
 		return err
 	}
 	if data.Synthetic {
@@ -187,16 +187,6 @@ func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error
 	}
 	config.Train, config.Validation, config.Test = own.Train, own.Validation, own.Test
 	return nil
-}
-
-// checkShape refuses data that the task's model can't take. A frozen backbone takes
-// images of any shape.
-func checkShape(d *dataset.Data, t fl.Terms, anyShape bool) error {
-	if (anyShape || d.Channels == t.Channels && d.Size == t.ImageSize) && len(d.Classes) == t.Classes {
-		return nil
-	}
-	return codes.Errorf("MF-DATA-TASK", "%s has images of %d×%d×%d in %d classes, but task %s is for %d×%d×%d in %d; use --data %s", d.Name,
-		d.Size, d.Size, d.Channels, len(d.Classes), t.Task, t.ImageSize, t.ImageSize, t.Channels, t.Classes, t.Data)
 }
 
 // openJournal opens the file of --journal for appending; without one what is
