@@ -52,16 +52,38 @@ const (
 	plotMargin  = 0.3 * vg.Centimeter
 )
 
-// Plot draws lines of values from 0 to 1 as an SVG document, the legend at their
-// right. Lines without points are left out. arrange, if not nil, may change the axes
-// and add to the plot.
+// Panel is a plot of lines of values from 0 to 1, the legend at their right. Lines without
+// points are left out.
+type Panel struct {
+	Title, X, Y string
+	Lines       []Line
+	Arrange     func(*plot.Plot) // if not nil, may change the axes and add to the plot
+}
+
+// Plot draws one panel as an SVG document.
 func Plot(title, x, y string, lines []Line, arrange func(*plot.Plot)) ([]byte, error) {
+	return Panels(Panel{title, x, y, lines, arrange})
+}
+
+// Panels draws panels as an SVG document, one below the other.
+func Panels(panels ...Panel) ([]byte, error) {
+	plots := make([]*plot.Plot, len(panels))
+	for i, panel := range panels {
+		var err error
+		if plots[i], err = panel.plot(); err != nil {
+			return nil, err
+		}
+	}
+	return svg(plots)
+}
+
+func (panel Panel) plot() (*plot.Plot, error) {
 	p := plot.New()
-	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = panel.Title, panel.X, panel.Y
 	p.Y.Min, p.Y.Max = 0, 1
 	p.Add(plotter.NewGrid())
 	solid, dashed := 0, 0
-	for _, l := range lines {
+	for _, l := range panel.Lines {
 		i := solid
 		if l.Dashed {
 			i, dashed = dashed, dashed+1
@@ -82,25 +104,29 @@ func Plot(title, x, y string, lines []Line, arrange func(*plot.Plot)) ([]byte, e
 		p.Add(line)
 		p.Legend.Add(l.Name, line)
 	}
-	if arrange != nil {
-		arrange(p)
+	if panel.Arrange != nil {
+		panel.Arrange(p)
 	}
-	return svg(p)
+	return p, nil
 }
 
-// svg draws a plot with its legend beside it.
-func svg(p *plot.Plot) ([]byte, error) {
-	canvas, err := draw.NewFormattedCanvas(plotWidth, plotHeight, "svg")
+// svg draws plots from top to bottom, each with its legend beside it.
+func svg(plots []*plot.Plot) ([]byte, error) {
+	n := vg.Length(len(plots))
+	canvas, err := draw.NewFormattedCanvas(plotWidth, n*plotHeight, "svg")
 	if err != nil {
 		return nil, notPlotted(err)
 	}
 	whole := draw.New(canvas)
 	whole.FillPolygon(color.White, []vg.Point{whole.Min, {X: whole.Max.X, Y: whole.Min.Y}, whole.Max, {X: whole.Min.X, Y: whole.Max.Y}})
-	area := draw.Crop(whole, plotMargin, -legendWidth, plotMargin, -plotMargin)
-	inside := p.DataCanvas(area)
-	p.Legend.Padding = vg.Points(3)
-	p.Legend.Top, p.Legend.Left, p.Legend.XOffs = true, true, inside.Max.X-inside.Min.X+plotMargin
-	p.Draw(area)
+	for i, p := range plots {
+		below := n - 1 - vg.Length(i)
+		area := draw.Crop(whole, plotMargin, -legendWidth, plotMargin+below*plotHeight, -plotMargin-vg.Length(i)*plotHeight)
+		inside := p.DataCanvas(area)
+		p.Legend.Padding = vg.Points(3)
+		p.Legend.Top, p.Legend.Left, p.Legend.XOffs = true, true, inside.Max.X-inside.Min.X+plotMargin
+		p.Draw(area)
+	}
 	var b bytes.Buffer
 	if _, err := canvas.WriteTo(&b); err != nil {
 		return nil, notPlotted(err)
@@ -145,6 +171,11 @@ func (r *Report) title() string {
 	return fmt.Sprintf("%s, %s: %d clients, %s, seed %d", data, r.Settings.Strategy, r.Settings.Clients, r.Settings.Split, r.Settings.Seed)
 }
 
+// Inline is an SVG document as a part of an HTML page, where its preamble has no place.
+func Inline(svg []byte) template.HTML {
+	return template.HTML(svg[max(0, bytes.Index(svg, []byte("<svg"))):])
+}
+
 // page is the HTML around a plot.
 const page = `<!DOCTYPE html>
 <html lang="en">
@@ -166,9 +197,6 @@ func (r *Report) HTML() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if i := bytes.Index(svg, []byte("<svg")); i > 0 {
-		svg = svg[i:] // an SVG document's preamble has no place in HTML
-	}
 	content := struct {
 		Title, AUC, Accuracy string
 		Test                 bool
@@ -176,7 +204,7 @@ func (r *Report) HTML() ([]byte, error) {
 		Plot                 template.HTML
 		Columns              []string
 		Rows                 [][]string
-	}{Title: r.title(), Test: r.Test != nil, Phase: r.Phase, Plot: template.HTML(svg), Columns: r.columns()[:12]}
+	}{Title: r.title(), Test: r.Test != nil, Phase: r.Phase, Plot: Inline(svg), Columns: r.columns()[:12]}
 	if r.Test != nil {
 		content.AUC, content.Accuracy = strconv.FormatFloat(r.Test.AUC, 'f', 4, 64), strconv.FormatFloat(r.Test.Accuracy, 'f', 4, 64)
 	}

@@ -194,3 +194,10 @@ func (b *Backbone) Initial(ctx context.Context, cache *Cache, seed int64, progre
 	}
 	return model.InitialHead(b.Spec, seed, features)
 }
+
+// Uncached is the features [images][features] of prepared images that are looked at once,
+// and that no cache is to keep. Not for two goroutines at a time. The error is one that
+// wraps ctx.Err().
+func (b *Backbone) Uncached(ctx context.Context, images []float32) ([]float32, error) {
+	return b.compute(ctx, images)
+}

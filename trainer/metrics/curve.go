@@ -11,6 +11,7 @@ import (
 // AUC.
 type Curve struct {
 	Class  int     `json:"class"`
+	AUC    float64 `json:"auc"`
 	Points []Point `json:"points"` // without those in the middle of a straight line
 }
 
@@ -27,8 +28,8 @@ type Point struct {
 func (s Sample) curves() []Curve {
 	var all []Curve
 	for class := firstClass(s.Classes); class < s.Classes; class++ {
-		if points := s.curve(class); points != nil {
-			all = append(all, Curve{class, points})
+		if auc, defined := s.ranks().classAUC(class); defined {
+			all = append(all, Curve{class, auc, s.curve(class)})
 		}
 	}
 	return all
@@ -40,6 +41,7 @@ type corner struct {
 	threshold            *float32
 }
 
+// curve is that of a class that has examples and is not all.
 func (s Sample) curve(class int) []Point {
 	given, ranks := s.given(), s.ranks()
 	order, scores := make([]int, len(s.Labels)), make([]float64, len(s.Labels))
@@ -69,9 +71,6 @@ func (s Sample) curve(class int) []Point {
 			at.threshold = &threshold
 		}
 		corners = append(corners, at)
-	}
-	if at.positives == 0 || at.negatives == 0 {
-		return nil
 	}
 	var points []Point
 	for _, c := range bent(corners) {

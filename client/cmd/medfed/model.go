@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,16 +12,12 @@ import (
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/node"
-	"github.com/medfed/medfed/trainer/backbone"
-	"github.com/medfed/medfed/trainer/dataset"
-	"github.com/medfed/medfed/trainer/fed"
-	"github.com/medfed/medfed/trainer/metrics"
 	"github.com/medfed/medfed/trainer/model"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
 func newModel(a *app) *cobra.Command {
-	return group("model", "Fetch, show, measure, use and export models", newModelGet(a), newModelShow(a), newModelEvaluate(a), newModelPredict(a), newModelExport(a))
+	return group("model", "Fetch, show, measure, use and export models", newModelGet(a), newModelShow(a), newModelEvaluate(a), newModelCalibrate(a), newModelPredict(a), newModelExport(a))
 }
 
 // globalModel is a task's global model after it has been fetched and checked.
@@ -161,188 +156,4 @@ func describe(t fl.Terms) model.Description {
 		d.Backbone = &model.Backbone{Digest: t.Backbone.Digest, Random: t.Backbone.Random, Seed: t.Backbone.Seed}
 	}
 	return d
-}
-
-// evaluation is what "model evaluate" prints.
-type evaluation struct {
-	File      string         `json:"file,omitempty"`
-	Task      string         `json:"task,omitempty"`
-	Round     *int           `json:"round,omitempty"`
-	Model     string         `json:"model"` // architecture
-	Digest    string         `json:"digest"`
-	Data      string         `json:"data"`
-	SHA256    string         `json:"sha256"` // of the data
-	Synthetic bool           `json:"synthetic"`
-	Split     string         `json:"split"`
-	Shard     string         `json:"shard"`
-	Backbone  *fl.Backbone   `json:"backbone,omitempty"` // of a head: whose features it was measured on
-	Classes   []string       `json:"classes"`            // what labels and predictions of the metrics are
-	Metrics   metrics.Result `json:"metrics"`
-}
-
-// evaluateFlags are those of "model evaluate" besides the data's.
-type evaluateFlags struct {
-	task  string
-	round int
-	split choice
-	data  dataFlags
-
-	description descriptionFlags
-	backbone    backboneFlags
-}
-
-func newModelEvaluate(a *app) *cobra.Command {
-	f := &evaluateFlags{split: choice{"test", []string{"train", "validation", "test"}}}
-	c := &cobra.Command{
-		Use:   "evaluate [FILE]",
-		Short: "Measure a safetensors file, or a task's global model, on a data set",
-		Args:  cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			result, err := f.evaluate(cmd.Context(), a, args)
-			if err != nil {
-				return err
-			}
-			return a.print(result, func(w io.Writer) { printEvaluation(w, result) })
-		},
-	}
-	flags := c.Flags()
-	flags.StringVar(&f.task, "task", "", "fetch this task's global model instead of reading a file")
-	flags.IntVar(&f.round, "round", newestRound, "with --task: round that made it (default the newest closed round)")
-	flags.Lookup("round").DefValue = "0"
-	f.description.bind(flags)
-	flags.Var(&f.split, "split", "part of the data set")
-	f.backbone.bind(flags)
-	f.data.bind(flags)
-	return c
-}
-
-func (f *evaluateFlags) evaluate(ctx context.Context, a *app, args []string) (evaluation, error) {
-	var result evaluation
-	if (f.task == "") == (len(args) == 0) {
-		return result, usage("name either a safetensors file or a task with --task")
-	}
-	m, err := f.source(ctx, a, args)
-	if err != nil {
-		return result, err
-	}
-	result.File, result.Task, result.Round, result.Model = m.file, m.task, m.round, m.description.Architecture
-	data, err := f.load(ctx, a, &m)
-	if err != nil {
-		return result, err
-	}
-	split, err := f.data.share(f.part(data))
-	if err != nil {
-		return result, err
-	}
-	spec := m.description.Spec()
-	if split, err = f.features(ctx, a, m, data, split, &result); err != nil {
-		return result, err
-	}
-	result.Metrics, err = model.Evaluate(ctx, spec, fed.Model(m.weights), split)
-	result.Digest, result.Classes = m.weights.Digest(), data.Classes
-	result.Data, result.SHA256, result.Synthetic = data.Name, data.SHA256, data.Synthetic
-	result.Split, result.Shard = f.split.value, f.data.shard.String()
-	return result, err
-}
-
-// load brings the data in the shape and with the classes of the model. Where the model
-// does not tell its classes, they are those of the data.
-func (f *evaluateFlags) load(ctx context.Context, a *app, m *usedModel) (*dataset.Data, error) {
-	f.data.shapedFor(backbone.SpecFor(m.description.Architecture, m.description.Channels, m.description.Size, 2), m.description.Input)
-	data, err := f.data.load(ctx, a)
-	if err != nil {
-		return nil, err
-	}
-	if m.description.Classes == nil {
-		m.description.Classes = data.Classes
-	} else if err := f.data.match(a, data, m.description.Classes); err != nil {
-		return nil, err
-	}
-	if m.described {
-		return data, checkImages(data, m.description.Spec(), "measure it on data of that kind")
-	}
-	spec := backbone.SpecFor(m.description.Architecture, data.Channels, data.Size, len(data.Classes))
-	m.description.Channels, m.description.Size, m.description.Input = spec.Channels, spec.Size, m.description.Input.Whole(spec.Channels)
-	return data, nil
-}
-
-// checkImages refuses images that a model can't take. A frozen backbone takes any shape;
-// a model that this version does not know is refused where it is used. cure is what to do.
-func checkImages(d *dataset.Data, spec model.Spec, cure string) error {
-	shaped := spec.CheckFrozen() == nil || d.Channels == spec.Channels && d.Size == spec.Size
-	if shaped && len(d.Classes) == spec.Classes {
-		return nil
-	}
-	return codes.Errorf("MF-DATA-TASK", "%s has images of %d×%d×%d in %d classes, and the model takes %d×%d×%d in %d; %s", d.Name,
-		d.Size, d.Size, d.Channels, len(d.Classes), spec.Size, spec.Size, spec.Channels, spec.Classes, cure)
-}
-
-// source is the model that the arguments name; the task's data are the default.
-func (f *evaluateFlags) source(ctx context.Context, a *app, args []string) (usedModel, error) {
-	if f.task == "" {
-		m, err := readModel(args[0])
-		if err != nil {
-			return m, err
-		}
-		return m, f.description.describe(&m)
-	}
-	m, err := fetchModel(ctx, a, f.task, f.round)
-	if f.data.name == "" {
-		f.data.name = m.terms.Data
-	}
-	return m, err
-}
-
-// features replaces the images of a split by the features of a head's backbone.
-func (f *evaluateFlags) features(ctx context.Context, a *app, m usedModel, data *dataset.Data, split dataset.Split, result *evaluation) (dataset.Split, error) {
-	made, which, err := m.openBackbone(f.backbone)
-	if err != nil || made == nil {
-		return split, err
-	}
-	result.Backbone = &which
-	own, err := a.featuresOf(ctx, made, &dataset.Data{Channels: data.Channels, Size: data.Size, Test: split})
-	if err != nil {
-		return split, err
-	}
-	return own.Test, nil
-}
-
-func (f *evaluateFlags) part(data *dataset.Data) dataset.Split {
-	switch f.split.value {
-	case "train":
-		return data.Train
-	case "validation":
-		return data.Validation
-	}
-	return data.Test
-}
-
-func printEvaluation(w io.Writer, e evaluation) {
-	of := e.File
-	if e.Task != "" {
-		of = fmt.Sprintf("%s, round %d", e.Task, *e.Round)
-	}
-	data := e.Data
-	if e.Synthetic {
-		data += " (SYNTHETIC)"
-	}
-	m := e.Metrics
-	fmt.Fprintf(w, "model\t%s, %s\ndigest\t%s\n", of, e.Model, e.Digest)
-	fmt.Fprintf(w, "data\t%s, %s split, shard %s, %d examples\nSHA-256\t%s\n", data, e.Split, e.Shard, m.NumExamples, e.SHA256)
-	if e.Backbone != nil {
-		fmt.Fprintf(w, "backbone\t%s\n", backboneInWords(*e.Backbone))
-	}
-	fmt.Fprintf(w, "accuracy\t%s\nAUC\t%s\nsensitivity\t%s\nspecificity\t%s\nloss\t%s\n",
-		rate(m.Accuracy), rate(m.AUC), rate(m.Sensitivity), rate(m.Specificity), rate(m.Loss))
-	fmt.Fprintf(w, "classes\t%s\nconfusion\t%s\n", classesInWords(e.Classes), confusionInWords(m.Confusion))
-}
-
-// confusionInWords is the matrix a row at a time: row the label, column the
-// prediction.
-func confusionInWords(confusion [][]int) string {
-	rows := make([]string, len(confusion))
-	for i, row := range confusion {
-		rows[i] = strings.Trim(fmt.Sprint(row), "[]")
-	}
-	return strings.Join(rows, " | ")
 }

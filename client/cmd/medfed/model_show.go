@@ -85,7 +85,7 @@ func newModelShow(a *app) *cobra.Command {
 				return err
 			}
 			if !m.described {
-				return codes.Errorf("MF-MODEL-DESCRIPTION", "%s holds weights alone (digest %s) and does not describe itself; fetch it again with medfed model get, or give what it lacks as flags of model evaluate", args[0], m.weights.Digest())
+				return undescribedFile(args[0], m.weights)
 			}
 			shown := shownModel{args[0], m.weights.Digest(), m.weights.Size(), m.description}
 			return a.print(shown, func(w io.Writer) { printShown(w, shown) })
@@ -93,10 +93,18 @@ func newModelShow(a *app) *cobra.Command {
 	}
 }
 
+// undescribedFile refuses a file of weights alone.
+func undescribedFile(file string, w *weights.Weights) error {
+	return codes.Errorf("MF-MODEL-DESCRIPTION", "%s holds weights alone (digest %s) and does not describe itself; fetch it again with medfed model get, or give what it lacks as flags of model evaluate", file, w.Digest())
+}
+
 func printShown(w io.Writer, m shownModel) {
 	fmt.Fprintf(w, "model\t%s, %s\ndigest\t%s\nbytes\t%d\n", m.File, m.Architecture, m.Digest, m.Bytes)
 	fmt.Fprintf(w, "classes\t%s\n", classesInWords(m.Classes))
 	fmt.Fprintf(w, "images\t%s\npixels\t%s\n", imagesInWords(m.Spec(), m.Input.Fit), inputInWords(m.Input))
+	if m.Temperature != 0 {
+		fmt.Fprintf(w, "temperature\t%v: probabilities are calibrated by it\n", m.Temperature)
+	}
 	if m.Backbone != nil {
 		fmt.Fprintf(w, "backbone\t%s\n", backboneInWords(fl.Backbone{Digest: m.Backbone.Digest, Random: m.Backbone.Random, Seed: m.Backbone.Seed}))
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -124,8 +123,8 @@ func (f *simulateFlags) check() (simulate.Settings, error) {
 	if poison.Kind != simulate.PoisonNone {
 		poison.Share = f.poisonShare
 	}
-	if extension := filepath.Ext(f.plot); f.plot != "" && extension != ".svg" && extension != ".html" {
-		return s, usage("--plot names %q, which is neither an .svg nor an .html file; name one", f.plot)
+	if err := checkPlot(f.plot); err != nil {
+		return s, err
 	}
 	if s.Masters == 0 {
 		s.F = 0
