@@ -129,14 +129,6 @@ func New(config Config) (*Node, error) {
 	}
 	n := &Node{Config: config, journal: newJournal(config.Journal, config.ID, config.Task)}
 	n.models = newModels(config.Store, config.Identity, n.journal)
-	n.local = join(config.Train, config.Validation)
+	n.local = dataset.Join(config.Train, config.Validation)
 	return n, nil
-}
-
-// join is all examples of two splits.
-func join(a, b dataset.Split) dataset.Split {
-	return dataset.Split{
-		Values: append(append([]float32(nil), a.Values...), b.Values...),
-		Labels: append(append([]int(nil), a.Labels...), b.Labels...),
-	}
 }

@@ -39,7 +39,7 @@ func newClients(s Settings, data *dataset.Data) ([]client, error) {
 	dishonest := rand.New(rand.NewPCG(uint64(s.Seed), poisonStream)).Perm(s.Clients)[:s.Poison.clients(s.Clients)]
 	clients := make([]client, s.Clients)
 	for i := range clients {
-		clients[i] = client{nodeID(i), data.Train.Select(shards[i]), slices.Contains(dishonest, i)}
+		clients[i] = client{nodeID(i), data.Train.View(shards[i]), slices.Contains(dishonest, i)}
 		if clients[i].poisoned && s.Poison.Kind == PoisonLabelFlip {
 			for j, label := range clients[i].data.Labels {
 				clients[i].data.Labels[j] = len(data.Classes) - 1 - label

@@ -23,6 +23,7 @@ package dataset
 
 import (
 	"context"
+	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/trainer/dataset/source"
@@ -65,6 +66,9 @@ type Split struct {
 	// standard deviation 0.5 of MedMNIST's examples. The features of an image are as
 	// package backbone gives them.
 	Values []float32
+	// Rows, when not nil, is the values of each example, in the place of Values: a view of
+	// other splits, whose memory it shares. It must not be written to.
+	Rows   [][]float32
 	Labels []int
 	// Unread, when not nil, are the images of a folder that are read when they are needed.
 	// There are no Values then.
@@ -76,16 +80,45 @@ type Split struct {
 // Len is the number of examples.
 func (s Split) Len() int { return len(s.Labels) }
 
+// Example is the values of example i, which must not be written to.
+func (s Split) Example(i int) []float32 {
+	if s.Rows != nil {
+		return s.Rows[i]
+	}
+	length := len(s.Values) / len(s.Labels)
+	return s.Values[i*length : (i+1)*length]
+}
+
+// View is the examples with these indices, in their order, as Select gives them, and shares
+// the memory of their values with s. The labels are its own.
+func (s Split) View(indices []int) Split {
+	out := Split{Rows: make([][]float32, len(indices)), Labels: make([]int, len(indices))}
+	for k, i := range indices {
+		out.Rows[k], out.Labels[k] = s.Example(i), s.Labels[i]
+	}
+	return out
+}
+
+// Join is the examples of both, of which it is a view.
+func Join(a, b Split) Split {
+	out := Split{Rows: make([][]float32, 0, a.Len()+b.Len()), Labels: append(slices.Clone(a.Labels), b.Labels...)}
+	for _, s := range []Split{a, b} {
+		for i := range s.Len() {
+			out.Rows = append(out.Rows, s.Example(i))
+		}
+	}
+	return out
+}
+
 // Select copies the examples with these indices, in their order. It panics when an
 // index is not in 0 to Len-1.
 func (s Split) Select(indices []int) Split {
 	if len(indices) == 0 {
 		return Split{Values: []float32{}, Labels: []int{}}
 	}
-	length := len(s.Values) / len(s.Labels)
-	out := Split{Unread: s.Unread.selected(indices), Values: make([]float32, 0, len(indices)*length), Labels: make([]int, 0, len(indices))}
+	out := Split{Unread: s.Unread.selected(indices), Values: make([]float32, 0, len(indices)*len(s.Example(indices[0]))), Labels: make([]int, 0, len(indices))}
 	for _, i := range indices {
-		out.Values = append(out.Values, s.Values[i*length:(i+1)*length]...)
+		out.Values = append(out.Values, s.Example(i)...)
 		out.Labels = append(out.Labels, s.Labels[i])
 		if s.Patients != nil {
 			out.Patients = append(out.Patients, s.Patients[i])

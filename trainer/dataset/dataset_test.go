@@ -62,6 +62,26 @@ func TestSelect(t *testing.T) {
 	}
 }
 
+func TestViewsShareMemory(t *testing.T) {
+	s := Split{Values: []float32{0, 1, 10, 11, 20, 21}, Labels: []int{0, 1, 2}}
+	view := s.View([]int{2, 0, 2})
+	copied := s.Select([]int{2, 0, 2})
+	if got := view.Select([]int{0, 1, 2}); !reflect.DeepEqual(got, copied) {
+		t.Errorf("the view is %v, want %v", got, copied)
+	}
+	view.Labels[0] = 9
+	if s.Values[4] = 30; view.Example(0)[0] != 30 || s.Labels[2] != 2 {
+		t.Errorf("the view is %v of %v", view, s)
+	}
+	both := Join(view, s)
+	if want := (Split{Values: []float32{30, 21, 0, 1, 30, 21, 0, 1, 10, 11, 30, 21}, Labels: []int{9, 0, 2, 0, 1, 2}}); !reflect.DeepEqual(both.Select([]int{0, 1, 2, 3, 4, 5}), want) {
+		t.Errorf("joined are %v, want %v", both, want)
+	}
+	if got := Join(Split{}, s.View(nil)); got.Len() != 0 {
+		t.Errorf("nothing and nothing is %v", got)
+	}
+}
+
 // official is the folder of real data, or the test is skipped.
 func official(t *testing.T) string {
 	folder := os.Getenv(FolderVariable)

@@ -113,3 +113,27 @@ func TestPrivateStepsAllocateNothing(t *testing.T) {
 		t.Errorf("%d more steps of private training make %d allocations", steps, many-few)
 	}
 }
+
+// TestMemoryOfANetworkIsFree when it is gone: the one that measures the first weights,
+// beside which what they are for must have room.
+func TestMemoryOfANetworkIsFree(t *testing.T) {
+	held := func() float64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc) / 1e6
+	}
+	large := Spec{HMChainCNN, 1, 64, 2}
+	n, err := build(design{large, measuredImages, nn.Measuring})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := 4 * float64(n.graph.Values()) / 1e6
+	n = nil
+	before := held()
+	w := initial(t, large)
+	if more := held() - before; more > of/2 {
+		t.Errorf("%.0f MB are held after the first weights were drawn, of a network of %.0f MB", more, of)
+	}
+	runtime.KeepAlive(w)
+}

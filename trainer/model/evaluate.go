@@ -11,9 +11,19 @@ import (
 	"github.com/medfed/medfed/trainer/weights"
 )
 
-// evaluationBatch is the number of images evaluated at once. It does not change
-// the result: in evaluation no image knows of another.
-const evaluationBatch = 64
+// Numbers of examples evaluated at once: as many images as there are pixels in the most of
+// 28×28, so that the memory does not grow with the images' size, but enough to keep all
+// cores busy.
+const mostEvaluated, leastEvaluated = 64, 16
+
+// evaluationBatch is the number of examples evaluated at once. It does not change the
+// result: in evaluation no image knows of another.
+func (s Spec) evaluationBatch() int {
+	if s.Frozen() {
+		return mostEvaluated
+	}
+	return min(max(mostEvaluated*28*28/(s.Size*s.Size), leastEvaluated), mostEvaluated)
+}
 
 // Evaluate measures weights on data, with the running batch-norm statistics of
 // the weights and without changing them. The same arguments give the same bits
@@ -51,7 +61,7 @@ func Predict(ctx context.Context, spec Spec, w *weights.Weights, data dataset.Sp
 // predict is the function of that name for a spec that is no ensemble, and checked
 // arguments.
 func (s Spec) predict(ctx context.Context, w *weights.Weights, data dataset.Split) ([]float32, error) {
-	n, err := acquire(design{s, evaluationBatch, nn.Evaluating})
+	n, err := acquire(design{s, s.evaluationBatch(), nn.Evaluating})
 	if err != nil {
 		return nil, err
 	}
@@ -67,13 +77,14 @@ func (n *network) predict(ctx context.Context, data dataset.Split) ([]float32, e
 	probabilities := nn.Floats(n.result.Value())
 	examples, classes := len(data.Labels), n.design.spec.Classes
 	all := make([]float32, 0, examples*classes)
-	batch := make([]int, 0, evaluationBatch)
-	for first := 0; first < examples; first += evaluationBatch {
+	most := n.design.spec.evaluationBatch()
+	batch := make([]int, 0, most)
+	for first := 0; first < examples; first += most {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("evaluation stopped after %d of %d images: %w", first, examples, err)
 		}
 		batch = batch[:0]
-		for i := first; i < min(first+evaluationBatch, examples); i++ {
+		for i := first; i < min(first+most, examples); i++ {
 			batch = append(batch, i)
 		}
 		if err := n.feed(data, batch); err != nil {

@@ -40,7 +40,7 @@ func measureFeatures(data dataset.Split, mean, variance []float32) {
 	n, width := float64(data.Len()), len(mean)
 	means, squares := make([]float64, width), make([]float64, width)
 	for i := range data.Len() {
-		for j, v := range data.Values[i*width : (i+1)*width] {
+		for j, v := range data.Example(i) {
 			means[j] += float64(v)
 		}
 	}
@@ -48,7 +48,7 @@ func measureFeatures(data dataset.Split, mean, variance []float32) {
 		means[j] /= n
 	}
 	for i := range data.Len() {
-		for j, v := range data.Values[i*width : (i+1)*width] {
+		for j, v := range data.Example(i) {
 			d := float64(v) - means[j]
 			squares[j] += float64(d * d) // the conversion forbids a fused multiply-add
 		}

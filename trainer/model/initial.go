@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime/debug"
 
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/nn"
@@ -35,7 +36,9 @@ func Initial(spec Spec, seed int64) (*weights.Weights, error) {
 	source := rand.NewPCG(uint64(seed), initialStream)
 	w := drawn(spec.slots(), source, func(t slot) float64 { return 1 / math.Sqrt(float64(t.fanIn)) })
 	member, _ := spec.member()
-	return w, member.measure(spec.membersOf(w))
+	err := member.measure(spec.membersOf(w))
+	debug.FreeOSMemory() // of the network that measured: what follows builds a larger one
+	return w, err
 }
 
 // drawn draws weights and biases uniform in ± bound.

@@ -548,14 +548,15 @@ func TestEvaluationKnowsNoBatch(t *testing.T) {
 		if own := (Spec{name, 3, 224, 3}); own.CheckFrozen() == nil {
 			spec = own
 		}
-		data := inputs(spec, evaluationBatch+6)
+		most := spec.evaluationBatch()
+		data := inputs(spec, most+6)
 		o := TrainOptions{Epochs: 1, BatchSize: 64, LearningRate: 0.01, Seed: 1}
 		w := train(t, spec, initial(t, spec), data.Select([]int{0, 1, 2, 3, 4, 5, 6, 7}), o)
 		all, err := Predict(t.Context(), spec, w, data)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, i := range []int{0, 17, evaluationBatch - 1, evaluationBatch, evaluationBatch + 5} {
+		for _, i := range []int{0, 17, most - 1, most, most + 5} {
 			alone, err := Predict(t.Context(), spec, w, data.Select([]int{i}))
 			if err != nil {
 				t.Fatal(err)

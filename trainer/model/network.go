@@ -149,7 +149,7 @@ func (n *network) weighClasses(data dataset.Split, balance bool) {
 func (n *network) feed(data dataset.Split, examples []int) error {
 	size := len(n.images) / n.design.capacity
 	for i, example := range examples {
-		in, out := data.Values[example*size:(example+1)*size], n.images[i*size:(i+1)*size]
+		in, out := data.Example(example), n.images[i*size:(i+1)*size]
 		if n.view == nil {
 			copy(out, in)
 		} else {

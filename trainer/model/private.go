@@ -121,8 +121,10 @@ func (p PrivateOptions) generators(start *weights.Weights, data dataset.Split, o
 		content.Write([]byte(text))
 	}
 	stream := bufio.NewWriter(content) // a hash's Write never fails
-	for _, v := range data.Values {
-		stream.Write(binary.BigEndian.AppendUint32(stream.AvailableBuffer(), math.Float32bits(v)))
+	for i := range data.Len() {
+		for _, v := range data.Example(i) {
+			stream.Write(binary.BigEndian.AppendUint32(stream.AvailableBuffer(), math.Float32bits(v)))
+		}
 	}
 	for _, label := range data.Labels {
 		stream.Write(binary.BigEndian.AppendUint64(stream.AvailableBuffer(), uint64(label)))

@@ -74,9 +74,14 @@ func (s Spec) checkData(data dataset.Split) error {
 	if len(data.Labels) == 0 {
 		return codes.Errorf("MF-MODEL-DATA", "there are no examples; give this node a share of the data")
 	}
-	if want := len(data.Labels) * s.Inputs(); len(data.Values) != want {
+	values := len(data.Values)
+	for _, row := range data.Rows {
+		values += len(row)
+	}
+	want := len(data.Labels) * s.Inputs()
+	if values != want || slices.ContainsFunc(data.Rows, func(row []float32) bool { return len(row) != s.Inputs() }) {
 		return codes.Errorf("MF-MODEL-DATA", "%d labels of %s need %d values, but there are %d; use the data set the model was made for",
-			len(data.Labels), s.example(), want, len(data.Values))
+			len(data.Labels), s.example(), want, values)
 	}
 	for i, l := range data.Labels {
 		if l < 0 || l >= s.Classes {

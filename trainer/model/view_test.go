@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/medfed/medfed/trainer/dataset"
+	"github.com/medfed/medfed/trainer/weights"
 )
 
 // digestOf is the digest of small after training on data.
@@ -64,5 +65,42 @@ func TestAugmentationOutOfBounds(t *testing.T) {
 	features := dataset.Split{Values: make([]float32, 3*frozen.Inputs()), Labels: []int{0, 1, 0}}
 	if _, err := Train(t.Context(), frozen, initial(t, frozen), features, o); code(err) != "MF-MODEL-OPTIONS" {
 		t.Errorf("augmented features: %v", err)
+	}
+}
+
+// TestAViewTrainsAsACopyDoes, to the last bit: plainly, privately, and the head behind a
+// frozen backbone. One of examples of two lengths is refused.
+func TestAViewTrainsAsACopyDoes(t *testing.T) {
+	some := []int{7, 2, 2, 9, 0, 4}
+	o := TrainOptions{Epochs: 2, BatchSize: 4, LearningRate: 0.02, Seed: 1}
+	train := map[string]func(data dataset.Split) (*weights.Weights, error){
+		"plain": func(data dataset.Split) (*weights.Weights, error) {
+			return Train(t.Context(), small, initial(t, small), data, o)
+		},
+		"private": func(data dataset.Split) (*weights.Weights, error) {
+			return TrainPrivately(t.Context(), small, initial(t, small), data, o, PrivateOptions{NoiseMultiplier: 1, ClippingNorm: 1, Secret: secretOf("x")})
+		},
+		"head": func(data dataset.Split) (*weights.Weights, error) {
+			return Train(t.Context(), headSpec, initial(t, headSpec), data, o)
+		},
+	}
+	for name, train := range train {
+		data := examples(small, 10)
+		if name == "head" {
+			data = inputs(headSpec, 10)
+		}
+		want, err := train(data.Select(some))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := train(data.View(some)); err != nil || got.Digest() != want.Digest() {
+			t.Errorf("%s: the view gives other weights (%v)", name, err)
+		}
+	}
+	torn := examples(small, 3).View([]int{0, 1, 2})
+	first := torn.Rows[0]
+	torn.Rows[0], torn.Rows[1] = first[:1], append(torn.Rows[1][:len(first):len(first)], first[1:]...)
+	if _, err := train["plain"](torn); code(err) != "MF-MODEL-DATA" {
+		t.Errorf("a view of examples of two lengths: %v", err)
 	}
 }

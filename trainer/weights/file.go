@@ -27,12 +27,8 @@ func (w *Weights) WriteFile(out io.Writer, metadata map[string]string) error {
 	if _, err := out.Write(append(b, header...)); err != nil {
 		return err
 	}
-	for _, t := range w.Tensors {
-		if _, err := out.Write(appendFloats(nil, t.Data)); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = w.writeValues(out)
+	return err
 }
 
 // ParseFile reads what WriteFile writes and nothing else, as [Parse] does, whose errors

@@ -109,20 +109,27 @@ func (w *Weights) Bytes() []byte {
 // panics where [Weights.Bytes] does.
 func (w *Weights) WriteTo(out io.Writer) (int64, error) {
 	w.mustBeValid()
-	const chunk = 16 << 10 // values a write
 	n, err := out.Write(appendPrefix(nil, w.Tensors))
-	total := int64(n)
+	if err != nil {
+		return int64(n), err
+	}
+	values, err := w.writeValues(out)
+	return int64(n) + values, err
+}
+
+// writeValues writes the tensors' values, one after another, a few at a time.
+func (w *Weights) writeValues(out io.Writer) (total int64, err error) {
+	const chunk = 16 << 10 // values a write
 	buffer := make([]byte, 0, 4*chunk)
 	for _, t := range w.Tensors {
 		for values := range slices.Chunk(t.Data, chunk) {
-			if err != nil {
+			n, err := out.Write(appendFloats(buffer[:0], values))
+			if total += int64(n); err != nil {
 				return total, err
 			}
-			n, err = out.Write(appendFloats(buffer[:0], values))
-			total += int64(n)
 		}
 	}
-	return total, err
+	return total, nil
 }
 
 // Digest is the SHA-256 of the canonical bytes as 64 lower-case hexadecimal

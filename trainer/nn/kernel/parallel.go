@@ -29,6 +29,13 @@ func (w *worker) segmentSpace(n int) []segment {
 	return w.segments[:0]
 }
 
+// forget drops what the last operation computed with, so that a network that is gone does
+// not stay in memory until the next is run.
+func (w *worker) forget() {
+	w.tile, w.strip, w.pool, w.pooled = tile{}, strip{}, poolRow{}, pooledRow{}
+	w.winograd.in, w.winograd.out, w.winograd.bias = nil, nil, nil
+}
+
 // spare keeps what one goroutine at a time uses, for the next. Unlike a sync.Pool
 // it is not emptied by the garbage collector, so that nothing is made twice.
 type spare[T any] struct {
@@ -148,6 +155,7 @@ func (h *helper) run() {
 	for {
 		c := h.await()
 		c.work(&w)
+		w.forget()
 		h.call.Store(nil)
 		c.left()
 	}
@@ -225,6 +233,7 @@ func run(n int, chunk func(w *worker, i int), plain func(i int)) {
 		c.hire(others)
 	}
 	c.work(w)
+	w.forget()
 	if len(c.hired) > 0 {
 		c.dismiss()
 	}
