@@ -70,10 +70,18 @@ func (p Picture) at(x, y int) color.RGBA {
 	return color.RGBA{level(0), level(1), level(2), 255}
 }
 
+// Heat in nats. Below Faint the odds of the class fall by less than a tenth; what is to be
+// red is at least strong, two fifths, or a picture would have red parts also where nothing
+// matters.
+const (
+	Faint  = 0.1
+	strong = 0.5
+)
+
 // shares is the heat from 0, where hiding does not speak against the class, to 1 where it
-// is highest.
+// is highest, and strong.
 func (m Map) shares() []float64 {
-	highest := 0.0
+	highest := strong
 	for _, h := range m.Heat {
 		highest = max(highest, h)
 	}

@@ -290,6 +290,13 @@ func TestThePictureShowsImageAndHeat(t *testing.T) {
 	if black(picture, 0) == 0 || black(picture, 1) == 0 {
 		t.Error("a line of words is empty")
 	}
+	// What hardly matters is not red, though it is what matters most.
+	for i := range m.Heat {
+		m.Heat[i] /= 3000
+	}
+	if faint := draw().RGBAAt(2*margin+size*scale+6*scale, margin+20*scale); faint.G < 100*faint.R/255 || faint.B < 20 {
+		t.Errorf("a faint heat is %v", faint)
+	}
 	// A line that is too long is cut and ends inside.
 	long := draw("Übermäßig lange Namen einer Klasse, die so lang ist, dass keine Schrift sie auf das Bild bringt, und die danach noch weitergeht, und weiter, und weiter, und noch weiter, bis keiner sie mehr liest und sie doch nicht endet")
 	for y := range long.Bounds().Dy() {

@@ -142,6 +142,9 @@ func (f *measureFlags) predictions(ctx context.Context, a *app, m *usedModel, on
 	if err != nil {
 		return metrics.Sample{}, err
 	}
+	if split.Len() == 0 {
+		return metrics.Sample{}, codes.Errorf("MF-MODEL-DATA", "%s has no examples in its %s split; choose another with --split", data.Name, f.split.value)
+	}
 	if split, on.Backbone, err = f.features(ctx, a, *m, data, split); err != nil {
 		return metrics.Sample{}, err
 	}

@@ -39,15 +39,15 @@ func (p *predictor) heatmap(ctx context.Context, file string, values []float32, 
 	}
 	name := p.description.Classes[class]
 	heat := fmt.Sprintf("red: hiding it costs %s the most; at least %.4f is left with a square hidden", name, seen.Least)
-	if slices.Max(seen.Heat) <= 0 {
-		heat = fmt.Sprintf("hiding a square nowhere costs %s anything", name)
+	if slices.Max(seen.Heat) < saliency.Faint {
+		heat = fmt.Sprintf("hiding a square costs %s next to nothing anywhere; at least %.4f is left", name, seen.Least)
 	}
 	content, err := saliency.Picture{
 		Brightness: brightness(values, p.description.Input.Whole(p.spec.Channels)), Channels: p.spec.Channels, Map: seen,
 		Words: []string{
 			fmt.Sprintf("%s, probability %.4f: %s", name, seen.Probability, model.Notice),
 			heat,
-			file,
+			filepath.Base(file),
 		},
 	}.PNG()
 	if err != nil {
