@@ -9,19 +9,21 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
-// Intervals say between which values a measure lies, were other examples of the same kind
+// Intervals say between which values a measure lies, were other patients of the same kind
 // taken: percentile intervals of the bootstrap (Efron and Tibshirani, "An Introduction to
-// the Bootstrap", 1993, chapter 13). The examples are drawn with replacement, as many as
-// there are; what is left of the resamples' values when the lowest and the highest 2.5 %
-// are dropped is the interval. A resample in which a measure is not defined has no part in
-// its interval; it is nil where it is defined in too few.
-//
-// They hold for examples that are independent: where one patient has several, they are too
-// narrow.
+// the Bootstrap", 1993, chapter 13). Patients are drawn with replacement, as many as there
+// are, each with all examples, for those of one patient are not independent (Field and
+// Welsh, "Bootstrapping clustered data", J. R. Statist. Soc. B 69, 2007); where nobody knows
+// the patients or each has one, examples are drawn. What is left of the resamples' values when the lowest and
+// the highest 2.5 % are dropped is the interval. A resample in which a measure is not defined
+// has no part in its interval; it is nil where it is defined in too few. Where all examples
+// are right it says little: they are in every resample.
 type Intervals struct {
 	Level       float64   `json:"level"` // 0.95
 	Resamples   int       `json:"resamples"`
 	Seed        int64     `json:"seed"`
+	Drawn       int       `json:"drawn"` // in each resample: as many as there are
+	Unit        string    `json:"unit"`  // that is drawn: UnitPatients or UnitExamples
 	Accuracy    *Interval `json:"accuracy,omitempty"`
 	AUC         *Interval `json:"auc,omitempty"`
 	Sensitivity *Interval `json:"sensitivity,omitempty"`
@@ -34,6 +36,12 @@ type Interval struct {
 	Low  float64 `json:"low"`
 	High float64 `json:"high"`
 }
+
+// What is drawn.
+const (
+	UnitPatients = "patients"
+	UnitExamples = "examples"
+)
 
 // Bounds of the number of resamples. DefaultResamples is the least that Efron and
 // Tibshirani advise for percentile intervals.
@@ -54,8 +62,8 @@ func checkResamples(n int) error {
 const bootstrapStream = 0x626f6f74
 
 // bootstrap resamples. It depends on the sample, the number and the seed alone.
-func (s Sample) bootstrap(order []int, resamples int, seed int64) *Intervals {
-	r := newResampler(s, order)
+func (s Sample) bootstrap(resamples int, seed int64) *Intervals {
+	r := newResampler(s)
 	source := rand.NewPCG(uint64(seed), bootstrapStream)
 	var accuracy, auc, sensitivity, specificity, calibration []float64
 	for range resamples {
@@ -71,8 +79,12 @@ func (s Sample) bootstrap(order []int, resamples int, seed int64) *Intervals {
 			}
 		}
 	}
+	unit := UnitExamples
+	if len(r.units) < len(s.Labels) {
+		unit = UnitPatients
+	}
 	return &Intervals{
-		Level: 0.95, Resamples: resamples, Seed: seed,
+		Level: 0.95, Resamples: resamples, Seed: seed, Drawn: len(r.units), Unit: unit,
 		Accuracy: percentile(accuracy), AUC: percentile(auc), Sensitivity: percentile(sensitivity),
 		Specificity: percentile(specificity), Calibration: percentile(calibration),
 	}
@@ -96,7 +108,9 @@ type resampler struct {
 	labels, predicted []int
 	classes           int
 	ranked            [][]rankedAt // by class that has an AUC: the examples by ascending score
+	units             [][]int      // examples of each unit that is drawn
 	times             []int        // each example was drawn
+	n                 int          // examples were drawn
 }
 
 // rankedAt is an example in the order of its scores.
@@ -106,18 +120,18 @@ type rankedAt struct {
 	ends     bool // the last of those with its score
 }
 
-func newResampler(s Sample, order []int) *resampler {
-	ranks := s.ranks()
-	r := &resampler{judged: judge(s.given(), ranks, order), classes: s.Classes, times: make([]int, len(order))}
-	for _, i := range order {
-		r.labels, r.predicted = append(r.labels, s.Labels[i]), append(r.predicted, ranks.predicted(i))
+func newResampler(s Sample) *resampler {
+	given, ranks := s.given(), s.ranks()
+	r := &resampler{labels: s.Labels, classes: s.Classes, units: s.units(), times: make([]int, len(s.Labels))}
+	for i := range s.Labels {
+		r.judged, r.predicted = append(r.judged, judge(given, ranks, i)), append(r.predicted, ranks.predicted(i))
 	}
 	for class := firstClass(s.Classes); class < s.Classes; class++ {
-		scores, list := make([]float64, len(order)), make([]rankedAt, len(order))
-		for k, i := range order {
-			scores[k], list[k] = ranks.score(i, class), rankedAt{example: k, positive: s.Labels[i] == class}
+		scores, list := make([]float64, len(s.Labels)), make([]rankedAt, len(s.Labels))
+		for i, label := range s.Labels {
+			scores[i], list[i] = ranks.score(i, class), rankedAt{example: i, positive: label == class}
 		}
-		slices.SortStableFunc(list, func(a, b rankedAt) int { return cmp.Compare(scores[a.example], scores[b.example]) })
+		slices.SortFunc(list, func(a, b rankedAt) int { return cmp.Compare(scores[a.example], scores[b.example]) })
 		for k := range list {
 			list[k].ends = k+1 == len(list) || scores[list[k].example] != scores[list[k+1].example]
 		}
@@ -126,13 +140,53 @@ func newResampler(s Sample, order []int) *resampler {
 	return r
 }
 
-// draw draws as many examples as there are. One is more likely than another by at most
-// 2^-64 of their number.
+// units are the examples of each patient, in an order that rests on what is known of them:
+// neither the order in which examples came nor a patient's name changes an interval.
+func (s Sample) units() [][]int {
+	order := make([]int, len(s.Labels))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, s.compare)
+	var units [][]int
+	of := map[string]int{}
+	for _, i := range order {
+		if s.Patients == nil {
+			units = append(units, []int{i})
+			continue
+		}
+		unit, ok := of[s.Patients[i]]
+		if !ok {
+			unit = len(units)
+			of[s.Patients[i]], units = unit, append(units, nil)
+		}
+		units[unit] = append(units[unit], i)
+	}
+	slices.SortFunc(units, func(a, b []int) int { return slices.CompareFunc(a, b, s.compare) })
+	return units
+}
+
+// compare orders examples by label and probabilities; those that are equal in these may
+// take each other's place.
+func (s Sample) compare(a, b int) int {
+	given, before := s.given(), s.given()
+	if s.Before != nil {
+		before.probabilities = s.Before
+	}
+	return cmp.Or(cmp.Compare(s.Labels[a], s.Labels[b]), slices.Compare(before.row(a), before.row(b)), slices.Compare(given.row(a), given.row(b)))
+}
+
+// draw draws as many units as there are. One is more likely than another by at most 2^-64
+// of their number.
 func (r *resampler) draw(source *rand.PCG) {
 	clear(r.times)
-	for range r.times {
-		example, _ := bits.Mul64(source.Uint64(), uint64(len(r.times)))
-		r.times[example]++
+	r.n = 0
+	for range r.units {
+		drawn, _ := bits.Mul64(source.Uint64(), uint64(len(r.units)))
+		for _, example := range r.units[drawn] {
+			r.times[example]++
+			r.n++
+		}
 	}
 }
 
@@ -154,8 +208,8 @@ func (r *resampler) rates() (accuracy float64, sensitivity, specificity mean, ca
 		}
 		b.add(r.judged[i], times)
 	}
-	sensitivity, specificity = t.rates(len(r.times))
-	return ratio(right, len(r.times)), sensitivity, specificity, b.calibrationError(len(r.times))
+	sensitivity, specificity = t.rates(r.n)
+	return ratio(right, r.n), sensitivity, specificity, b.calibrationError(r.n)
 }
 
 // auc is the mean of the AUCs of the classes for which it is defined.

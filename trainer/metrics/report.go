@@ -1,9 +1,9 @@
 package metrics
 
 import (
-	"cmp"
 	"math"
-	"slices"
+
+	"github.com/medfed/medfed/chaincode/codes"
 )
 
 // Sample is labelled examples with the probabilities that a model gives them.
@@ -15,6 +15,8 @@ type Sample struct {
 	Before  []float32
 	Labels  []int
 	Classes int
+	// Patients names the patient of each example; nil where each is one of its own.
+	Patients []string
 }
 
 // Report is all that is told of a sample.
@@ -27,8 +29,8 @@ type Report struct {
 }
 
 // Measure is [Compute] and what is told beside it. Result is that of Compute; resamples
-// is 0 for no intervals. But for the loss nothing depends on the order of the examples.
-// Errors: those of Compute, and MF-METRICS-RESAMPLES.
+// is 0 for no intervals. But for the loss and the Brier score nothing depends on the order of
+// the examples. Errors: those of Compute, and MF-METRICS-RESAMPLES.
 func (s Sample) Measure(resamples int, seed int64) (Report, error) {
 	if err := checkResamples(resamples); err != nil {
 		return Report{}, err
@@ -41,23 +43,23 @@ func (s Sample) Measure(resamples int, seed int64) (Report, error) {
 			return Report{}, err
 		}
 	}
+	if s.Patients != nil && len(s.Patients) != len(s.Labels) {
+		return Report{}, codes.Errorf("MF-METRICS-SHAPE", "%d patients for %d examples; name one for each", len(s.Patients), len(s.Labels))
+	}
 	ranks := s.ranks()
 	result, err := Compute(ranks.probabilities, s.Labels, s.Classes)
 	if err != nil {
 		return Report{}, err
 	}
 	result.Loss = s.given().loss()
-	order := s.order()
-	r := Report{Result: result, Calibration: calibrationOf(judge(s.given(), ranks, order)), Curves: s.curves()}
-	r.Calibration.Brier = s.given().brier(order)
+	r := Report{Result: result, Calibration: calibrationOf(s.given(), ranks), Curves: s.curves()}
 	if s.Before != nil {
 		e := examples{s.Before, s.Labels, s.Classes}
-		before := calibrationOf(judge(e, e, order))
-		before.Brier = e.brier(order)
+		before := calibrationOf(e, e)
 		r.Before = &before
 	}
 	if resamples > 0 {
-		r.Intervals = s.bootstrap(order, resamples, seed)
+		r.Intervals = s.bootstrap(resamples, seed)
 	}
 	return r, nil
 }
@@ -72,23 +74,6 @@ func (s Sample) ranks() examples {
 		e.probabilities = s.Before
 	}
 	return e
-}
-
-// order sorts the examples by what is known of them, so that sums and resamples do not
-// depend on the order in which they came.
-func (s Sample) order() []int {
-	order := make([]int, len(s.Labels))
-	for i := range order {
-		order[i] = i
-	}
-	given, before := s.given(), s.given()
-	if s.Before != nil {
-		before.probabilities = s.Before
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(s.Labels[a], s.Labels[b]), slices.Compare(before.row(a), before.row(b)), slices.Compare(given.row(a), given.row(b)))
-	})
-	return order
 }
 
 // bins is how many bins of confidence there are, as in Guo et al.'s experiments.
@@ -115,35 +100,35 @@ type Bin struct {
 // judged is an example as calibration sees it. A row that is not finite is certain of the
 // wrong class.
 type judged struct {
-	confidence float64
+	confidence int64 // in units of 1/certain
 	right      bool
 	bin        int
 }
 
-// judge looks at the examples in an order; ranks say which class is predicted.
-func judge(e, ranks examples, order []int) []judged {
-	all := make([]judged, len(order))
-	for k, i := range order {
-		predicted, confidence := ranks.predicted(i), 1.0
-		if e.finite(i) {
-			confidence = min(1, max(0, float64(e.row(i)[predicted])))
-		}
-		// The product is exact: 24 bits of a float32 by 4.
-		all[k] = judged{confidence, predicted == e.labels[i], max(0, int(math.Ceil(confidence*bins))-1)}
+// certain is the confidence of 1. A float32 above 2^-13 is a whole number of its units, so
+// that sums are exact and the same in every order; all of 2^27 examples fit.
+const certain = 1 << 36
+
+// judge looks at an example; ranks say which class is predicted.
+func judge(e, ranks examples, i int) judged {
+	predicted, confidence := ranks.predicted(i), 1.0
+	if e.finite(i) {
+		confidence = min(1, max(0, float64(e.row(i)[predicted])))
 	}
-	return all
+	// The products are exact: 24 bits of a float32 by 4, and by a power of 2.
+	return judged{int64(math.Round(confidence * certain)), predicted == e.labels[i], max(0, int(math.Ceil(confidence*bins))-1)}
 }
 
-// calibrationOf sums up; without the Brier score.
-func calibrationOf(all []judged) (c Calibration) {
+// calibrationOf sums up.
+func calibrationOf(e, ranks examples) (c Calibration) {
 	var b binned
-	for _, j := range all {
-		b.add(j, 1)
+	for i := range e.labels {
+		b.add(judge(e, ranks, i), 1)
 	}
-	c.Error = b.calibrationError(len(all))
+	c.Error, c.Brier = b.calibrationError(len(e.labels)), e.brier()
 	for i, n := range b.examples {
 		if n > 0 {
-			c.Bins = append(c.Bins, Bin{float64(i) / bins, float64(i+1) / bins, n, b.confidence[i] / float64(n), ratio(b.right[i], n)})
+			c.Bins = append(c.Bins, Bin{float64(i) / bins, float64(i+1) / bins, n, float64(b.confidence[i]) / certain / float64(n), ratio(b.right[i], n)})
 		}
 	}
 	return c
@@ -151,14 +136,14 @@ func calibrationOf(all []judged) (c Calibration) {
 
 // binned is sums by bin.
 type binned struct {
-	confidence      [bins]float64
+	confidence      [bins]int64
 	examples, right [bins]int
 }
 
 // add counts an example so many times.
 func (b *binned) add(j judged, times int) {
 	b.examples[j.bin] += times
-	b.confidence[j.bin] += float64(float64(times) * j.confidence) // the conversion forbids a fused multiply-add
+	b.confidence[j.bin] += int64(times) * j.confidence
 	if j.right {
 		b.right[j.bin] += times
 	}
@@ -166,29 +151,30 @@ func (b *binned) add(j judged, times int) {
 
 // calibrationError is the expected one of n examples.
 func (b *binned) calibrationError(n int) float64 {
-	total := 0.0
-	for i := range b.examples {
-		total += math.Abs(float64(b.right[i]) - b.confidence[i])
+	total := int64(0)
+	for i, right := range b.right {
+		apart := int64(right)*certain - b.confidence[i]
+		total += max(apart, -apart)
 	}
-	return total / float64(n)
+	return float64(total) / certain / float64(n)
 }
 
-// brier sums up in an order. A row that is not finite is certain of a wrong class, and
+// brier is the mean. A row that is not finite is certain of a wrong class, and
 // probabilities end at 0 and 1.
-func (e examples) brier(order []int) float64 {
+func (e examples) brier() float64 {
 	total := 0.0
-	for _, i := range order {
+	for i, label := range e.labels {
 		if !e.finite(i) {
 			total += 2
 			continue
 		}
 		for class, p := range e.row(i) {
 			d := min(1, max(0, float64(p)))
-			if class == e.labels[i] {
+			if class == label {
 				d--
 			}
-			total += float64(d * d) // no fused multiply-add
+			total += float64(d * d) // the conversion forbids a fused multiply-add
 		}
 	}
-	return min(2, total/float64(len(order)))
+	return min(2, total/float64(len(e.labels)))
 }

@@ -3,6 +3,7 @@ package metrics
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"math"
 	"math/big"
 	"math/bits"
@@ -33,7 +34,11 @@ func drawSample(t *rapid.T) Sample {
 			}
 		}
 	}
-	return Sample{Probabilities: p, Labels: labels, Classes: classes}
+	s := Sample{Probabilities: p, Labels: labels, Classes: classes}
+	if rapid.Bool().Draw(t, "patients") {
+		s.Patients = rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}), len(labels), len(labels)).Draw(t, "patient")
+	}
+	return s
 }
 
 func measure(t rapid.TB, s Sample, resamples int) Report {
@@ -211,24 +216,38 @@ func TestACurveHasNoPointOnAStraightLine(t *testing.T) {
 	}
 }
 
-// naiveIntervals makes each resample as a list of examples and measures it by Compute.
+// naiveIntervals makes each resample as a list of examples and measures it by Compute. The
+// patients are sorted by their examples, and these by label and probabilities.
 func naiveIntervals(s Sample, resamples int, seed int64) map[string][]float64 {
-	order := make([]int, len(s.Labels))
-	for i := range order {
-		order[i] = i
+	type example struct {
+		label int
+		row   []float32
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(s.Labels[a]-s.Labels[b], slices.Compare(s.Probabilities[a*s.Classes:(a+1)*s.Classes], s.Probabilities[b*s.Classes:(b+1)*s.Classes]))
-	})
+	compare := func(a, b example) int { return cmp.Or(a.label-b.label, slices.Compare(a.row, b.row)) }
+	byPatient := map[string][]example{}
+	for i, label := range s.Labels {
+		patient := fmt.Sprint(i)
+		if s.Patients != nil {
+			patient = s.Patients[i]
+		}
+		byPatient[patient] = append(byPatient[patient], example{label, s.Probabilities[i*s.Classes : (i+1)*s.Classes]})
+	}
+	var patients [][]example
+	for _, all := range byPatient {
+		slices.SortFunc(all, compare)
+		patients = append(patients, all)
+	}
+	slices.SortFunc(patients, func(a, b []example) int { return slices.CompareFunc(a, b, compare) })
 	source := rand.NewPCG(uint64(seed), bootstrapStream)
 	values := map[string][]float64{}
 	for range resamples {
 		drawn := Sample{Classes: s.Classes}
-		for range order {
-			k, _ := bits.Mul64(source.Uint64(), uint64(len(order)))
-			i := order[k]
-			drawn.Labels = append(drawn.Labels, s.Labels[i])
-			drawn.Probabilities = append(drawn.Probabilities, s.Probabilities[i*s.Classes:(i+1)*s.Classes]...)
+		for range patients {
+			k, _ := bits.Mul64(source.Uint64(), uint64(len(patients)))
+			for _, e := range patients[k] {
+				drawn.Labels = append(drawn.Labels, e.label)
+				drawn.Probabilities = append(drawn.Probabilities, e.row...)
+			}
 		}
 		r, _ := Compute(drawn.Probabilities, drawn.Labels, drawn.Classes)
 		values["accuracy"] = append(values["accuracy"], r.Accuracy)
@@ -300,6 +319,41 @@ func TestIntervalsCoverTheTruth(t *testing.T) {
 	}
 }
 
+// TestIntervalsOfPatientsCoverTheTruth: where a patient's ten examples are all right or all
+// wrong, ten as many examples tell no more than the patients do.
+func TestIntervalsOfPatientsCoverTheTruth(t *testing.T) {
+	const truth, sets, patients, each = 0.8, 200, 60, 10
+	r := rand.New(rand.NewPCG(1, 1))
+	covered := map[bool]int{}
+	for range sets {
+		s := Sample{Classes: 2}
+		for patient := range patients {
+			said, label := 0, r.IntN(2)
+			if said = label; r.Float64() >= truth {
+				said = 1 - label
+			}
+			for range each {
+				s.Labels, s.Patients = append(s.Labels, label), append(s.Patients, fmt.Sprint(patient))
+				s.Probabilities = append(s.Probabilities, binary(float32(0.25+0.5*float64(said)))...)
+			}
+		}
+		for _, known := range []bool{true, false} {
+			if !known {
+				s.Patients = nil
+			}
+			if a := measure(t, s, 200).Intervals.Accuracy; a.Low <= truth && truth <= a.High {
+				covered[known]++
+			}
+		}
+	}
+	if share := float64(covered[true]) / sets; share < 0.88 || share > 0.99 {
+		t.Errorf("%v of the intervals over patients hold the truth", share)
+	}
+	if share := float64(covered[false]) / sets; share > 0.7 {
+		t.Errorf("%v of the intervals over examples hold the truth; this test tells nothing", share)
+	}
+}
+
 // TestIntervalsStayWhatTheyAre: the same numbers on every machine.
 func TestIntervalsStayWhatTheyAre(t *testing.T) {
 	var p []float32
@@ -310,7 +364,7 @@ func TestIntervalsStayWhatTheyAre(t *testing.T) {
 	}
 	got := *measure(t, Sample{Probabilities: p, Labels: labels, Classes: 2}, 1000).Intervals
 	want := Intervals{
-		Level: 0.95, Resamples: 1000, Seed: 1, Accuracy: &Interval{0.45, 0.7}, AUC: &Interval{0.5261401557285873, 0.7957351290684624},
+		Level: 0.95, Resamples: 1000, Seed: 1, Drawn: 60, Unit: UnitExamples, Accuracy: &Interval{0.45, 0.7}, AUC: &Interval{0.5261401557285873, 0.7957351290684624},
 		Sensitivity: &Interval{0.38235294117647056, 0.7419354838709677}, Specificity: &Interval{0.41935483870967744, 0.7777777777777778},
 		Calibration: &Interval{0.09761904776096345, 0.2897619068622589},
 	}
@@ -330,10 +384,13 @@ func TestAReportDoesNotDependOnTheOrder(t *testing.T) {
 		}
 		for _, i := range rapid.Permutation(indices).Draw(t, "order") {
 			other.Labels = append(other.Labels, s.Labels[i])
+			if s.Patients != nil {
+				other.Patients = append(other.Patients, s.Patients[i]+" by another name")
+			}
 			other.Probabilities = append(other.Probabilities, s.Probabilities[i*s.Classes:(i+1)*s.Classes]...)
 		}
 		a, b := measure(t, s, 100), measure(t, other, 100)
-		a.Loss, b.Loss = 0, 0 // a sum of floats in another order
+		a.Loss, b.Loss, a.Calibration.Brier, b.Calibration.Brier = 0, 0, 0, 0 // sums of floats in another order
 		if !reflect.DeepEqual(a, b) {
 			t.Fatalf("%+v in another order is %+v", a, b)
 		}
@@ -346,6 +403,11 @@ func TestMeasureRefuses(t *testing.T) {
 		if _, err := good.Measure(resamples, 1); codes.Of(err) != "MF-METRICS-RESAMPLES" {
 			t.Errorf("%d resamples: %v", resamples, err)
 		}
+	}
+	one := good
+	one.Patients = []string{"a"}
+	if _, err := one.Measure(0, 1); codes.Of(err) != "MF-METRICS-SHAPE" {
+		t.Errorf("got %v", err)
 	}
 	short := good
 	short.Before = []float32{1}

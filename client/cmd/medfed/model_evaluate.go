@@ -78,8 +78,9 @@ func newModelEvaluate(a *app) *cobra.Command {
 		Short: "Measure a safetensors file, or a task's global model, on a data set",
 		Long: `Measure a safetensors file, or a task's global model, on a data set: accuracy, AUC,
 sensitivity and specificity with their intervals, calibration, curves and the confusion
-matrix. The intervals are of the percentile bootstrap over the examples, of 95 %. A file
-with a temperature (model calibrate) is measured with it. What it says is ` + model.Notice + `.`,
+matrix. The intervals are of 95 %, of the percentile bootstrap over the patients, or over
+the examples where the data do not tell them. A file with a temperature (model
+calibrate) is measured with it. What it says is ` + model.Notice + `.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkPlot(f.plot); err != nil {
@@ -153,7 +154,7 @@ func (f *measureFlags) predictions(ctx context.Context, a *app, m *usedModel, on
 	on.Data, on.SHA256, on.Synthetic = data.Name, data.SHA256, data.Synthetic
 	on.Split, on.Shard = f.split.value, f.data.shard.String()
 	probabilities, err := model.Predict(ctx, spec, fed.Model(m.weights), split)
-	return metrics.Sample{Probabilities: probabilities, Labels: split.Labels, Classes: spec.Classes}, err
+	return metrics.Sample{Probabilities: probabilities, Labels: split.Labels, Classes: spec.Classes, Patients: split.Patients}, err
 }
 
 // load brings the data in the shape and with the classes of the model. Where the model
@@ -272,7 +273,7 @@ func intervalsInWords(all metrics.Intervals) string {
 			words = append(words, fmt.Sprintf("%s %s to %s", one.name, rate(one.of.Low), rate(one.of.High)))
 		}
 	}
-	return strings.Join(words, ", ")
+	return fmt.Sprintf("%s; by resampling %d %s", strings.Join(words, ", "), all.Drawn, all.Unit)
 }
 
 // confusionInWords is the matrix a row at a time: row the label, column the
