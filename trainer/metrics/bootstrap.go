@@ -115,7 +115,7 @@ type resampler struct {
 
 // rankedAt is an example in the order of its scores.
 type rankedAt struct {
-	example  int
+	example  int32
 	positive bool
 	ends     bool // the last of those with its score
 }
@@ -129,7 +129,7 @@ func newResampler(s Sample) *resampler {
 	for class := firstClass(s.Classes); class < s.Classes; class++ {
 		scores, list := make([]float64, len(s.Labels)), make([]rankedAt, len(s.Labels))
 		for i, label := range s.Labels {
-			scores[i], list[i] = ranks.score(i, class), rankedAt{example: i, positive: label == class}
+			scores[i], list[i] = ranks.score(i, class), rankedAt{example: int32(i), positive: label == class}
 		}
 		slices.SortFunc(list, func(a, b rankedAt) int { return cmp.Compare(scores[a.example], scores[b.example]) })
 		for k := range list {
