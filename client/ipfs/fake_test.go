@@ -37,7 +37,7 @@ type fakeNode struct {
 	onBlock func(w http.ResponseWriter, id string, data []byte) bool // true: it has answered; set by lieOnBlocks
 	onAdd   func(w http.ResponseWriter, r *http.Request) bool
 	onPin   func(w http.ResponseWriter) bool
-	onCat   func(w http.ResponseWriter, file []byte) // answers with what it makes of the file's bytes
+	onCat   func(w http.ResponseWriter, file []byte) // answers with what it makes of the file's bytes; set by lieOnCat
 }
 
 func newFakeNode(t testing.TB) *fakeNode {
@@ -156,6 +156,13 @@ func (n *fakeNode) lieOnBlocks(lie func(w http.ResponseWriter, id string, data [
 	n.onBlock = lie
 }
 
+// lieOnCat may be called while requests are under way, as one that a client has given up.
+func (n *fakeNode) lieOnCat(lie func(w http.ResponseWriter, file []byte)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.onCat = lie
+}
+
 func (n *fakeNode) pinned(id string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -197,7 +204,10 @@ func (n *fakeNode) cat(w http.ResponseWriter, r *http.Request) {
 	root := r.URL.Query().Get("arg")
 	out := w
 	var whole recorder
-	if n.onCat != nil {
+	n.mu.Lock()
+	lie := n.onCat
+	n.mu.Unlock()
+	if lie != nil {
 		out = &whole
 	} else {
 		w.WriteHeader(http.StatusOK)
@@ -206,8 +216,8 @@ func (n *fakeNode) cat(w http.ResponseWriter, r *http.Request) {
 	if err := n.stream(out, cid.MustParse(root)); err != nil {
 		w.Header().Set("X-Stream-Error", err.Error())
 	}
-	if n.onCat != nil {
-		n.onCat(w, whole.Bytes())
+	if lie != nil {
+		lie(w, whole.Bytes())
 	}
 }
 

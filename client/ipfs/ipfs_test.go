@@ -415,7 +415,7 @@ func TestLyingStreams(t *testing.T) {
 		"a refusal": {func(w http.ResponseWriter, _ []byte) { refuse(w, "no cat here") }, "MF-IPFS-RPC"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			node.onCat = c.lie
+			node.lieOnCat(c.lie)
 			client := patient
 			if c.code == "MF-IPFS-TIMEOUT" {
 				client = impatient
@@ -448,7 +448,7 @@ func TestLyingStreamOfAnInnerNodesBytes(t *testing.T) {
 		t.Fatalf("%q, %v", got, err)
 	}
 	for _, lie := range []string{"", "ow", "owe", "owns"} {
-		node.onCat = func(w http.ResponseWriter, _ []byte) { io.WriteString(w, lie) }
+		node.lieOnCat(func(w http.ResponseWriter, _ []byte) { io.WriteString(w, lie) })
 		_, err := read(t.Context(), client, id)
 		wantCode(t, err, "MF-IPFS-CORRUPT")
 	}
