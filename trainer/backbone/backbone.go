@@ -16,6 +16,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 
 	"github.com/medfed/medfed/chaincode/codes"
@@ -27,16 +28,17 @@ import (
 
 // Backbone is a model's frozen part with its weights.
 type Backbone struct {
-	Spec    model.Spec
-	Weights *weights.Weights // [model.Spec.BackboneParameters]; not to be changed
-	Digest  string           // of the weights in their canonical form: the same for a .pt and a .safetensors of the same
-	Origin  string           // of the weights, for everything that rests on them to say
-	Random  bool             // drawn, not pre-trained
+	Spec   model.Spec
+	Digest string // of the weights in their canonical form: the same for a .pt and a .safetensors of the same
+	Origin string // of the weights, for everything that rests on them to say
+	Random bool   // drawn, not pre-trained
 	// Input is how images become the numbers that the backbone takes: what its spec has,
 	// unless another is set.
 	Input dataset.Input
 
 	width   int // features of an image
+	load    func() (*weights.Weights, error)
+	prepare func() error // makes what compute needs, which takes most memory while it is made; nil for nothing
 	compute extract
 }
 
@@ -65,21 +67,20 @@ func Load(spec model.Spec, file string) (*Backbone, error) {
 	if err := spec.CheckFrozen(); err != nil {
 		return nil, err
 	}
-	w, _, err := pretrained.Load(file, spec.BackboneParameters())
-	if err != nil {
-		return nil, err
-	}
-	return with(spec, w, "pre-trained weights from "+filepath.Base(file)), nil
+	b, err := with(spec, "pre-trained weights from "+filepath.Base(file), func() (*weights.Weights, error) {
+		w, _, err := pretrained.Load(file, spec.BackboneParameters())
+		return w, err
+	})
+	return b, err
 }
 
 // Random draws the weights of a spec's backbone: its features are random
 // projections. Errors: those of [model.Spec.CheckFrozen].
 func Random(spec model.Spec, seed int64) (*Backbone, error) {
-	w, err := model.InitialBackbone(spec, seed)
+	b, err := with(spec, RandomOrigin(seed), func() (*weights.Weights, error) { return model.InitialBackbone(spec, seed) })
 	if err != nil {
 		return nil, err
 	}
-	b := with(spec, w, RandomOrigin(seed))
 	b.Random = true
 	return b, nil
 }
@@ -89,21 +90,44 @@ func RandomOrigin(seed int64) string {
 	return fmt.Sprintf("random backbone, seed %d: NOT pre-trained", seed)
 }
 
-// batch is how many images go through at once: more are no faster.
-const batch = 4
+// batch is how many images go through at once: more are no faster, and take room.
+const batch = 1
 
-func with(spec model.Spec, w *weights.Weights, origin string) *Backbone {
-	extractor := sync.OnceValues(func() (*model.Extractor, error) { return model.NewExtractor(spec, w, batch) })
-	return &Backbone{
-		Spec: spec, Weights: w, Digest: w.Digest(), Origin: origin, Input: spec.Input(), width: spec.Inputs(),
-		compute: func(ctx context.Context, images []float32) ([]float32, error) {
-			e, err := extractor()
-			if err != nil {
-				return nil, err
-			}
-			return e.Features(ctx, images)
-		},
+// with makes a backbone of what load gives, which does not stay in memory.
+func with(spec model.Spec, origin string, load func() (*weights.Weights, error)) (*Backbone, error) {
+	w, err := load()
+	if err != nil {
+		return nil, err
 	}
+	b := &Backbone{Spec: spec, Digest: w.Digest(), Origin: origin, Input: spec.Input(), width: spec.Inputs(), load: load}
+	w = nil
+	debug.FreeOSMemory()
+	extractor := sync.OnceValues(func() (*model.Extractor, error) { return model.NewExtractor(spec, b.Weights, batch) })
+	b.prepare = func() error {
+		_, err := extractor()
+		return err
+	}
+	b.compute = func(ctx context.Context, images []float32) ([]float32, error) {
+		e, err := extractor()
+		if err != nil {
+			return nil, err
+		}
+		return e.Features(ctx, images)
+	}
+	return b, nil
+}
+
+// Weights loads or draws the weights once more: [model.Spec.BackboneParameters]. Where
+// they are not what they were, the error is MF-BACKBONE-DIGEST.
+func (b *Backbone) Weights() (*weights.Weights, error) {
+	w, err := b.load()
+	if err != nil {
+		return nil, err
+	}
+	if digest := w.Digest(); digest != b.Digest {
+		return nil, codes.Errorf("MF-BACKBONE-DIGEST", "the weights of %s (%s) have changed from %s to %s; leave the file alone while it is used", b.Spec.Name, b.Origin, b.Digest, digest)
+	}
+	return w, nil
 }
 
 // Check refuses weights of another digest than the one agreed on, with

@@ -71,19 +71,29 @@ const group = 8
 // images of how many are there. Errors: MF-FEATURES-CACHE,
 // MF-FEATURES-BACKBONE, or that of the backbone.
 func (c *Cache) features(ctx context.Context, b *Backbone, images dataset.Split, progress func(done, total int)) ([]float32, error) {
-	all := make([]float32, images.Len()*b.width)
 	keys := make([]string, images.Len())
-	var absent []int
 	for i := range keys {
 		keys[i] = key(b, images, i)
-		if !c.read(keys[i], all[i*b.width:(i+1)*b.width]) {
-			absent = append(absent, i)
+	}
+	if b.prepare != nil && !c.hasAll(keys) { // before there is anything beside it in memory
+		if err := b.prepare(); err != nil {
+			return nil, err
+		}
+	}
+	all := make([]float32, images.Len()*b.width)
+	var absent, again []int // again are those that are the same as one of absent
+	first := map[string]int{}
+	for i := range keys {
+		if _, met := first[keys[i]]; met {
+			again = append(again, i)
+		} else if !c.read(keys[i], all[i*b.width:(i+1)*b.width]) {
+			absent, first[keys[i]] = append(absent, i), i
 		}
 	}
 	if progress == nil {
 		progress = func(int, int) {}
 	}
-	done := len(keys) - len(absent)
+	done := len(keys) - len(absent) - len(again)
 	progress(done, len(keys))
 	for some := range slices.Chunk(absent, group) {
 		if err := ctx.Err(); err != nil {
@@ -98,7 +108,19 @@ func (c *Cache) features(ctx context.Context, b *Backbone, images dataset.Split,
 	if len(absent) == 0 {
 		return all, nil
 	}
+	for _, i := range again {
+		copy(all[i*b.width:(i+1)*b.width], all[first[keys[i]]*b.width:])
+	}
+	progress(len(keys), len(keys))
 	return all, c.trim()
+}
+
+// hasAll reports whether there are entries for all keys.
+func (c *Cache) hasAll(keys []string) bool {
+	return !slices.ContainsFunc(keys, func(key string) bool {
+		_, err := os.Stat(c.path(key))
+		return err != nil
+	})
 }
 
 // compute computes and keeps the features of some images.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/medfed/medfed/trainer/model"
+	"github.com/medfed/medfed/trainer/weights"
 )
 
 // forwardImages is the batch that backbones are measured with.
@@ -29,11 +30,12 @@ func (r *result) forwards(ctx context.Context, w *worker, threads, turns int) er
 // forward measures one backbone; the ratio is against PyTorch's default layout.
 func (r *result) forward(ctx context.Context, w *worker, name string, threads, turns int) (float64, error) {
 	spec := model.Spec{Name: name, Channels: 3, Size: 224, Classes: 2}
-	weights, err := model.InitialBackbone(spec, 1)
+	draw := func() (*weights.Weights, error) { return model.InitialBackbone(spec, 1) }
+	drawn, err := draw()
 	if err != nil {
 		return 0, err
 	}
-	extractor, err := model.NewExtractor(spec, weights, forwardImages)
+	extractor, err := model.NewExtractor(spec, draw, forwardImages)
 	if err != nil {
 		return 0, err
 	}
@@ -42,7 +44,7 @@ func (r *result) forward(ctx context.Context, w *worker, name string, threads, t
 	if err != nil {
 		return 0, err
 	}
-	if err := os.WriteFile(w.file("backbone.safetensors"), weights.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(w.file("backbone.safetensors"), drawn.Bytes(), 0o600); err != nil {
 		return 0, err
 	}
 	if err := writeFloats(w.file("images"), images); err != nil {

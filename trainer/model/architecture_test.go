@@ -62,7 +62,7 @@ func (r reference) checkFeatures(t *testing.T, images []float32) {
 	// torchvision's resnet50 ends in a linear layer, which is no part of a backbone.
 	r.checkNames(t, w)
 	for _, batch := range []int{1, 3} {
-		b, err := NewExtractor(r.spec(), w, batch)
+		b, err := NewExtractor(r.spec(), loading(w), batch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,17 +202,17 @@ func TestBackboneRefusals(t *testing.T) {
 	if _, err := InitialBackbone(Spec{ResNet50, 1, 224, 2}, 1); code(err) != "MF-MODEL-SHAPE" {
 		t.Errorf("a backbone for grey images: %v", err)
 	}
-	if _, err := NewExtractor(spec, initial(t, small), 1); code(err) != "MF-WEIGHTS-INCOMPATIBLE" {
+	if _, err := NewExtractor(spec, loading(initial(t, small)), 1); code(err) != "MF-WEIGHTS-INCOMPATIBLE" {
 		t.Errorf("other weights: %v", err)
 	}
 	w, err := InitialBackbone(spec, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := NewExtractor(spec, w, 0); code(err) != "MF-MODEL-OPTIONS" {
+	if _, err := NewExtractor(spec, loading(w), 0); code(err) != "MF-MODEL-OPTIONS" {
 		t.Errorf("no batch: %v", err)
 	}
-	b, err := NewExtractor(spec, w, 1)
+	b, err := NewExtractor(spec, loading(w), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
 	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
@@ -52,12 +54,13 @@ func (s Spec) CheckFrozen() error {
 // image's features do not depend on the others of its batch.
 type Extractor struct {
 	spec     Spec
-	weights  *weights.Weights
+	load     func() (*weights.Weights, error)
 	batch    int
 	fast     bool
 	exact    *Extractor // without the short cut, for single images; made when first needed
 	features int
 	tensors  map[string][]float32 // until the steps are made
+	frozen   int                  // values that have become steps since the last collection
 	steps    []func(n int)
 	buffers  [][]float32
 	sizes    []int // of the buffers
@@ -65,29 +68,27 @@ type Extractor struct {
 	result   int   // buffer of the features
 }
 
-// NewExtractor makes the extractor of a spec from its BackboneParameters, as Load
-// gives them, for up to batch images at once. It keeps w, which must not change.
-// Errors: those of CheckFrozen, MF-WEIGHTS-INCOMPATIBLE where w has other
-// parameters, MF-MODEL-OPTIONS for an empty batch.
-func NewExtractor(spec Spec, w *weights.Weights, batch int) (*Extractor, error) {
-	return newExtractor(spec, w, batch, true)
+// NewExtractor makes the extractor of a spec, for up to batch images at once, from what
+// load gives: its BackboneParameters, as Load gives them, which are the extractor's to take
+// apart. They don't stay in memory; should the exact values be needed, load is called again
+// and must give the same. Errors: those of load and of CheckFrozen, MF-WEIGHTS-INCOMPATIBLE
+// for other parameters, MF-MODEL-OPTIONS for an empty batch.
+func NewExtractor(spec Spec, load func() (*weights.Weights, error), batch int) (*Extractor, error) {
+	return newExtractor(spec, load, batch, true)
 }
 
 // newExtractor is NewExtractor with or without the short cut.
-func newExtractor(spec Spec, w *weights.Weights, batch int, fast bool) (*Extractor, error) {
+func newExtractor(spec Spec, load func() (*weights.Weights, error), batch int, fast bool) (*Extractor, error) {
 	if err := spec.CheckFrozen(); err != nil {
-		return nil, err
-	}
-	slots, out := spec.backbone()
-	if err := check(slots, w); err != nil {
 		return nil, err
 	}
 	if batch < 1 {
 		return nil, codes.Errorf("MF-MODEL-OPTIONS", "a batch of %d images; use at least 1", batch)
 	}
-	e := &Extractor{spec: spec, weights: w, batch: batch, fast: fast, features: out.values(), tensors: map[string][]float32{}}
-	for _, t := range w.Tensors {
-		e.tensors[t.Name] = t.Data
+	slots, out := spec.backbone()
+	e := &Extractor{spec: spec, load: load, batch: batch, fast: fast, features: out.values(), tensors: map[string][]float32{}}
+	if err := e.open(slots); err != nil {
+		return nil, err
 	}
 	e.sizes = []int{0} // the images, which the caller brings
 	var err error
@@ -98,7 +99,36 @@ func newExtractor(spec Spec, w *weights.Weights, batch int, fast bool) (*Extract
 	for _, size := range e.sizes {
 		e.buffers = append(e.buffers, make([]float32, size))
 	}
+	debug.FreeOSMemory() // of the weights, once for all images to come
 	return e, nil
+}
+
+// open takes the weights, of which each tensor is there until it has become a step.
+func (e *Extractor) open(slots []slot) error {
+	w, err := e.load()
+	if err != nil {
+		return err
+	}
+	if err := check(slots, w); err != nil {
+		return err
+	}
+	for i, t := range w.Tensors {
+		e.tensors[t.Name], w.Tensors[i].Data = t.Data, nil
+	}
+	return nil
+}
+
+// frozenAtOnce is how many values of the weights become steps before what is left of them
+// is collected: 32 MB.
+const frozenAtOnce = 8 << 20
+
+// done drops a convolution's weights.
+func (e *Extractor) done(f fold) {
+	delete(e.tensors, f.name+".weight")
+	if e.frozen += len(f.weight); e.frozen >= frozenAtOnce {
+		e.frozen = 0
+		runtime.GC()
+	}
 }
 
 // imagesBuffer is the place of the images among the buffers.
@@ -141,7 +171,7 @@ func (e *Extractor) repair(ctx context.Context, features, image []float32) error
 	}
 	if e.exact == nil {
 		var err error
-		if e.exact, err = newExtractor(e.spec, e.weights, 1, false); err != nil {
+		if e.exact, err = newExtractor(e.spec, e.load, 1, false); err != nil {
 			return err
 		}
 	}
@@ -269,6 +299,7 @@ func (e *Extractor) convolve(f fold, in int, size extent, extra int) (int, exten
 	if err != nil {
 		return 0, next, err
 	}
+	e.done(f)
 	out := e.take(next)
 	e.steps = append(e.steps, func(n int) {
 		var residual []float32

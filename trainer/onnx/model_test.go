@@ -81,7 +81,7 @@ func trained(t *testing.T, spec model.Spec, in dataset.Input, temperature float6
 		if e.backbone, err = model.InitialBackbone(spec, 3); err != nil {
 			t.Fatal(err)
 		}
-		x, err := model.NewExtractor(spec, e.backbone, 4)
+		x, err := model.NewExtractor(spec, func() (*weights.Weights, error) { return model.InitialBackbone(spec, 3) }, 4)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,6 +29,7 @@ import (
 )
 
 func main() {
+	boundGarbage(mostGarbage)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, newApp(os.Stdout, os.Stderr), os.Args[1:])
 	stop()

@@ -85,7 +85,9 @@ func (f *exportFlags) export(ctx context.Context, a *app, of string) (export, er
 	}
 	var frozen *weights.Weights
 	if made != nil {
-		frozen = made.Weights
+		if frozen, err = made.Weights(); err != nil {
+			return export{}, err
+		}
 	}
 	result := export{
 		File: f.onnx, Model: m.description.Architecture, Digest: m.weights.Digest(), Classes: m.description.Classes,
