@@ -22,7 +22,8 @@ type Image struct {
 	Channels int
 }
 
-// Predict gives the probabilities [n][classes] of n images that lie one after another.
+// Predict gives the probabilities [n][classes] of n images that lie one after another. It
+// does not keep them.
 type Predict func(ctx context.Context, images []float32) ([]float32, error)
 
 // Map is what a model looked at to take an image for a class.
@@ -38,9 +39,13 @@ type Map struct {
 
 // Of the squares: a side is a seventh of the image's, and they lie half a side apart: 13×13
 // of them, or nearly, cover an image whatever its size.
+const squaresASide = 7
+
+// Bounds of the images that are predicted at once: how many, and their values, 4 MiB of
+// them. Large images are as fast a few at a time.
 const (
-	squaresASide = 7
-	batch        = 32 // images predicted at once
+	most       = 32
+	mostValues = 1 << 20
 )
 
 // Occlude hides one square of the image after another under its mean colour and sees how
@@ -54,7 +59,7 @@ func Occlude(ctx context.Context, predict Predict, image Image, class int, progr
 	if n := image.Size * image.Size * image.Channels; n <= 0 || len(image.Values) != n {
 		return Map{}, codes.Errorf("MF-SALIENCY-IMAGE", "%d values are no image of %d×%d×%d; report it", len(image.Values), image.Size, image.Size, image.Channels)
 	}
-	whole, err := image.oddsOf(ctx, predict, [][]float32{image.Values}, class)
+	whole, err := oddsOf(ctx, predict, image.Values, 1, class)
 	if err != nil {
 		return Map{}, err
 	}
@@ -64,13 +69,14 @@ func Occlude(ctx context.Context, predict Predict, image Image, class int, progr
 	m := Map{Size: image.Size, Heat: make([]float64, image.Size*image.Size), Probability: whole[0].probability, Least: whole[0].probability}
 	covered := make([]int, len(m.Heat))
 	squares, colour := image.squares(), image.mean()
+	batch, values := max(1, min(most, mostValues/len(image.Values))), len(image.Values)
+	hidden := make([]float32, batch*values)
 	for first := 0; first < len(squares); first += batch {
 		some := squares[first:min(first+batch, len(squares))]
-		hidden := make([][]float32, len(some))
 		for i, s := range some {
-			hidden[i] = image.without(s, colour)
+			image.hide(hidden[i*values:(i+1)*values], s, colour)
 		}
-		all, err := image.oddsOf(ctx, predict, hidden, class)
+		all, err := oddsOf(ctx, predict, hidden[:len(some)*values], len(some), class)
 		if err != nil {
 			return Map{}, err
 		}
@@ -136,11 +142,10 @@ func (m Image) mean() []float32 {
 	return means
 }
 
-// without is a copy of the values with a square in one colour.
-func (m Image) without(s square, colour []float32) []float32 {
-	values := append([]float32(nil), m.Values...)
-	s.each(func(x, y int) { copy(values[(y*m.Size+x)*m.Channels:], colour) })
-	return values
+// hide writes the values with a square in one colour.
+func (m Image) hide(out []float32, s square, colour []float32) {
+	copy(out, m.Values)
+	s.each(func(x, y int) { copy(out[(y*m.Size+x)*m.Channels:], colour) })
 }
 
 // odds are those of a class against all others.
@@ -151,21 +156,17 @@ type odds struct {
 
 func (o odds) finite() bool { return o.log-o.log == 0 }
 
-// oddsOf predicts some images.
-func (m Image) oddsOf(ctx context.Context, predict Predict, images [][]float32, class int) ([]odds, error) {
-	var values []float32
-	for _, image := range images {
-		values = append(values, image...)
-	}
-	probabilities, err := predict(ctx, values)
+// oddsOf predicts n images.
+func oddsOf(ctx context.Context, predict Predict, images []float32, n, class int) ([]odds, error) {
+	probabilities, err := predict(ctx, images)
 	if err != nil {
 		return nil, err
 	}
-	classes := len(probabilities) / len(images)
+	classes := len(probabilities) / n
 	if class < 0 || class >= classes {
 		return nil, codes.Errorf("MF-SALIENCY-IMAGE", "class %d of %d; report it", class, classes)
 	}
-	all := make([]odds, len(images))
+	all := make([]odds, n)
 	for i := range all {
 		row := probabilities[i*classes : (i+1)*classes]
 		others := 0.0

@@ -219,7 +219,7 @@ func TestOccludeRefusesAndCounts(t *testing.T) {
 	}
 	calls, last := 0, 0
 	m, err := Occlude(t.Context(), func(ctx context.Context, images []float32) ([]float32, error) {
-		if len(images) > batch*28*28 {
+		if len(images) > most*28*28 {
 			t.Errorf("%d values at once", len(images))
 		}
 		return linear(make([]float32, 28*28))(ctx, images)
