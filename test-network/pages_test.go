@@ -168,7 +168,7 @@ func TestPrivateTrainingPage(t *testing.T) {
 func TestModelPage(t *testing.T) {
 	term := newTerminal(t)
 	term.run(`export PATH="$PWD/.run/bin:$PATH"`)
-	term.enter("docs/model.md", `classes +"normal", "pneumonia"`, "CLASS +normal +pneumonia", "not for diagnosis", "heat-maps in looked-at", "xrays, test split", "calibration error", "temperature +[0-9.]+: probabilities")
+	term.enter("docs/model.md", `classes +"normal", "pneumonia"`, "CLASS +normal +pneumonia", "not for diagnosis", "heat-maps in looked-at", "xrays, test split", "calibration +error", "temperature +[0-9.]+: probabilities")
 }
 
 // What is left of the page for contributors needs no network.

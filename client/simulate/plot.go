@@ -179,8 +179,8 @@ func Inline(svg []byte) template.HTML {
 // page is the HTML around a plot.
 const page = `<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><title>{{.Title}}</title>
-<style>body{font-family:sans-serif;max-width:60em;margin:2em auto}table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ccc}</style></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{{.Title}}</title>
+<style>body{font-family:sans-serif;max-width:60em;margin:2em auto;padding:0 1em;overflow-wrap:anywhere}svg{max-width:100%;height:auto}table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ccc}</style></head>
 <body>
 <h1>{{.Title}}</h1>
 {{if .Test}}<p>Test split: AUC {{.AUC}}, accuracy {{.Accuracy}}. Task {{.Phase}}.</p>{{end}}

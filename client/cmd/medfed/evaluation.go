@@ -106,8 +106,8 @@ func (e evaluation) title() string {
 // page is the HTML around the curves.
 const page = `<!DOCTYPE html>
 <html lang="en">
-<head><meta charset="utf-8"><title>{{.Title}}</title>
-<style>body{font-family:sans-serif;max-width:64em;margin:2em auto}table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left;border-bottom:1px solid #ccc}</style></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{{.Title}}</title>
+<style>body{font-family:sans-serif;max-width:64em;margin:2em auto;padding:0 1em;overflow-wrap:anywhere}svg{max-width:100%;height:auto}table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:left;border-bottom:1px solid #ccc}</style></head>
 <body>
 <h1>{{.Title}}</h1>
 <p>Model {{.Digest}}. {{.Metrics.NumExamples}} examples, SHA-256 of the data {{.SHA256}}.</p>
@@ -129,14 +129,14 @@ func (e evaluation) rows() []row {
 	}
 	rows := []row{}
 	for _, m := range []struct {
-		name  string
-		value float64
-		of    *metrics.Interval
+		name, value string
+		of          *metrics.Interval
 	}{
-		{"accuracy", e.Metrics.Accuracy, all.Accuracy}, {"AUC", e.Metrics.AUC, all.AUC}, {"sensitivity", e.Metrics.Sensitivity, all.Sensitivity},
-		{"specificity", e.Metrics.Specificity, all.Specificity}, {"calibration error", e.Calibration.Error, all.Calibration}, {"Brier score", e.Calibration.Brier, nil},
+		{"accuracy", rate(e.Metrics.Accuracy), all.Accuracy}, {"AUC", rate(e.Metrics.AUC), all.AUC}, {"sensitivity", rate(e.Metrics.Sensitivity), all.Sensitivity},
+		{"specificity", rate(e.Metrics.Specificity), all.Specificity}, {"calibration", "error " + rate(e.Calibration.Error), all.Calibration},
+		{"Brier score", rate(e.Calibration.Brier), nil},
 	} {
-		r := row{m.name, rate(m.value), ""}
+		r := row{m.name, m.value, ""}
 		if m.of != nil {
 			r.Interval = rate(m.of.Low) + " to " + rate(m.of.High)
 		}

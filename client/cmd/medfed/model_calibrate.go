@@ -100,6 +100,6 @@ func printCalibration(w io.Writer, c calibration) {
 	c.printData(w, c.NumExamples)
 	fmt.Fprintf(w, "temperature\t%v\n", c.Temperature)
 	fmt.Fprintf(w, "loss\t%s, before %s\n", rate(c.After.Loss), rate(c.Before.Loss))
-	fmt.Fprintf(w, "calibration error\t%s, before %s\n", rate(c.After.CalibrationError), rate(c.Before.CalibrationError))
+	fmt.Fprintf(w, "calibration\terror %s, before %s\n", rate(c.After.CalibrationError), rate(c.Before.CalibrationError))
 	fmt.Fprintf(w, "file\t%s\n\n%s\n", c.Out, c.Notice)
 }

@@ -237,14 +237,19 @@ func printEvaluation(w io.Writer, e evaluation) {
 	m := e.Metrics
 	fmt.Fprintf(w, "model\t%s, %s\ndigest\t%s\n", of, e.Model, e.Digest)
 	e.printData(w, m.NumExamples)
-	fmt.Fprintf(w, "accuracy\t%s\nAUC\t%s\nsensitivity\t%s\nspecificity\t%s\nloss\t%s\n",
-		rate(m.Accuracy), rate(m.AUC), rate(m.Sensitivity), rate(m.Specificity), rate(m.Loss))
-	fmt.Fprintf(w, "calibration error\t%s\nBrier score\t%s\n", rate(e.Calibration.Error), rate(e.Calibration.Brier))
+	for _, r := range e.rows() {
+		fmt.Fprintf(w, "%s\t%s", r.Name, r.Value)
+		if r.Interval != "" {
+			fmt.Fprintf(w, " (%s)", r.Interval)
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "loss\t%s\n", rate(m.Loss))
 	if e.Before != nil {
-		fmt.Fprintf(w, "temperature\t%v; without it the calibration error is %s and the Brier score %s\n", e.Temperature, rate(e.Before.Error), rate(e.Before.Brier))
+		fmt.Fprintf(w, "temperature\t%v; without it error %s, Brier score %s\n", e.Temperature, rate(e.Before.Error), rate(e.Before.Brier))
 	}
 	if e.Intervals != nil {
-		fmt.Fprintf(w, "95 %% intervals\t%s\n", intervalsInWords(*e.Intervals))
+		fmt.Fprintf(w, "in brackets\t95 %% intervals, by resampling %d %s\n", e.Intervals.Drawn, e.Intervals.Unit)
 	}
 	fmt.Fprintf(w, "classes\t%s\nconfusion\t%s\n", classesInWords(e.Classes), confusionInWords(m.Confusion))
 	fmt.Fprintf(w, "\n%s\n", e.Notice)
@@ -260,20 +265,6 @@ func (on measuredOn) printData(w io.Writer, examples int) {
 	if on.Backbone != nil {
 		fmt.Fprintf(w, "backbone\t%s\n", backboneInWords(*on.Backbone))
 	}
-}
-
-// intervalsInWords lists them; a measure that has none is left out.
-func intervalsInWords(all metrics.Intervals) string {
-	var words []string
-	for _, one := range []struct {
-		name string
-		of   *metrics.Interval
-	}{{"accuracy", all.Accuracy}, {"AUC", all.AUC}, {"sensitivity", all.Sensitivity}, {"specificity", all.Specificity}, {"calibration error", all.Calibration}} {
-		if one.of != nil {
-			words = append(words, fmt.Sprintf("%s %s to %s", one.name, rate(one.of.Low), rate(one.of.High)))
-		}
-	}
-	return fmt.Sprintf("%s; by resampling %d %s", strings.Join(words, ", "), all.Drawn, all.Unit)
 }
 
 // confusionInWords is the matrix a row at a time: row the label, column the
