@@ -61,7 +61,7 @@ func trainOnce(ctx context.Context, set, folder string) error {
 	if err != nil {
 		return err
 	}
-	w, err := model.Train(ctx, spec, start, data.Train, model.TrainOptions{Epochs: 1, BatchSize: batch, LearningRate: 0.05, Momentum: 0.9, Seed: 1})
+	w, err := model.Train(ctx, spec, start, data.Train, model.TrainOptions{Epochs: 1, BatchSize: batch, LearningRate: 0.02, Momentum: 0.9, Seed: 1})
 	if err != nil {
 		return err
 	}
