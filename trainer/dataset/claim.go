@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/color"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
@@ -67,10 +68,20 @@ func (m *memory) take(ctx context.Context, bytes int64) (release func(), err err
 	return func() {
 		if m.garbage.Add(bytes+everyClaim) > m.bytes/3 {
 			m.garbage.Store(0)
-			runtime.GC()
+			m.collect(bytes)
 		}
 		m.free.Release(weight)
 	}, nil
+}
+
+// collect collects what was released, of which these bytes at last. Where they were many
+// the system gets them back: the next image may not fit into the room that they leave.
+func (m *memory) collect(bytes int64) {
+	if bytes > m.bytes/2 {
+		debug.FreeOSMemory()
+		return
+	}
+	runtime.GC()
 }
 
 // claimOfPNG is the bytes that package image/png takes for the pixels of a file.

@@ -32,7 +32,7 @@ type exported struct {
 }
 
 // every is a model of each architecture, trained a little on a few images.
-func every(t *testing.T, images int) []exported {
+func every(t *testing.T) []exported {
 	t.Helper()
 	var all []exported
 	inverted := dataset.Input{Inverted: true}
@@ -50,6 +50,10 @@ func every(t *testing.T, images int) []exported {
 		{model.Spec{Name: model.VGG16, Channels: 3, Size: 224, Classes: 2}, dataset.ImageNet, 0},
 		{model.Spec{Name: model.ResNet50, Channels: 3, Size: 224, Classes: 2}, dataset.ImageNet, 1.7},
 	} {
+		images := 6
+		if c.spec.Frozen() {
+			images = 2
+		}
 		all = append(all, trained(t, c.spec, c.in, c.temperature, images))
 	}
 	return all
@@ -126,7 +130,7 @@ func number(in dataset.Input, v float64, c int) float32 {
 // comes out, what they say of themselves, and that the graph is whole. Then an independent
 // implementation runs them.
 func TestEveryArchitecture(t *testing.T) {
-	for _, e := range every(t, 6) {
+	for _, e := range every(t) {
 		d := e.description
 		t.Run(fmt.Sprintf("%s of %d classes at %g", d.Architecture, len(d.Classes), d.Temperature), func(t *testing.T) {
 			m := read(t, written(t, e.onnx))
