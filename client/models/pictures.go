@@ -54,19 +54,25 @@ func drawMany(folder string, n, side, distinct int) error {
 	return nil
 }
 
-// scene draws noise with a bright stripe whose place tells the class.
+// scene draws noise of some brightness and contrast, with a bright stripe whose place tells
+// the class. Images that differ in noise alone would have features that hardly differ, and
+// whose standardisation makes much of float32's rounding.
 func scene(random *rand.Rand, shape shape, class int) image.Image {
 	side := shape.size
 	bright := func(y int) bool { return y*2/side == class%2 && y%4 < 2 }
+	dark, contrast := random.Float64()*0.4, 0.1+random.Float64()*0.25
+	brightness := func(y int) float64 {
+		v := dark + contrast*random.Float64()
+		if bright(y) {
+			v += 0.25
+		}
+		return v
+	}
 	if shape.channels == 1 && shape.levels > 256 {
 		m := image.NewGray16(image.Rect(0, 0, side, side))
 		for y := range side {
 			for x := range side {
-				v := random.IntN(shape.levels * 3 / 4)
-				if bright(y) {
-					v += shape.levels / 4
-				}
-				m.SetGray16(x, y, color.Gray16{Y: uint16(v)})
+				m.SetGray16(x, y, color.Gray16{Y: uint16(brightness(y) * float64(shape.levels))})
 			}
 		}
 		return m
@@ -76,10 +82,7 @@ func scene(random *rand.Rand, shape shape, class int) image.Image {
 		for x := range side {
 			var rgb [3]byte
 			for c := range rgb {
-				rgb[c] = byte(random.IntN(192))
-				if bright(y) {
-					rgb[c] += 63
-				}
+				rgb[c] = byte(brightness(y) * 256)
 			}
 			if shape.channels == 1 {
 				rgb[1], rgb[2] = rgb[0], rgb[0]

@@ -225,7 +225,7 @@ func (e *Extractor) freeze(layers []layer, in int, size extent) (int, extent, er
 		switch l := layers[0].(type) {
 		case conv:
 			var f fold
-			f, rest = e.fold(l, size, rest)
+			f, rest = e.fold(l, rest)
 			out, next, err = e.convolve(f, in, size, noExtra)
 		case residual:
 			out, next, err = e.block(l, in, size)
@@ -252,14 +252,19 @@ type fold struct {
 	relu          bool
 }
 
-// fold takes a batch normalisation and a ReLU that follow the convolution from
-// rest.
-func (e *Extractor) fold(c conv, in extent, rest []layer) (fold, []layer) {
-	f := fold{conv: c, weight: e.tensors[c.name+".weight"], shift: make([]float32, c.filters)}
-	copy(f.shift, e.tensors[c.name+".bias"])
+// fold is folded for the extractor's tensors.
+func (e *Extractor) fold(c conv, rest []layer) (fold, []layer) {
+	return folded(c, rest, func(name string) []float32 { return e.tensors[name] })
+}
+
+// folded takes a batch normalisation and a ReLU that follow the convolution from rest, and
+// gives what is left of it.
+func folded(c conv, rest []layer, tensor func(name string) []float32) (fold, []layer) {
+	f := fold{conv: c, weight: tensor(c.name + ".weight"), shift: make([]float32, c.filters)}
+	copy(f.shift, tensor(c.name+".bias"))
 	if len(rest) > 0 {
 		if m, ok := rest[0].(norm); ok {
-			f.normalise(e.tensors[m.name+".weight"], e.tensors[m.name+".bias"], e.tensors[m.name+".running_mean"], e.tensors[m.name+".running_var"])
+			f.normalise(tensor(m.name+".weight"), tensor(m.name+".bias"), tensor(m.name+".running_mean"), tensor(m.name+".running_var"))
 			f.relu, rest = m.relu, rest[1:]
 		}
 	}
@@ -315,7 +320,7 @@ func (e *Extractor) convolve(f fold, in int, size extent, extra int) (int, exten
 func (e *Extractor) block(r residual, in int, size extent) (int, extent, error) {
 	side := in
 	if len(r.shortcut) > 0 {
-		f, _ := e.fold(r.shortcut[0].(conv), size, r.shortcut[1:])
+		f, _ := e.fold(r.shortcut[0].(conv), r.shortcut[1:])
 		var err error
 		if side, _, err = e.convolve(f, in, size, noExtra); err != nil {
 			return 0, extent{}, err
@@ -325,7 +330,7 @@ func (e *Extractor) block(r residual, in int, size extent) (int, extent, error) 
 	y, at := in, size
 	for rest := r.body; len(rest) > 0; {
 		var f fold
-		f, rest = e.fold(rest[0].(conv), at, rest[1:])
+		f, rest = e.fold(rest[0].(conv), rest[1:])
 		extra := noExtra
 		if len(rest) == 0 {
 			f.relu, extra = true, side

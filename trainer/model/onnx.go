@@ -119,6 +119,7 @@ type translation struct {
 	graph   onnx.Graph
 	prefix  string // of the names of the tensors
 	tensors *weights.Weights
+	frozen  bool // batch normalisations are folded into the convolutions, as [Extractor] does it
 }
 
 // translate adds everything between pixels and probabilities.
@@ -126,10 +127,11 @@ func (t *translation) translate(d Description, w, backbone *weights.Weights) err
 	spec := d.Spec()
 	x, err := t.number(d), error(nil)
 	if backbone != nil && spec.Frozen() {
-		t.prefix, t.tensors = "backbone.", backbone
+		t.prefix, t.tensors, t.frozen = "backbone.", backbone, true
 		if x, err = t.addAll(spec.architecture().backbone(), x); err != nil {
 			return err
 		}
+		t.frozen = false
 	}
 	member, count := spec.member()
 	var logits []string
@@ -223,10 +225,16 @@ func (t *translation) tensor(name string) string {
 // addAll adds layers behind x, one behind the other. Images are NCHW here, as PyTorch has
 // them.
 func (t *translation) addAll(layers []layer, x string) (string, error) {
-	for _, l := range layers {
-		switch l := l.(type) {
+	for len(layers) > 0 {
+		first := layers[0]
+		layers = layers[1:]
+		switch l := first.(type) {
 		case conv:
-			x = t.convolve(l, x)
+			if t.frozen {
+				x, layers = t.convolveFolded(l, layers, x)
+			} else {
+				x = t.convolve(l, x)
+			}
 		case norm:
 			x = t.normalise(l, x)
 		case featureNorm:
@@ -264,6 +272,25 @@ func (t *translation) convolve(c conv, x string) string {
 		inputs = append(inputs, t.tensor(c.name+".bias"))
 	}
 	return t.add("Conv", inputs, window(c.kernel, c.stride, c.padding)...)
+}
+
+// convolveFolded adds a convolution with what follows it folded in, and gives what is left of
+// rest. So runtimes compute with the same rounded weights as medfed.
+func (t *translation) convolveFolded(c conv, rest []layer, x string) (string, []layer) {
+	f, rest := folded(c, rest, func(name string) []float32 {
+		if found := t.tensors.Find(name); found != nil {
+			return found.Data
+		}
+		return nil
+	})
+	name := t.prefix + c.name
+	x = t.add("Conv", []string{
+		x, t.constant(name+".weight", f.weight, t.tensors.Find(c.name+".weight").Shape...), t.constant(name+".bias", f.shift, c.filters),
+	}, window(c.kernel, c.stride, c.padding)...)
+	if f.relu {
+		x = t.add("Relu", []string{x})
+	}
+	return x, rest
 }
 
 func (t *translation) pool(p maxPool, x string) string {
