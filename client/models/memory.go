@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/medfed/medfed/trainer/model"
@@ -38,12 +39,14 @@ func (b *bench) memory(ctx context.Context) (any, error) {
 	for _, c := range []struct {
 		architecture   string
 		side, distinct int
-	}{{model.HMChainCNN, 64, n}, {model.ResNet50, 224, distinct}} {
+	}{{model.HMChainCNN, 64, n}, {model.ResNet50, 224, distinct}, {model.VGG16, 224, distinct}} {
 		name := fmt.Sprintf("%s at %d×%d", c.architecture, c.side, c.side)
-		b.doing("%s: drawing %d images", name, n)
 		folder := fmt.Sprintf("images-%d", c.side)
-		if err := drawMany(filepath.Join(b.folder, folder), n, c.side, c.distinct); err != nil {
-			return nil, err
+		if _, err := os.Stat(filepath.Join(b.folder, folder)); err != nil {
+			b.doing("%s: drawing %d images", name, n)
+			if err := drawMany(filepath.Join(b.folder, folder), n, c.side, c.distinct); err != nil {
+				return nil, err
+			}
 		}
 		b.doing("%s: training on %d images", name, n*9/10)
 		trained, err := b.must(ctx, "simulate", "--images", folder, "--model", c.architecture, "--image-size", fmt.Sprint(c.side),
