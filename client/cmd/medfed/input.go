@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -216,12 +217,20 @@ func (f *descriptionFlags) bind(flags *pflag.FlagSet) {
 	}
 }
 
-// describe completes what the model's file says, and refuses flags that it has no need of.
+// describe completes what the model's file says, or the terms of a task from before
+// classes had names, and refuses flags that it has no need of.
 func (f *descriptionFlags) describe(m *usedModel) error {
-	if m.described {
-		if given := f.given(); given != nil {
-			return usage("the model says itself what it is; leave %s out", strings.Join(given, " and "))
-		}
+	given := f.given()
+	if !m.described && m.task != "" {
+		given = slices.DeleteFunc(given, func(name string) bool { return name == "--classes" })
+	}
+	switch told := m.described || m.task != ""; {
+	case told && len(given) > 0:
+		return usage("the model says itself what it is; leave %s out", strings.Join(given, " and "))
+	case m.described:
+		return nil
+	case told:
+		m.description.Classes = f.classes
 		return nil
 	}
 	in, err := f.input.of(f.spec())
@@ -238,7 +247,7 @@ func (f *descriptionFlags) whole(m *usedModel, of string) error {
 	if m.description.Classes == nil {
 		return codes.Errorf("MF-MODEL-DESCRIPTION", "%s does not say what its classes are; name them with --classes, in the order of the model's outputs", of)
 	}
-	if !m.described {
+	if !m.described && m.task == "" {
 		spec := f.spec()
 		m.description.Channels, m.description.Size = spec.Channels, spec.Size
 	}

@@ -199,10 +199,13 @@ func (f *evaluateFlags) source(ctx context.Context, a *app, args []string) (used
 		return m, f.description.describe(&m)
 	}
 	m, err := fetchModel(ctx, a, f.task, f.round)
+	if err != nil {
+		return m, err
+	}
 	if f.data.name == "" {
 		f.data.name = m.terms.Data
 	}
-	return m, err
+	return m, f.description.describe(&m)
 }
 
 // features replaces the images of a split by the features of a head's backbone, and says

@@ -149,8 +149,8 @@ func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error
 	if err != nil {
 		return err
 	}
-	f.data.shapedFor(node.Spec(terms), node.Input(terms))
 	in := node.Input(terms)
+	f.data.shapedFor(node.Spec(terms), in)
 	config.Log.Info("this is the task's model", "architecture", terms.Model, "data", terms.Data, "classes", classesInWords(terms.ClassNames),
 		"images", imagesInWords(node.Spec(terms), in.Fit), "pixels", inputInWords(in))
 	data, err := f.data.load(ctx, a)
