@@ -115,8 +115,10 @@ func TestLaunchAndStop(t *testing.T) {
 	if _, alive := n.current("server1"); alive {
 		t.Error("it still runs")
 	}
-	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("process %d: %v", pid, err)
+	if err := poll(limited, func() (bool, error) { // ended, it keeps its ID until the one that started it has asked how
+		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH), nil
+	}); err != nil {
+		t.Errorf("process %d is left: %v", pid, err)
 	}
 	if _, err := os.Stat(n.runFile("server1")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("what was written down of it: %v", err)
