@@ -93,6 +93,18 @@ type Collection struct {
 	EndorsementPolicy EndorsementPolicy `json:"endorsementPolicy"`
 }
 
+// holder is an organisation in a collection's policy.
+var holder = regexp.MustCompile(`'([A-Za-z0-9]+)\.member'`)
+
+// Holders are the MSP identifiers of the organisations whose peers hold the values.
+func (c Collection) Holders() []string {
+	var msps []string
+	for _, found := range holder.FindAllStringSubmatch(c.Policy, -1) {
+		msps = append(msps, found[1])
+	}
+	return msps
+}
+
 // EndorsementPolicy says which peers must endorse a write to a collection.
 type EndorsementPolicy struct {
 	SignaturePolicy string `json:"signaturePolicy"`

@@ -87,6 +87,8 @@ func TestNetwork(t *testing.T) {
 		{"CancelledUpLeavesNothing", cancelledUp},
 		{"DownAndResume", downAndResume},
 		{"RejoinsWithoutItsDisk", rejoinsWithoutItsDisk},
+		{"HealsWhatWasDeleted", healsWhatWasDeleted},
+		{"HealsWhatWasMadeByHand", healsWhatWasMadeByHand},
 		{"Remove", remove},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, n) }) {
@@ -481,6 +483,10 @@ func cancelledUp(t *testing.T, n *Network) {
 // cancelling interrupts as soon as some process is healthy.
 type cancelling struct{ cancel context.CancelFunc }
 
+func (p printer) Lost(l Loss) { p.t.Log(l) }
+
+func (c cancelling) Lost(Loss) {}
+
 func (c cancelling) Step(_ string, done, _ int) {
 	if done > 0 {
 		c.cancel()
@@ -522,7 +528,7 @@ func rejoinsWithoutItsDisk(t *testing.T, n *Network) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	if err := n.RejoinPeer(t.Context(), n.peers[1].Organisation.Name); err != nil {
+	if err := n.RejoinPeer(t.Context(), n.peers[1].Organisation.Name, nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("rejoined in %.2fs", time.Since(began).Seconds())

@@ -385,9 +385,9 @@ func TestUnknownNames(t *testing.T) {
 		_, err := n.Enrol(t.Context(), c.org, c.name, c.role)
 		hasCode(t, err, c.code)
 	}
-	hasCode(t, n.RejoinPeer(t.Context(), "clinic"), "MF-NETWORK-UNKNOWN", "hospital1")
-	hasCode(t, n.RejoinPeer(t.Context(), "insurer"), "MF-NETWORK-UNKNOWN", "no peer")
-	hasCode(t, n.RejoinPeer(t.Context(), "hospital1"), "MF-NETWORK-DOWN")
+	hasCode(t, n.RejoinPeer(t.Context(), "clinic", nil), "MF-NETWORK-UNKNOWN", "hospital1")
+	hasCode(t, n.RejoinPeer(t.Context(), "insurer", nil), "MF-NETWORK-UNKNOWN", "no peer")
+	hasCode(t, n.RejoinPeer(t.Context(), "hospital1", nil), "MF-NETWORK-DOWN")
 	hasCode(t, n.Revoke(t.Context(), "clinic", "ann"), "MF-NETWORK-UNKNOWN")
 	hasCode(t, n.Revoke(t.Context(), "hospital1", "../ann"), "MF-NETWORK-IDENTITY")
 	hasCode(t, n.Revoke(t.Context(), "hospital1", "registrar"), "MF-NETWORK-IDENTITY")
@@ -492,6 +492,8 @@ func (r *recorder) Step(name string, done, total int) {
 	}
 	r.steps[name] = [2]int{done, total}
 }
+
+func (r *recorder) Lost(Loss) {}
 
 func TestReporting(t *testing.T) {
 	rec := &recorder{}

@@ -14,12 +14,12 @@ import (
 // them. What it alone held is lost, a hospital's own collections among it, and
 // costs a second for each block that wrote some. Orderers, peers and chaincode
 // services that do not run are started. It returns when the peer's gateway has
-// committed a transaction.
+// committed a transaction; the report, which may be nil, hears what is lost.
 //
 // Codes: MF-NETWORK-UNKNOWN (no such organisation, or it has no peer),
 // MF-NETWORK-DOWN (the network has never been up), MF-NETWORK-CHANGED,
 // MF-NETWORK-PROCESS, MF-NETWORK-TOOL, MF-NETWORK-READY, MF-NETWORK-STATE.
-func (n *Network) RejoinPeer(ctx context.Context, org string) error {
+func (n *Network) RejoinPeer(ctx context.Context, org string, report Reporter) error {
 	p, err := n.peerOf(org)
 	if err != nil {
 		return err
@@ -40,19 +40,14 @@ func (n *Network) RejoinPeer(ctx context.Context, org string) error {
 			return n.stateError(err)
 		}
 	}
+	lost, err := n.lostChains(ctx)
+	if err != nil {
+		return err
+	}
 	if err := n.start(ctx, n.ledgerServers(), func() {}); err != nil {
 		return err
 	}
-	if err := n.joinPeer(ctx, p); err != nil {
-		return err
-	}
-	if err := n.install(ctx, p); err != nil {
-		return err
-	}
-	if err := n.awaitSameHeight(ctx); err != nil {
-		return err
-	}
-	return n.awaitGateway(ctx, p)
+	return n.rejoin(ctx, &reporting{to: report}, lost)
 }
 
 // peerOf is an organisation's own peer.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -91,7 +92,9 @@ func (n *Network) makeSwarm(ctx context.Context, s *swarm) error {
 	peers := make([]string, len(s.nodes))
 	for k, node := range s.nodes {
 		group.Go(func() (err error) {
-			peers[k], err = n.makeRepository(groupCtx, s, node)
+			if err = n.initRepository(groupCtx, s, node, "--profile="+strings.Join(ipfsProfiles, ",")); err == nil {
+				peers[k], err = n.peerID(node)
+			}
 			return err
 		})
 	}
@@ -119,24 +122,6 @@ func (n *Network) makeSwarmKey() error {
 	return nil
 }
 
-// makeRepository initialises a node's repository and returns its peer ID. The
-// profiles: no contact with the outside (test), nothing announced
-// (announce-off), and one chunking for all, so that equal bytes have equal CIDs
-// everywhere (unixfs-v1-2025).
-func (n *Network) makeRepository(ctx context.Context, s *swarm, i *ipfsNode) (peerID string, err error) {
-	if err := os.MkdirAll(n.path("nodes"), 0o700); err != nil {
-		return "", n.stateError(err)
-	}
-	if _, err := n.tool(ctx, n.ipfsEnvironment(s, i), "ipfs", "init", "--empty-repo", "--profile=test,announce-off,unixfs-v1-2025"); err != nil {
-		return "", err
-	}
-	var config nodeConfig
-	if err := readJSON(n.configFile(i), &config); err != nil {
-		return "", n.stateError(err)
-	}
-	return config.Identity.PeerID, nil
-}
-
 // nodeConfig is what is read of kubo's configuration.
 type nodeConfig struct {
 	Identity struct{ PeerID string }
@@ -149,10 +134,13 @@ type neighbour struct {
 	Addrs []string
 }
 
+// authorization names, in a node's configuration, whoever has the bearer token.
+const authorization = "medfed"
+
 // section is a part of kubo's configuration, to be written.
 type section = map[string]any
 
-func (n *Network) configFile(i *ipfsNode) string { return filepath.Join(n.nodeDir(i.Name), "config") }
+func (n *Network) configFile(i *ipfsNode) string { return filepath.Join(n.nodeDir(i.Name), configPart) }
 
 func readJSON(path string, into any) error {
 	raw, err := os.ReadFile(path)
@@ -228,7 +216,7 @@ func nodeSettings(s *swarm, i *ipfsNode, peerIDs []string, self int, token strin
 			"Gateway": []string{},
 		},
 		"API": section{"Authorizations": section{
-			"medfed": section{"AuthSecret": "bearer:" + token, "AllowedPaths": []string{"/api/v0"}},
+			authorization: section{"AuthSecret": "bearer:" + token, "AllowedPaths": []string{"/api/v0"}},
 		}},
 		"Peering": section{"Peers": neighbours},
 		"Routing": section{"Type": "none"},
@@ -286,7 +274,12 @@ func (n *Network) awaitMesh(ctx context.Context, s *swarm, self int) error {
 	limited, cancel := context.WithTimeout(ctx, n.consortium.Timeouts.Start)
 	defer cancel()
 	var missing []string
+	kept := false
 	err := poll(limited, func() (bool, error) {
+		if !kept && n.keepNeighbours(limited, s.nodes[self]) != nil {
+			return false, nil
+		}
+		kept = true
 		var err error
 		if missing, err = n.missingNeighbours(limited, s, self); err != nil {
 			return false, nil
@@ -320,7 +313,7 @@ func (n *Network) missingNeighbours(ctx context.Context, s *swarm, self int) ([]
 	var missing []string
 	for _, neighbour := range config.Peering.Peers {
 		if !connected[neighbour.ID] {
-			missing = append(missing, neighbour.Addrs[0]+"/p2p/"+neighbour.ID)
+			missing = append(missing, neighbour.address())
 		}
 	}
 	return missing, nil

@@ -15,10 +15,12 @@ import (
 )
 
 // Reporter hears how far Up has come. Step is called whenever something has
-// been done: done of total parts of the named step. Steps overlap, but calls do
-// not.
+// been done: done of total parts of the named step. Lost is called for each
+// process that had lost its folder, when it serves again. Steps overlap, but
+// calls do not.
 type Reporter interface {
 	Step(name string, done, total int)
+	Lost(loss Loss)
 }
 
 // The steps Up reports, in the order in which they begin.
@@ -28,6 +30,7 @@ const (
 	StepAuthorities  = "Fabric CAs and identities"
 	StepIPFS         = "IPFS"
 	StepChannel      = "channel"
+	StepRejoin       = "servers that had lost their ledger"
 	StepChaincode    = "chaincode definition"
 	StepGateways     = "gateways"
 )
@@ -52,11 +55,23 @@ func (r *reporting) step(name string, total int) (done func()) {
 	return func() { tell(int(count.Add(1))) }
 }
 
+// lost reports a loss that is healed as far as it can be.
+func (r *reporting) lost(l Loss) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.to != nil {
+		r.to.Lost(l)
+	}
+}
+
 // Up brings the network up: it makes what has not been made, starts what does
 // not run, and returns when every process is healthy and every gateway has
 // committed a transaction. On a network that is up it only asks every process
-// for its health. When it fails it stops what it has started; certificates,
-// ledgers and logs stay. The report may be nil.
+// for its health. A peer or an orderer whose ledger is gone joins the channel
+// again, an IPFS node whose repository is gone gets a new one that its neighbours
+// are told of; what is lost with them is reported. What is healthy runs on
+// meanwhile. When Up fails it stops what it has started; certificates, ledgers and
+// logs stay. The report may be nil.
 //
 // Codes: MF-NETWORK-PORT (a port is taken), MF-NETWORK-HOST (a node belongs to
 // another machine), MF-NETWORK-ADDRESS (the machine has only the loopback
@@ -305,12 +320,21 @@ func (n *Network) ledgerServers() []*process { return n.withPrefix("orderer", "p
 // bringLedgerUp starts orderers, peers and chaincode services, has them join
 // the channel, deploys the chaincode and waits for the gateways.
 func (n *Network) bringLedgerUp(ctx context.Context, r *reporting) error {
+	rec, err := n.readRecord()
+	if err != nil {
+		return err
+	}
+	var lost []*chain
+	if rec.Joined {
+		if lost, err = n.lostChains(ctx); err != nil {
+			return err
+		}
+	}
 	servers := n.ledgerServers()
 	if err := n.start(ctx, servers, r.step(StepServers, len(servers))); err != nil {
 		return err
 	}
-	rec, err := n.readRecord()
-	if err != nil {
+	if err := n.rejoin(ctx, r, lost); err != nil {
 		return err
 	}
 	if !rec.Joined {
@@ -410,6 +434,14 @@ func (n *Network) bringSwarmsUp(ctx context.Context, r *reporting) error {
 		return nil
 	}
 	done := r.step(StepIPFS, 2*len(servers))
+	var losses []Loss
+	for _, s := range n.swarms {
+		lost, err := n.healSwarm(ctx, s)
+		if err != nil {
+			return err
+		}
+		losses = append(losses, lost...)
+	}
 	if err := n.start(ctx, servers, done); err != nil {
 		return err
 	}
@@ -422,5 +454,11 @@ func (n *Network) bringSwarmsUp(ctx context.Context, r *reporting) error {
 			})
 		}
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, loss := range losses {
+		r.lost(loss)
+	}
+	return nil
 }

@@ -71,7 +71,7 @@ func newNetworkUp(a *app, l *localNetwork) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printNetwork(cmd.Context(), a, n)
+			return printNetwork(cmd.Context(), a, n, shown.losses)
 		},
 	}
 }
@@ -119,7 +119,7 @@ and where its log is. Exits %d when any of them does not.`, exit.Network),
 			if err != nil {
 				return err
 			}
-			return errors.Join(printProcesses(a, processes), allServe(processes))
+			return errors.Join(printProcesses(a, processes, processes, nil), allServe(processes))
 		},
 	}
 }
@@ -193,11 +193,18 @@ installed again.`,
 			if err != nil {
 				return err
 			}
-			if err := n.RejoinPeer(cmd.Context(), args[0]); err != nil {
+			shown := a.newBars()
+			err = n.RejoinPeer(cmd.Context(), args[0], shown)
+			shown.Close()
+			if err != nil {
 				return err
 			}
-			result := map[string]any{"organisation": args[0], "state": "rejoined"}
-			return a.print(result, func(w io.Writer) { fmt.Fprintf(w, "the peer of %s has joined the channel again\n", args[0]) })
+			result := map[string]any{"organisation": args[0], "state": "rejoined", "losses": shown.losses}
+			return a.print(result, func(w io.Writer) {
+				for _, l := range shown.losses {
+					fmt.Fprintln(w, l)
+				}
+			})
 		},
 	}
 	c.Flags().BoolVar(&remove, "remove", false, "delete everything that the peer still has")
@@ -218,16 +225,31 @@ func allServe(processes []network.ProcessStatus) error {
 	return codes.Errorf("MF-NETWORK-INCOMPLETE", "not every process of the network serves: %d of %d do not, %s among them; see their logs, and start them with medfed network up", len(ill), len(processes), ill[0])
 }
 
-func printNetwork(ctx context.Context, a *app, n *network.Network) error {
+// processLoss is a process with what it had lost with its folder.
+type processLoss struct {
+	network.ProcessStatus
+	Loss *network.Loss `json:"loss,omitempty"`
+}
+
+// printNetwork shows the processes and what those had lost that were healed.
+func printNetwork(ctx context.Context, a *app, n *network.Network, losses []network.Loss) error {
 	processes, err := n.Status(ctx)
 	if err != nil {
 		return err
 	}
-	return printProcesses(a, processes)
+	shown := make([]processLoss, len(processes))
+	for i, p := range processes {
+		shown[i].ProcessStatus = p
+		if k := slices.IndexFunc(losses, func(l network.Loss) bool { return l.Process == p.Name }); k >= 0 {
+			shown[i].Loss = &losses[k]
+		}
+	}
+	return printProcesses(a, shown, processes, losses)
 }
 
-func printProcesses(a *app, processes []network.ProcessStatus) error {
-	return a.print(processes, func(w io.Writer) {
+// printProcesses shows processes, as result in JSON, and what some had lost.
+func printProcesses(a *app, result any, processes []network.ProcessStatus, losses []network.Loss) error {
+	return a.print(result, func(w io.Writer) {
 		fmt.Fprintln(w, "PROCESS\tSTATE\tPID\tMEMORY\tADDRESSES")
 		for _, p := range processes {
 			first, more := "", listening(p.Addresses)
@@ -243,6 +265,9 @@ func printProcesses(a *app, processes []network.ProcessStatus) error {
 			if p.Problem != "" {
 				fmt.Fprintf(w, "%s: %s; see %s\n", p.Name, p.Problem, p.Log)
 			}
+		}
+		for _, l := range losses {
+			fmt.Fprintln(w, l)
 		}
 	})
 }

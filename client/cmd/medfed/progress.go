@@ -8,12 +8,15 @@ import (
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/cwriter"
 	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/medfed/medfed/network"
 )
 
 // bars shows a progress bar per step on a terminal, and nothing in a pipe. It is
 // safe for concurrent use.
 type bars struct {
 	mu       sync.Mutex
+	losses   []network.Loss
 	progress *mpb.Progress // nil when nothing is shown
 	byName   map[string]*mpb.Bar
 }
@@ -31,6 +34,13 @@ func (a *app) newBars() *bars {
 // of unknown length. A step's first call begins its bar.
 func (b *bars) Step(name string, done, total int) {
 	b.show(name, int64(done), int64(total), decor.CountersNoUnit("%d/%d", decor.WC{W: 12}))
+}
+
+// Lost keeps a loss, to be told when the bars are gone.
+func (b *bars) Lost(loss network.Loss) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.losses = append(b.losses, loss)
 }
 
 // Bytes says how far a transfer has come, in bytes; total is not above 0 where it
