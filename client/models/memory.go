@@ -16,8 +16,6 @@ const (
 	// distinct is how many of the large images differ: a frozen backbone takes a minute for
 	// a thousand. Images of one content go through it once; all are read.
 	distinct = 200
-	// batch of the CNN: its network takes 2.1 MB for each image of 64×64 in a batch.
-	batch = 32
 )
 
 // peaks are 10^6 bytes resident at most.
@@ -51,7 +49,7 @@ func (b *bench) memory(ctx context.Context) (any, error) {
 		b.doing("%s: training on %d images", name, n*9/10)
 		trained, err := b.must(ctx, "simulate", "--images", folder, "--model", c.architecture, "--image-size", fmt.Sprint(c.side),
 			"--clients", "1", "--participation", "1", "--masters", "0", "--rounds", "1", "--epochs", "1",
-			"--batch-size", fmt.Sprint(batch), "--learning-rate", "0.01", "--curve", "none", "--out", folder+".safetensors")
+			"--learning-rate", "0.01", "--curve", "none", "--out", folder+".safetensors")
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +64,7 @@ func (b *bench) memory(ctx context.Context) (any, error) {
 		}
 		p := peaks{rounded(trained.peakMB), rounded(scored.peakMB)}
 		measured[name] = p
-		b.say("%s, %d files of which %d differ, batches of %d: %.0f MB training, %.0f MB scoring", name, n, c.distinct, batch, p.Training, p.Scoring)
+		b.say("%s, %d files of which %d differ: %.0f MB training, %.0f MB scoring", name, n, c.distinct, p.Training, p.Scoring)
 		b.bar(p.Training <= manyMB && p.Scoring <= manyMB, "%s: %.0f MB training and %.0f MB scoring, the bar is %d", name, p.Training, p.Scoring, manyMB)
 	}
 	if b.quick {

@@ -66,64 +66,107 @@ type Split struct {
 	// standard deviation 0.5 of MedMNIST's examples. The features of an image are as
 	// package backbone gives them.
 	Values []float32
-	// Rows, when not nil, is the values of each example, in the place of Values: a view of
-	// other splits, whose memory it shares. It must not be written to.
-	Rows   [][]float32
 	Labels []int
 	// Unread, when not nil, are the images of a folder that are read when they are needed.
 	// There are no Values then.
 	Unread *Unread
 	// Patients names the patient of each example; nil where the set does not tell.
 	Patients []string
+
+	// rows, when not nil, are the examples, in the place of Values: of other splits, whose
+	// memory they share, or in a file.
+	rows []row
 }
 
 // Len is the number of examples.
 func (s Split) Len() int { return len(s.Labels) }
 
-// Example is the values of example i, which must not be written to.
-func (s Split) Example(i int) []float32 {
-	if s.Rows != nil {
-		return s.Rows[i]
+// Example is the values of example i, which must not be written to. Those that lie in a file
+// are read into room, which is long enough for them; the error is MF-DATA-FOLDER.
+func (s Split) Example(i int, room []float32) ([]float32, error) { return s.row(i).read(room) }
+
+// Each gives do the values of one example after another, which it must neither write to nor
+// keep. The error is MF-DATA-FOLDER.
+func (s Split) Each(do func(values []float32)) error {
+	var room []float32
+	for i := range s.Len() {
+		r := s.row(i)
+		if r.file != nil && len(room) < r.length {
+			room = make([]float32, r.length)
+		}
+		values, err := r.read(room)
+		if err != nil {
+			return err
+		}
+		do(values)
+	}
+	return nil
+}
+
+// Fits counts all values and reports whether every example has as many as length.
+func (s Split) Fits(length int) (values int, ok bool) {
+	if s.rows == nil {
+		return len(s.Values), len(s.Values) == length*len(s.Labels)
+	}
+	ok = true
+	for _, r := range s.rows {
+		values += r.len()
+		ok = ok && r.len() == length
+	}
+	return values, ok
+}
+
+func (s Split) row(i int) row {
+	if s.rows != nil {
+		return s.rows[i]
 	}
 	length := len(s.Values) / len(s.Labels)
-	return s.Values[i*length : (i+1)*length]
+	return row{values: s.Values[i*length : (i+1)*length]}
 }
 
 // View is the examples with these indices, in their order, as Select gives them, and shares
 // the memory of their values with s. The labels are its own.
 func (s Split) View(indices []int) Split {
-	out := Split{Rows: make([][]float32, len(indices)), Labels: make([]int, len(indices))}
+	out := Split{rows: make([]row, len(indices)), Labels: make([]int, len(indices))}
 	for k, i := range indices {
-		out.Rows[k], out.Labels[k] = s.Example(i), s.Labels[i]
+		out.rows[k], out.Labels[k] = s.row(i), s.Labels[i]
 	}
 	return out
 }
 
 // Join is the examples of both, of which it is a view.
 func Join(a, b Split) Split {
-	out := Split{Rows: make([][]float32, 0, a.Len()+b.Len()), Labels: append(slices.Clone(a.Labels), b.Labels...)}
+	out := Split{rows: make([]row, 0, a.Len()+b.Len()), Labels: append(slices.Clone(a.Labels), b.Labels...)}
 	for _, s := range []Split{a, b} {
 		for i := range s.Len() {
-			out.Rows = append(out.Rows, s.Example(i))
+			out.rows = append(out.rows, s.row(i))
 		}
 	}
 	return out
 }
 
-// Select copies the examples with these indices, in their order. It panics when an
-// index is not in 0 to Len-1.
+// Select copies the examples with these indices, in their order; where some lie in a file, it
+// is a view of all. It panics when an index is not in 0 to Len-1.
 func (s Split) Select(indices []int) Split {
-	if len(indices) == 0 {
-		return Split{Values: []float32{}, Labels: []int{}}
-	}
-	out := Split{Unread: s.Unread.selected(indices), Values: make([]float32, 0, len(indices)*len(s.Example(indices[0]))), Labels: make([]int, 0, len(indices))}
-	for _, i := range indices {
-		out.Values = append(out.Values, s.Example(i)...)
-		out.Labels = append(out.Labels, s.Labels[i])
-		if s.Patients != nil {
+	out := s.View(indices)
+	out.Unread = s.Unread.selected(indices)
+	if s.Patients != nil {
+		for _, i := range indices {
 			out.Patients = append(out.Patients, s.Patients[i])
 		}
 	}
+	values := 0
+	for _, r := range out.rows {
+		if r.file != nil {
+			return out
+		}
+		values += len(r.values)
+	}
+	out.Values = make([]float32, 0, values)
+	for _, r := range out.rows {
+		out.Values = append(out.Values, r.values...)
+	}
+	out.rows = nil
 	return out
 }
 

@@ -70,7 +70,7 @@ func TestViewsShareMemory(t *testing.T) {
 		t.Errorf("the view is %v, want %v", got, copied)
 	}
 	view.Labels[0] = 9
-	if s.Values[4] = 30; view.Example(0)[0] != 30 || s.Labels[2] != 2 {
+	if s.Values[4] = 30; view.row(0).values[0] != 30 || s.Labels[2] != 2 {
 		t.Errorf("the view is %v of %v", view, s)
 	}
 	both := Join(view, s)

@@ -43,6 +43,10 @@ type FolderOptions struct {
 	// Unread leaves the images in their files until they are needed: [Split.Unread]. With
 	// SkipBad each is read once before.
 	Unread bool
+	// InMemory is how many bytes of decoded images are held in memory, 0 for 32 MiB. All of a
+	// folder that has more go to a file without a name in the system's temporary folder, and
+	// are read from there when they are needed.
+	InMemory int64
 	// Progress, when not nil, hears how many files of how many have been read. It is
 	// never called twice at once.
 	Progress func(done, total int)
@@ -118,7 +122,10 @@ func LoadFolder(ctx context.Context, folder string, o FolderOptions) (*Folder, e
 	if o.Unread {
 		length = 0
 	}
-	all := f.entries(files, length)
+	all, err := f.entries(files, length, cmp.Or(o.InMemory, inMemory))
+	if err != nil {
+		return nil, err
+	}
 	if err := readFiles(ctx, root, all, o); err != nil {
 		return nil, err
 	}
@@ -268,15 +275,23 @@ func partNamed(name string) (part int, ok bool) {
 // entry is a file that is to be read, and what becomes of it.
 type entry struct {
 	file
-	values []float32 // where its values go
-	digest string    // its SHA-256
-	hash   string    // of the patient's ID, as a DICOM file tells it
+	row           // where its values go
+	digest string // its SHA-256
+	hash   string // of the patient's ID, as a DICOM file tells it
 	err    error
 }
 
-// entries gives every file its place among the values of its part, length each, which are
-// made here and nowhere else.
-func (f *Folder) entries(files []file, length int) []entry {
+// entries gives every file its place, of length values: among those of its part, which are
+// made here and nowhere else, or in a file where memory, in bytes, has no room for all.
+func (f *Folder) entries(files []file, length int, memory int64) ([]entry, error) {
+	all := make([]entry, len(files))
+	if bytes := 4 * int64(length); int64(len(files))*bytes > memory {
+		stored, err := nameless()
+		for i, x := range files {
+			all[i] = entry{file: x, row: row{file: stored, length: length, at: int64(i) * bytes}}
+		}
+		return all, err
+	}
 	counts := map[*Split]int{}
 	for _, x := range files {
 		counts[f.part(x.part)]++
@@ -286,12 +301,11 @@ func (f *Folder) entries(files []file, length int) []entry {
 		free[split] = make([]float32, n*length)
 		split.Values = free[split][:0]
 	}
-	all := make([]entry, len(files))
 	for i, x := range files {
 		split := f.part(x.part)
-		all[i], free[split] = entry{file: x, values: free[split][:length]}, free[split][length:]
+		all[i], free[split] = entry{file: x, row: row{values: free[split][:length]}}, free[split][length:]
 	}
-	return all
+	return all, nil
 }
 
 // readFiles reads all files, several at once.
@@ -305,7 +319,12 @@ func readFiles(ctx context.Context, folder fs.FS, all []entry, o FolderOptions) 
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			all[i].err = all[i].read(ctx, folder, o)
+			var values []float32
+			if values, all[i].err = all[i].decode(ctx, folder, o); values != nil {
+				if err := all[i].write(values); err != nil {
+					return err
+				}
+			}
 			if o.Progress != nil {
 				mutex.Lock()
 				defer mutex.Unlock()
@@ -321,40 +340,41 @@ func readFiles(ctx context.Context, folder fs.FS, all []entry, o FolderOptions) 
 	return nil
 }
 
-// read brings a file's values to their place.
-func (e *entry) read(ctx context.Context, folder fs.FS, o FolderOptions) error {
+// decode reads a file and gives its values; none where the options leave it unread.
+func (e *entry) decode(ctx context.Context, folder fs.FS, o FolderOptions) (values []float32, err error) {
 	r, err := folder.Open(e.path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer r.Close()
 	size, stored, err := sizeOf(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	release, err := reading.take(ctx, size)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer release()
 	b, err := readAll(r, size)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	sum := sha256.Sum256(b)
 	found := hex.EncodeToString(sum[:])
 	if said := cmp.Or(e.digest, e.sha256, found); said != found {
-		return fmt.Errorf("the file's SHA-256 is %s, not %s as before or in the manifest", found, said)
+		return nil, fmt.Errorf("the file's SHA-256 is %s, not %s as before or in the manifest", found, said)
 	}
 	e.digest = found
 	if o.Unread && !o.SkipBad {
 		e.hash, err = look(b, o.DICOM)
-		return err
+		return nil, err
 	}
-	values, hash, err := decode(ctx, b, int(stored), o.Size, o.Channels, o.Input, o.DICOM)
-	copy(e.values, values)
-	e.hash = hash
-	return err
+	values, e.hash, err = decode(ctx, b, int(stored), o.Size, o.Channels, o.Input, o.DICOM)
+	if o.Unread { // it was decoded only to see that it can be
+		return nil, err
+	}
+	return values, err
 }
 
 // namePatients gives the images of one patient, as DICOM files tell them, one name: the
@@ -392,6 +412,9 @@ func (f *Folder) gather(all []entry, skipBad bool) error {
 			continue
 		}
 		split := f.part(e.part)
+		if e.row.file != nil {
+			split.rows = append(split.rows, e.row)
+		}
 		split.Values = append(split.Values, e.values...) // they lie here, or further on
 		split.Labels = append(split.Labels, slices.Index(f.Data.Classes, e.class))
 		split.Patients = append(split.Patients, e.patient)
@@ -420,9 +443,10 @@ func (f *Folder) part(part int) *Split {
 // Size and Channels, under the Input and with the DICOM options of o. The error is
 // MF-DATA-IMAGE.
 func ReadImage(ctx context.Context, path string, o FolderOptions) ([]float32, error) {
-	e := entry{file: file{path: filepath.Base(path)}, values: make([]float32, o.Size*o.Size*o.Channels)}
-	if err := e.read(ctx, os.DirFS(filepath.Dir(path)), o); err != nil {
+	e := entry{file: file{path: filepath.Base(path)}}
+	values, err := e.decode(ctx, os.DirFS(filepath.Dir(path)), o)
+	if err != nil {
 		return nil, codes.Wrapf("MF-DATA-IMAGE", "%s cannot be used: %w; name DICOM, PNG and JPEG images", path, err)
 	}
-	return e.values, nil
+	return values, nil
 }

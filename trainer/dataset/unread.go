@@ -61,10 +61,11 @@ func (u *Unread) Read(ctx context.Context, some []int) ([]float32, error) {
 	for k, i := range some {
 		workers.Go(func() error {
 			e := u.images[i]
-			e.values = values[k*length:][:length]
-			if err := e.read(ctx, u.folder, u.options); err != nil {
+			decoded, err := e.decode(ctx, u.folder, u.options)
+			if err != nil {
 				return codes.Wrapf("MF-DATA-IMAGE", "%s cannot be used: %w; repair or remove it, or have bad files skipped (--skip-bad-images)", e.path, err)
 			}
+			copy(values[k*length:], decoded)
 			return nil
 		})
 	}

@@ -101,7 +101,7 @@ func TestPrivateStepsAllocateNothing(t *testing.T) {
 	p := PrivateOptions{NoiseMultiplier: 1, ClippingNorm: 1, Secret: secretOf("x")}
 	train := func(epochs int) int {
 		o.Epochs = epochs
-		g := p.generators(start, data, o)
+		g := generatorsOf(t, p, start, data, o)
 		return allocations(func() {
 			if err := n.trainPrivately(t.Context(), data, o, p, g); err != nil {
 				t.Fatal(err)

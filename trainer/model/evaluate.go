@@ -11,10 +11,10 @@ import (
 	"github.com/medfed/medfed/trainer/weights"
 )
 
-// Numbers of examples evaluated at once: as many images as there are pixels in the most of
-// 28×28, so that the memory does not grow with the images' size, but enough to keep all
+// Numbers of examples evaluated at once: of larger images no more than 32 of 64×64 have
+// pixels, so that the memory hardly grows with the images' size, but enough to keep all
 // cores busy.
-const mostEvaluated, leastEvaluated = 64, 16
+const mostEvaluated, leastEvaluated, pixelsEvaluated = 64, 16, 32 * 64 * 64
 
 // evaluationBatch is the number of examples evaluated at once. It does not change the
 // result: in evaluation no image knows of another.
@@ -22,7 +22,7 @@ func (s Spec) evaluationBatch() int {
 	if s.Frozen() {
 		return mostEvaluated
 	}
-	return min(max(mostEvaluated*28*28/(s.Size*s.Size), leastEvaluated), mostEvaluated)
+	return min(max(pixelsEvaluated/(s.Size*s.Size), leastEvaluated), mostEvaluated)
 }
 
 // Evaluate measures weights on data, with the running batch-norm statistics of

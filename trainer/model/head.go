@@ -29,31 +29,35 @@ func InitialHead(spec Spec, seed int64, features dataset.Split) (*weights.Weight
 	if err != nil {
 		return nil, err
 	}
-	measureFeatures(features, w.Tensors[0].Data, w.Tensors[1].Data)
-	return w, nil
+	return w, measureFeatures(features, w.Tensors[0].Data, w.Tensors[1].Data)
 }
 
 // measureFeatures sets mean and variance of each feature to those of the examples, the
 // variance as of a whole population. Sums are in float64, in which those of equal features
 // are exact: their variance is 0.
-func measureFeatures(data dataset.Split, mean, variance []float32) {
+func measureFeatures(data dataset.Split, mean, variance []float32) error {
 	n, width := float64(data.Len()), len(mean)
 	means, squares := make([]float64, width), make([]float64, width)
-	for i := range data.Len() {
-		for j, v := range data.Example(i) {
+	if err := data.Each(func(features []float32) {
+		for j, v := range features {
 			means[j] += float64(v)
 		}
+	}); err != nil {
+		return err
 	}
 	for j := range means {
 		means[j] /= n
 	}
-	for i := range data.Len() {
-		for j, v := range data.Example(i) {
+	if err := data.Each(func(features []float32) {
+		for j, v := range features {
 			d := float64(v) - means[j]
 			squares[j] += float64(d * d) // the conversion forbids a fused multiply-add
 		}
+	}); err != nil {
+		return err
 	}
 	for j := range means {
 		mean[j], variance[j] = float32(means[j]), float32(squares[j]/n)
 	}
+	return nil
 }

@@ -30,6 +30,7 @@ type network struct {
 	labels   []float32                            // value of the labels; nil without gradients
 	balance  []float32                            // weights of the classes; nil without gradients
 	view     func(out, in []float32, example int) // what is fed of an example; nil for all there is
+	room     []float32                            // for an example that is to be viewed
 	slots    []slot
 	tensors  [][]float32 // values of the slots, in order
 	learned  gorgonia.Nodes
@@ -104,6 +105,7 @@ func (n *network) layers() (*gorgonia.Node, error) {
 	}
 	images := n.graph.Data("images", shape...)
 	n.images = nn.Floats(images.Value())
+	n.room = make([]float32, len(n.images)/d.capacity)
 	n.slots = d.spec.slots()
 	return n.addAll(d.spec.layers(), images)
 }
@@ -149,10 +151,18 @@ func (n *network) weighClasses(data dataset.Split, balance bool) {
 func (n *network) feed(data dataset.Split, examples []int) error {
 	size := len(n.images) / n.design.capacity
 	for i, example := range examples {
-		in, out := data.Example(example), n.images[i*size:(i+1)*size]
+		out := n.images[i*size : (i+1)*size]
 		if n.view == nil {
+			in, err := data.Example(example, out)
+			if err != nil {
+				return err
+			}
 			copy(out, in)
 		} else {
+			in, err := data.Example(example, n.room)
+			if err != nil {
+				return err
+			}
 			n.view(out, in, example)
 		}
 		if n.labels != nil {

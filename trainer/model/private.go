@@ -88,7 +88,11 @@ func TrainPrivately(ctx context.Context, spec Spec, start *weights.Weights, data
 	defer release(n)
 	n.load(start)
 	n.weighClasses(data, false)
-	if err := n.trainPrivately(ctx, data, o, p, p.generators(start, data, o)); err != nil {
+	g, err := p.generators(start, data, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.trainPrivately(ctx, data, o, p, g); err != nil {
 		return nil, err
 	}
 	w := n.store()
@@ -113,18 +117,20 @@ func (s Spec) CheckPrivate() error {
 // generators are what a private training draws its numbers from.
 type generators struct{ sampling, noise, dropout *rand.Rand }
 
-// generators seeds one generator for each purpose.
-func (p PrivateOptions) generators(start *weights.Weights, data dataset.Split, o TrainOptions) generators {
+// generators seeds one generator for each purpose. The error is that of reading the data.
+func (p PrivateOptions) generators(start *weights.Weights, data dataset.Split, o TrainOptions) (generators, error) {
 	content := sha256.New()
 	for _, text := range []string{start.Digest(), fmt.Sprint(o.Epochs, o.BatchSize, o.LearningRate, o.Momentum, o.ProximalMu, p.NoiseMultiplier, p.ClippingNorm)} {
 		content.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text))))
 		content.Write([]byte(text))
 	}
 	stream := bufio.NewWriter(content) // a hash's Write never fails
-	for i := range data.Len() {
-		for _, v := range data.Example(i) {
+	if err := data.Each(func(values []float32) {
+		for _, v := range values {
 			stream.Write(binary.BigEndian.AppendUint32(stream.AvailableBuffer(), math.Float32bits(v)))
 		}
+	}); err != nil {
+		return generators{}, err
 	}
 	for _, label := range data.Labels {
 		stream.Write(binary.BigEndian.AppendUint64(stream.AvailableBuffer(), uint64(label)))
@@ -136,7 +142,7 @@ func (p PrivateOptions) generators(start *weights.Weights, data dataset.Split, o
 		mac.Write(append(digest, purpose...))
 		return rand.New(rand.NewChaCha8([32]byte(mac.Sum(nil))))
 	}
-	return generators{seeded("sampling"), seeded("noise"), seeded("dropout")}
+	return generators{seeded("sampling"), seeded("noise"), seeded("dropout")}, nil
 }
 
 // sample takes each of the examples by itself with a probability of exactly batch

@@ -193,7 +193,7 @@ func TestNoExampleHasAPartInAnothersGradient(t *testing.T) {
 func TestNoiseHasItsDeviation(t *testing.T) {
 	const deviation, count = 3.5, 200_000
 	noise := gradientSum{make([]float64, count/2), make([]float64, count/2)}
-	noise.addNoise(deviation, PrivateOptions{Secret: secretOf("noise")}.generators(settled(t, privateSpec), dataset.Split{}, TrainOptions{}).noise)
+	noise.addNoise(deviation, generatorsOf(t, PrivateOptions{Secret: secretOf("noise")}, settled(t, privateSpec), dataset.Split{}, TrainOptions{}).noise)
 	var sum, square float64
 	beyond := 0
 	for _, part := range noise {
@@ -254,7 +254,7 @@ func TestTheWeightsHaveTheNoise(t *testing.T) {
 // and how large the batches are.
 func TestSamplingIsPoissons(t *testing.T) {
 	const examples, batch, steps = 40, 10, 4000
-	source := PrivateOptions{Secret: secretOf("sampling")}.generators(settled(t, privateSpec), dataset.Split{}, TrainOptions{})
+	source := generatorsOf(t, PrivateOptions{Secret: secretOf("sampling")}, settled(t, privateSpec), dataset.Split{}, TrainOptions{})
 	var taken [examples]int
 	sizes := map[int]int{}
 	for range steps {
@@ -315,8 +315,8 @@ func TestPrivateTrainingRepeatsItself(t *testing.T) {
 	changed.Values[0] += 1e-6
 	slower := o
 	slower.LearningRate /= 2
-	first := p.generators(start, data, o).noise.Uint64()
-	for what, g := range map[string]generators{"data": p.generators(start, changed, o), "options": p.generators(start, data, slower)} {
+	first := generatorsOf(t, p, start, data, o).noise.Uint64()
+	for what, g := range map[string]generators{"data": generatorsOf(t, p, start, changed, o), "options": generatorsOf(t, p, start, data, slower)} {
 		if g.noise.Uint64() == first {
 			t.Errorf("other %s have the same noise", what)
 		}
@@ -370,7 +370,7 @@ func TestGeneratorsAreSeededByAllContent(t *testing.T) {
 	digest := sha256.Sum256(content)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	got := p.generators(start, data, o)
+	got := generatorsOf(t, p, start, data, o)
 	runtime.ReadMemStats(&after)
 	if taken, most := after.TotalAlloc-before.TotalAlloc, uint64(4*len(data.Values)/2)+uint64(start.Size()); taken > most {
 		t.Errorf("the seeds of %d values take %d bytes, more than %d", len(data.Values), taken, most)
@@ -435,4 +435,14 @@ func BenchmarkPrivateEpoch(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// generatorsOf is the function of that name for data in memory.
+func generatorsOf(t *testing.T, p PrivateOptions, start *weights.Weights, data dataset.Split, o TrainOptions) generators {
+	t.Helper()
+	g, err := p.generators(start, data, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
 }

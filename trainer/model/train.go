@@ -74,14 +74,9 @@ func (s Spec) checkData(data dataset.Split) error {
 	if len(data.Labels) == 0 {
 		return codes.Errorf("MF-MODEL-DATA", "there are no examples; give this node a share of the data")
 	}
-	values := len(data.Values)
-	for _, row := range data.Rows {
-		values += len(row)
-	}
-	want := len(data.Labels) * s.Inputs()
-	if values != want || slices.ContainsFunc(data.Rows, func(row []float32) bool { return len(row) != s.Inputs() }) {
+	if values, fits := data.Fits(s.Inputs()); !fits {
 		return codes.Errorf("MF-MODEL-DATA", "%d labels of %s need %d values, but there are %d; use the data set the model was made for",
-			len(data.Labels), s.example(), want, values)
+			len(data.Labels), s.example(), len(data.Labels)*s.Inputs(), values)
 	}
 	for i, l := range data.Labels {
 		if l < 0 || l >= s.Classes {
@@ -139,7 +134,9 @@ func (s Spec) train(ctx context.Context, start *weights.Weights, data dataset.Sp
 	defer release(n)
 	n.load(start)
 	if s.Frozen() {
-		measureFeatures(data, n.tensors[0], n.tensors[1])
+		if err := measureFeatures(data, n.tensors[0], n.tensors[1]); err != nil {
+			return nil, err
+		}
 	}
 	if err := n.train(ctx, data, o); err != nil {
 		return nil, err

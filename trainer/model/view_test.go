@@ -1,6 +1,12 @@
 package model
 
 import (
+	"fmt"
+	"image"
+	"image/png"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/medfed/medfed/trainer/dataset"
@@ -97,10 +103,58 @@ func TestAViewTrainsAsACopyDoes(t *testing.T) {
 			t.Errorf("%s: the view gives other weights (%v)", name, err)
 		}
 	}
-	torn := examples(small, 3).View([]int{0, 1, 2})
-	first := torn.Rows[0]
-	torn.Rows[0], torn.Rows[1] = first[:1], append(torn.Rows[1][:len(first):len(first)], first[1:]...)
+	length := small.Inputs()
+	torn := dataset.Join(dataset.Split{Values: make([]float32, length-1), Labels: []int{0}}, dataset.Split{Values: make([]float32, length+1), Labels: []int{1}})
 	if _, err := train["plain"](torn); code(err) != "MF-MODEL-DATA" {
 		t.Errorf("a view of examples of two lengths: %v", err)
+	}
+}
+
+// TestImagesOfAFileAreTrainedOn as those in memory are, to the last bit: plainly, augmented
+// and privately; and they get the same probabilities.
+func TestImagesOfAFileAreTrainedOn(t *testing.T) {
+	folder := t.TempDir()
+	for i := range 12 {
+		m := image.NewGray(image.Rect(0, 0, small.Size, small.Size))
+		for j, v := range numbers(uint64(i), len(m.Pix)) {
+			m.Pix[j] = uint8(127 * (v + 1))
+		}
+		path := filepath.Join(folder, fmt.Sprint("class", i%3), fmt.Sprint(i, ".png"))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Create(path)
+		if err == nil {
+			err = png.Encode(f, m)
+		}
+		if err != nil || f.Close() != nil {
+			t.Fatal(err)
+		}
+	}
+	var digests [2][]string
+	for k, memory := range []int64{1 << 20, 1} {
+		read, err := dataset.LoadFolder(t.Context(), folder, dataset.FolderOptions{Size: small.Size, Channels: 1, InMemory: memory})
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := read.Data.Train
+		if held := data.Values != nil; held != (k == 0) {
+			t.Fatalf("with room for %d bytes the images are in memory: %t", memory, held)
+		}
+		private, err := TrainPrivately(t.Context(), small, initial(t, small), data, TrainOptions{Epochs: 1, BatchSize: 4, LearningRate: 0.02}, PrivateOptions{NoiseMultiplier: 1, ClippingNorm: 1, Secret: secretOf("x")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		probabilities, err := Predict(t.Context(), small, private, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests[k] = []string{
+			digestOf(t, data, TrainOptions{}), digestOf(t, data, TrainOptions{Augmentation: dataset.Augmentation{Shift: 2, Rotate: 10}}),
+			private.Digest(), fmt.Sprint(probabilities),
+		}
+	}
+	if !slices.Equal(digests[0], digests[1]) {
+		t.Errorf("in memory %q, in a file %q", digests[0], digests[1])
 	}
 }
