@@ -146,8 +146,7 @@ func (b *Backbone) Check(digest string) error {
 // or one that wraps ctx.Err().
 func (b *Backbone) Prepared(ctx context.Context, cache *Cache, images dataset.Split, progress func(done, total int)) (dataset.Split, error) {
 	computed, err := cache.features(ctx, b, images, progress)
-	images.Values, images.Unread = computed, nil
-	return images, err
+	return dataset.Split{Values: computed, Labels: images.Labels, Patients: images.Patients}, err
 }
 
 // Features is Prepared for images of size × size pixels that were read under the
@@ -159,14 +158,16 @@ func (b *Backbone) Features(ctx context.Context, cache *Cache, images dataset.Sp
 		return b.Prepared(ctx, cache, images, progress)
 	}
 	const some = 32 // images enlarged at once: 64 times as large as MedMNIST's
-	out := images
-	out.Values = make([]float32, 0, images.Len()*b.width)
+	out := dataset.Split{Values: make([]float32, 0, images.Len()*b.width), Labels: images.Labels, Patients: images.Patients}
+	room := make([]float32, size*size*channels)
 	for first := 0; first < images.Len(); first += some {
 		last := min(first+some, images.Len())
 		chunk := dataset.Split{Labels: images.Labels[first:last]}
 		for i := first; i < last; i++ {
-			length := size * size * channels
-			image := images.Values[i*length : (i+1)*length]
+			image, err := images.Example(i, room)
+			if err != nil {
+				return dataset.Split{}, err
+			}
 			chunk.Values = append(chunk.Values, b.Input.Resized(image, size, channels, b.Spec.Size, b.Spec.Channels)...)
 		}
 		computed, err := b.Prepared(ctx, cache, chunk, nil)

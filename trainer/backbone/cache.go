@@ -43,7 +43,8 @@ func DefaultCacheFolder() (string, error) {
 // read, and of the backbone's name and weights. Another image size, normalisation or weight file is another entry, and
 // nothing has to be invalidated. An entry carries its own checksum; a damaged one is
 // computed again. Entries are written whole or not at all, so that several processes
-// may use one cache. What was used longest ago goes when the cache is full.
+// may use one cache. What was used longest ago goes when the cache is full. An entry
+// without features remembers an image that has been decoded.
 type Cache struct {
 	folder string
 	limit  int64 // bytes
@@ -71,9 +72,9 @@ const group = 8
 // images of how many are there. Errors: MF-FEATURES-CACHE,
 // MF-FEATURES-BACKBONE, or that of the backbone.
 func (c *Cache) features(ctx context.Context, b *Backbone, images dataset.Split, progress func(done, total int)) ([]float32, error) {
-	keys := make([]string, images.Len())
-	for i := range keys {
-		keys[i] = key(b, images, i)
+	keys, err := keysOf(b, images)
+	if err != nil {
+		return nil, err
 	}
 	if b.prepare != nil && !c.hasAll(keys) { // before there is anything beside it in memory
 		if err := b.prepare(); err != nil {
@@ -125,12 +126,15 @@ func (c *Cache) hasAll(keys []string) bool {
 
 // compute computes and keeps the features of some images.
 func (c *Cache) compute(ctx context.Context, b *Backbone, images dataset.Split, some []int, keys []string, all []float32) error {
-	values := images.Select(some).Values
+	var values []float32
+	var err error
 	if images.Unread != nil {
-		var err error
-		if values, err = images.Unread.Read(ctx, some); err != nil {
-			return err
-		}
+		values, err = images.Unread.Read(ctx, some)
+	} else {
+		err = images.View(some).Each(func(image []float32) { values = append(values, image...) })
+	}
+	if err != nil {
+		return err
 	}
 	computed, err := b.compute(ctx, values)
 	if err != nil {
@@ -149,21 +153,42 @@ func (c *Cache) compute(ctx context.Context, b *Backbone, images dataset.Split, 
 	return nil
 }
 
-// key names the entry of an image.
-func key(b *Backbone, images dataset.Split, i int) string {
-	values := len(images.Values) / len(images.Labels)
-	h := sha256.New()
+// keysOf names the entry of each image: by what goes into the backbone, or by its file and
+// all that says how it is read.
+func keysOf(b *Backbone, images dataset.Split) ([]string, error) {
+	keys := make([]string, 0, images.Len())
 	if images.Unread != nil {
-		fmt.Fprintf(h, "medfed/features/1/file\n%q\n%q\n%d\n%s\n", b.Spec.Name, b.Digest, b.width, images.Unread.Digest(i))
-		return hex.EncodeToString(h.Sum(nil))
+		for i := range images.Len() {
+			h := sha256.New()
+			fmt.Fprintf(h, "medfed/features/1/file\n%q\n%q\n%d\n%s\n", b.Spec.Name, b.Digest, b.width, images.Unread.Digest(i))
+			keys = append(keys, hex.EncodeToString(h.Sum(nil)))
+		}
+		return keys, nil
 	}
-	fmt.Fprintf(h, "medfed/features/1\n%q\n%q\n%d\n%d\n", b.Spec.Name, b.Digest, b.width, values)
-	buffer := make([]byte, 0, 4*values)
-	for _, v := range images.Values[i*values : (i+1)*values] {
-		buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
-	}
-	h.Write(buffer)
-	return hex.EncodeToString(h.Sum(nil))
+	var buffer []byte
+	err := images.Each(func(image []float32) {
+		h := sha256.New()
+		fmt.Fprintf(h, "medfed/features/1\n%q\n%q\n%d\n%d\n", b.Spec.Name, b.Digest, b.width, len(image))
+		buffer = buffer[:0]
+		for _, v := range image {
+			buffer = binary.LittleEndian.AppendUint32(buffer, math.Float32bits(v))
+		}
+		h.Write(buffer)
+		keys = append(keys, hex.EncodeToString(h.Sum(nil)))
+	})
+	return keys, err
+}
+
+// Has implements [dataset.Decoded].
+func (c *Cache) Has(digest string) bool { return c.read(decodedKey(digest), nil) }
+
+// Add implements [dataset.Decoded]. Where there is no room, the image is decoded again.
+func (c *Cache) Add(digest string) { _ = c.write(decodedKey(digest), nil) }
+
+// decodedKey names the entry, without features, of an image that has been decoded.
+func decodedKey(digest string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "medfed/decoded/1\n%s\n", digest))
+	return hex.EncodeToString(sum[:])
 }
 
 // path is where an entry lies: in one of 256 folders, as git has it.

@@ -1,8 +1,12 @@
 package backbone
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"image"
+	"image/png"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -139,7 +143,11 @@ func TestDamagedEntriesAreComputedAgain(t *testing.T) {
 		}
 	}
 	// One entry in another's place.
-	elsewhere := c.path(key(b, images(1, 9), 0))
+	keys, err := keysOf(b, images(1, 9))
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := c.path(keys[0])
 	if err := os.MkdirAll(filepath.Dir(elsewhere), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -214,5 +222,71 @@ func TestErrors(t *testing.T) {
 	}
 	if _, err := OpenCache(filepath.Join(file, "cache"), 1); err == nil || !strings.HasPrefix(err.Error(), "MF-FEATURES-CACHE: ") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestDecodedImagesAreRemembered beside the features, and for another process.
+func TestDecodedImagesAreRemembered(t *testing.T) {
+	c := open(t, DefaultCacheLimit)
+	if c.Has("a") {
+		t.Error("an image is remembered that nobody decoded")
+	}
+	c.Add("a")
+	other, err := OpenCache(c.folder, DefaultCacheLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !other.Has("a") || other.Has("b") {
+		t.Errorf("a is remembered: %t, b: %t", other.Has("a"), other.Has("b"))
+	}
+}
+
+// TestImagesOfAFolderThatLieInAFile have the features of those in memory, under the same
+// entries, as they are and enlarged.
+func TestImagesOfAFolderThatLieInAFile(t *testing.T) {
+	folder := t.TempDir()
+	for i := range 5 {
+		m := image.NewGray(image.Rect(0, 0, 2, 2))
+		m.Pix[i%4], m.Pix[(i+1)%4] = uint8(50*i), 90
+		var content bytes.Buffer
+		if err := png.Encode(&content, m); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(folder, fmt.Sprint("class", i%2), fmt.Sprint(i, ".png"))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, content.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, seen := open(t, DefaultCacheLimit), 0
+	b := counted(&seen, 4)
+	b.Spec.Size, b.Spec.Channels = 2, 1
+	var want []float32
+	before := 0
+	for _, memory := range []int64{1 << 20, 1} {
+		before = seen
+		f, err := dataset.LoadFolder(t.Context(), folder, dataset.FolderOptions{Size: 2, Channels: 1, InMemory: memory})
+		if err != nil {
+			t.Fatal(err)
+		}
+		train := f.Data.Train
+		whole, err := b.Prepared(t.Context(), c, train, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		enlarged, err := b.Features(t.Context(), c, train, 2, 1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := append(whole.Values, enlarged.Values...)
+		if values, fits := enlarged.Fits(width); want != nil && !slices.Equal(got, want) || !fits || values != 5*width {
+			t.Errorf("features %v, want %v; %d values fit: %t", got, want, values, fits)
+		}
+		want = got
+	}
+	if before == 0 || seen != before {
+		t.Errorf("%d images went through the backbone at first, and then %d more", before, seen-before)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/medfed/medfed/trainer/dicom"
@@ -157,10 +158,19 @@ func TestUnread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Unread = true
+	o.Unread, o.Decoded = true, &remembered{}
 	left, err := LoadFolder(t.Context(), folder, o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if r := o.Decoded.(*remembered); len(r.added) != 4 || r.found != 0 { // b/cut.png can't be decoded
+		t.Errorf("%d images are remembered as decoded, %d of them from before", len(r.added), r.found)
+	}
+	if left, err = LoadFolder(t.Context(), folder, o); err != nil {
+		t.Fatal(err)
+	}
+	if r := o.Decoded.(*remembered); len(r.added) != 4 || r.found != 4 {
+		t.Errorf("a second time %d images are remembered as decoded, %d of them from before", len(r.added), r.found)
 	}
 	if left.Data.SHA256 != read.Data.SHA256 || len(left.Bad) != 1 || left.Data.Train.Values != nil || left.Data.Train.Len() != 3 || left.Data.Validation.Unread != nil {
 		t.Errorf("got %+v, want %+v", left, read)
@@ -193,4 +203,29 @@ func TestUnread(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "b/cut.png") {
 		t.Errorf("%v does not name the file", err)
 	}
+}
+
+// remembered counts what is asked for.
+type remembered struct {
+	sync.Mutex
+	added map[string]int
+	found int
+}
+
+func (r *remembered) Has(digest string) bool {
+	r.Lock()
+	defer r.Unlock()
+	if r.added[digest] > 0 {
+		r.found++
+	}
+	return r.added[digest] > 0
+}
+
+func (r *remembered) Add(digest string) {
+	r.Lock()
+	defer r.Unlock()
+	if r.added == nil {
+		r.added = map[string]int{}
+	}
+	r.added[digest]++
 }

@@ -41,8 +41,10 @@ type FolderOptions struct {
 	// the first such file in path order is an error.
 	SkipBad bool
 	// Unread leaves the images in their files until they are needed: [Split.Unread]. With
-	// SkipBad each is read once before.
+	// SkipBad each is decoded once before, unless Decoded tells of it.
 	Unread bool
+	// Decoded, when not nil, remembers what has been decoded without an error.
+	Decoded Decoded
 	// InMemory is how many bytes of decoded images are held in memory, 0 for 32 MiB. All of a
 	// folder that has more go to a file without a name in the system's temporary folder, and
 	// are read from there when they are needed.
@@ -50,6 +52,13 @@ type FolderOptions struct {
 	// Progress, when not nil, hears how many files of how many have been read. It is
 	// never called twice at once.
 	Progress func(done, total int)
+}
+
+// Decoded remembers images by what [Unread.Digest] gives. It is asked by several goroutines
+// at once, and may forget.
+type Decoded interface {
+	Has(digest string) bool
+	Add(digest string)
 }
 
 // Folder is a set read from image files.
@@ -366,15 +375,24 @@ func (e *entry) decode(ctx context.Context, folder fs.FS, o FolderOptions) (valu
 		return nil, fmt.Errorf("the file's SHA-256 is %s, not %s as before or in the manifest", found, said)
 	}
 	e.digest = found
-	if o.Unread && !o.SkipBad {
+	if o.Unread && (!o.SkipBad || o.Decoded != nil && o.Decoded.Has(e.content(o))) {
 		e.hash, err = look(b, o.DICOM)
 		return nil, err
 	}
 	values, e.hash, err = decode(ctx, b, int(stored), o.Size, o.Channels, o.Input, o.DICOM)
-	if o.Unread { // it was decoded only to see that it can be
-		return nil, err
+	if !o.Unread {
+		return values, err
 	}
-	return values, err
+	if err == nil && o.Decoded != nil { // it was decoded only to see that it can be
+		o.Decoded.Add(e.content(o))
+	}
+	return nil, err
+}
+
+// content tells what the values of an image of a known digest are made from.
+func (e *entry) content(o FolderOptions) string {
+	const reader = 1 // to be counted up when other values are read of the same
+	return fmt.Sprintf("%s\n%d %d %d %d %+v", e.digest, reader, o.Size, o.Channels, o.DICOM.Frame, o.Input)
 }
 
 // namePatients gives the images of one patient, as DICOM files tell them, one name: the

@@ -2,7 +2,6 @@ package dataset
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 
 	"golang.org/x/sync/errgroup"
@@ -46,11 +45,7 @@ func (u *Unread) selected(indices []int) *Unread {
 
 // Digest tells what an image will be read as: the content of its file, and all that says
 // how it becomes numbers. Images of one digest have the same values.
-func (u *Unread) Digest(i int) string {
-	const reader = 1 // to be counted up when other values are read of the same
-	o := u.options
-	return fmt.Sprintf("%s\n%d %d %d %d %+v", u.images[i].digest, reader, o.Size, o.Channels, o.DICOM.Frame, o.Input)
-}
+func (u *Unread) Digest(i int) string { return u.images[i].content(u.options) }
 
 // Read reads some images, one after another. The error is MF-DATA-IMAGE and names the
 // file, or wraps ctx.Err().

@@ -111,6 +111,13 @@ func (d *dataFlags) loadImages(ctx context.Context, a *app) (*dataset.Data, erro
 		Input: d.input, DICOM: dicom.Options{Frame: d.frame, BurnedIn: d.burnedIn},
 		Progress: func(done, total int) { shown.Step("reading images", done, total) },
 	}
+	if d.unread && d.skipBad {
+		cache, err := openFeatureCache()
+		if err != nil {
+			return nil, err
+		}
+		options.Decoded = cache
+	}
 	folder, err := dataset.LoadFolder(ctx, d.images, options)
 	if err != nil {
 		return nil, err
