@@ -30,6 +30,10 @@ func (g *Gateway) Height(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	return heightIn(answer)
+}
+
+func heightIn(answer []byte) (uint64, error) {
 	info := &common.BlockchainInfo{}
 	if err := proto.Unmarshal(answer, info); err != nil {
 		return 0, codes.Wrapf("MF-GATEWAY-RESULT", "the peer's account of its ledger cannot be read: %w; use a peer of Fabric v3", err)
@@ -46,20 +50,26 @@ func (g *Gateway) Block(ctx context.Context, number uint64) ([]byte, error) {
 // queryLedger asks a peer's ledger, another's when that peer fails.
 func (g *Gateway) queryLedger(ctx context.Context, query string, arguments ...string) ([]byte, error) {
 	var answer []byte
-	name := ledgerQueries + ":" + query
-	err := g.call(ctx, name, false, arguments, nil, func(p *peerConnection, _ string) ([]byte, *failure) {
-		attempt, cancel := context.WithTimeout(ctx, g.options.CallTimeout)
-		defer cancel()
-		proposal, err := p.gateway.GetNetwork(g.channel).GetContract(ledgerQueries).NewProposal(query,
-			client.WithArguments(arguments...), client.WithEndorsingOrganizations(p.msp))
-		if err != nil {
-			return nil, &failure{codes.Wrapf("MF-GATEWAY-IDENTITY", "%s cannot be signed: %w; enrol again", name, err), none}
-		}
-		if answer, err = proposal.EvaluateWithContext(attempt, grpc.MaxCallRecvMsgSize(maxBlock)); err != nil {
-			f := explain(ctx, name, p, err)
-			return nil, &f
-		}
-		return answer, nil
+	err := g.call(ctx, ledgerQueries+":"+query, false, arguments, nil, func(p *peerConnection, _ string) (_ []byte, failed *failure) {
+		answer, failed = g.queryLedgerOnce(ctx, p, query, arguments...)
+		return nil, failed
 	})
 	return answer, err
+}
+
+func (g *Gateway) queryLedgerOnce(ctx context.Context, p *peerConnection, query string, arguments ...string) ([]byte, *failure) {
+	name := ledgerQueries + ":" + query
+	attempt, cancel := g.watched(ctx, g.options.CallTimeout, func() bool { return g.hangs(p) })
+	defer cancel()
+	proposal, err := p.gateway.GetNetwork(g.channel).GetContract(ledgerQueries).NewProposal(query,
+		client.WithArguments(arguments...), client.WithEndorsingOrganizations(p.msp))
+	if err != nil {
+		return nil, &failure{codes.Wrapf("MF-GATEWAY-IDENTITY", "%s cannot be signed: %w; enrol again", name, err), none}
+	}
+	answer, err := proposal.EvaluateWithContext(attempt, grpc.MaxCallRecvMsgSize(maxBlock))
+	if err != nil {
+		f := g.explain(ctx, attempt, name, p, err)
+		return nil, &f
+	}
+	return answer, nil
 }

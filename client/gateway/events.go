@@ -72,7 +72,16 @@ func (g *Gateway) follow(ctx context.Context, p *peerConnection, position *clien
 		for range stream { // lets the library's goroutine end
 		}
 	}()
-	for received := range stream {
+	gone := g.goneOf(p)
+	for {
+		var received *client.ChaincodeEvent
+		select {
+		case received = <-stream:
+		case <-gone: // what hangs breaks nothing off
+		}
+		if received == nil {
+			return any
+		}
 		event := Event{Name: received.EventName, Block: received.BlockNumber, TransactionID: received.TransactionID}
 		// What is no fl.Event, of a later chaincode, still is a reason to look at the ledger.
 		_ = json.Unmarshal(received.Payload, &event.Event)
@@ -84,5 +93,11 @@ func (g *Gateway) follow(ctx context.Context, p *peerConnection, position *clien
 			return any
 		}
 	}
-	return any
+}
+
+// goneOf is closed as long as a peer hangs.
+func (g *Gateway) goneOf(p *peerConnection) <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return p.gone
 }

@@ -21,6 +21,7 @@ const (
 	none      remedy = iota // nothing: the answer is final
 	again                   // endorse again: the ledger moved under the transaction
 	elsewhere               // another peer
+	anew                    // the call again, at once: who hangs is passed over
 )
 
 // failure is a failed attempt: an error for the caller, and what may help.
@@ -35,6 +36,14 @@ type failure struct {
 // same way when the caller chose the endorsers, though then nobody may have
 // agreed: see disagree.
 const partial = "failed to collect enough transaction endorsements"
+
+// explain finds out what a failed attempt means, be it that it was given up.
+func (g *Gateway) explain(ctx, attempt context.Context, name string, p *peerConnection, err error) failure {
+	if ctx.Err() == nil && hung(attempt) {
+		return g.givenUp(name, p)
+	}
+	return explain(ctx, name, p, err)
+}
 
 // explain finds out what a failed endorsement, submit or evaluation means. The
 // chaincode's own code and words come through unchanged.
@@ -67,14 +76,14 @@ func explain(ctx context.Context, name string, p *peerConnection, err error) fai
 }
 
 // lagging reports whether the endorsers that a refused transaction was sent to do
-// not have the same blocks, so that it may be endorsed a little later. Chosen says
-// that the caller named the one organisation whose peers endorse: those that were
-// asked have all refused, and where they did so with one code there is no lag.
-func lagging(err error, chosen bool) bool {
+// not have the same blocks, so that it may be endorsed a little later. Asked is how
+// many organisations the caller asked, 0 where the peer's gateway chose: where all of
+// them have refused, with one code, there is no lag.
+func lagging(err error, asked int) bool {
 	if !strings.Contains(status.Convert(err).Message(), partial) {
 		return false
 	}
-	return !chosen || disagree(err)
+	return asked == 0 || len(messagesIn(err))-1 < asked || disagree(err)
 }
 
 // disagree reports whether the endorsers did not all refuse with the same code.

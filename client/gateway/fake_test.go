@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -73,6 +74,7 @@ type fakePeer struct {
 	validity    func(n int) peer.TxValidationCode // VALID when nil
 	onEvents    func(*gatewaypb.ChaincodeEventsRequest, gatewaypb.Gateway_ChaincodeEventsServer) error
 	submissions int
+	height      uint64 // blocks it says to have; 0: it does not say
 }
 
 func (p *fakePeer) do(f func()) {
@@ -182,6 +184,10 @@ func (p *fakePeer) CommitStatus(ctx context.Context, r *gatewaypb.SignedCommitSt
 func (p *fakePeer) Evaluate(_ context.Context, r *gatewaypb.EvaluateRequest) (*gatewaypb.EvaluateResponse, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if height := p.height; height > 0 && strings.HasPrefix(argument(r.GetProposedTransaction()), "GetChainInfo ") {
+		info, err := proto.Marshal(&common.BlockchainInfo{Height: height})
+		return &gatewaypb.EvaluateResponse{Result: &peer.Response{Status: 200, Payload: info}}, err
+	}
 	p.targets = append(p.targets, r.GetTargetOrganizations())
 	payload := []byte(`{"last_round":7}`)
 	if p.onEvaluate != nil {

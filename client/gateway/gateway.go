@@ -12,6 +12,7 @@
 //	MF-GATEWAY-IDENTITY     the MSP folder is missing, expired or inconsistent
 //	MF-GATEWAY-UNREACHABLE  no peer of the profile, or not enough orderers, can be reached
 //	MF-GATEWAY-TIMEOUT      a peer did not answer in time
+//	MF-GATEWAY-BEHIND       the only peer that can answer has not got all blocks yet
 //	MF-GATEWAY-UNKNOWN      sent, and not known whether it was committed; repeating it is safe
 //	MF-GATEWAY-CONFLICT     other transactions got ahead of it each time
 //	MF-GATEWAY-POLICY       committed without the endorsements its policy asks for
@@ -43,6 +44,7 @@ import (
 	gatewaypb "github.com/hyperledger/fabric-protos-go-apiv2/gateway"
 	msppb "github.com/hyperledger/fabric-protos-go-apiv2/msp"
 	"github.com/medfed/medfed/chaincode/codes"
+	"golang.org/x/sync/singleflight"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
@@ -55,7 +57,7 @@ type Options struct {
 	Observe       func(Call)    // told of every finished call, when set; it must be quick
 	Log           *slog.Logger  // retries at debug level; slog.Default when nil
 	Attempts      int           // most attempts of one call; 10 when 0
-	CallTimeout   time.Duration // of one endorsement, submit or evaluation; 15 s when 0
+	CallTimeout   time.Duration // of one endorsement, submit or evaluation; 15 s when 0, two endorsement time-outs of our peers and more
 	CommitTimeout time.Duration // of the wait for the commit; 60 s when 0
 	StatusTimeout time.Duration // of asking for the fate of a transaction that may be lost; 5 s when 0
 }
@@ -96,8 +98,12 @@ type Gateway struct {
 	chaincode string
 	options   Options
 
-	mu    sync.Mutex
-	peers []*peerConnection // in order of preference
+	looks singleflight.Group // of look: one at a time
+
+	mu     *sync.Mutex
+	peers  []*peerConnection // in order of preference
+	others []*peerConnection // that know the ledger but may not be asked; see only
+	looked time.Time         // when it was last found out who hangs
 }
 
 // peerConnection is one peer of the profile and the gateway service on it.
@@ -106,10 +112,13 @@ type peerConnection struct {
 	msp        string // that runs it
 	connection *grpc.ClientConn
 	gateway    *client.Gateway
-	failed     time.Time // when it last failed; zero when its last call went well
+	failed     time.Time     // when it last failed; zero when its last call went well
+	hangs      bool          // it is passed over until it answers; see look
+	gone       chan struct{} // closed while it hangs
 }
 
-// rest is how long a peer that failed is asked only after the others.
+// rest is how long a peer that failed is asked only after the others, and how often
+// those that hang are asked again.
 const rest = 5 * time.Second
 
 // Connect opens connections to the profile's peers. It does not wait for them:
@@ -120,6 +129,7 @@ func Connect(profile *Profile, id *Identity, options Options) (*Gateway, error) 
 		channel:   profile.Medfed.Channel,
 		chaincode: profile.Medfed.Chaincode,
 		options:   options.orDefaults(),
+		mu:        new(sync.Mutex),
 	}
 	for _, name := range profile.peerNames() {
 		p, err := dial(profile, name, id)
@@ -171,7 +181,7 @@ func dial(profile *Profile, name string, id *Identity) (*peerConnection, error) 
 		connection.Close()
 		return nil, codes.Wrapf("MF-GATEWAY-IDENTITY", "the identity %s cannot sign: %w; enrol again", id.ID(), err)
 	}
-	return &peerConnection{name: name, msp: profile.mspOf(name), connection: connection, gateway: gw}, nil
+	return &peerConnection{name: name, msp: profile.mspOf(name), connection: connection, gateway: gw, gone: make(chan struct{})}, nil
 }
 
 func transportOf(name string, server Server) (credentials.TransportCredentials, error) {
@@ -221,12 +231,12 @@ func (g *Gateway) Evaluate(ctx context.Context, name string, request, result any
 
 // evaluateOnce asks a peer of the organisation through the gateway of peer p.
 func (g *Gateway) evaluateOnce(ctx context.Context, p *peerConnection, name, argument, organisation string) ([]byte, *failure) {
-	attempt, cancel := context.WithTimeout(ctx, g.options.CallTimeout)
+	attempt, cancel := g.watched(ctx, g.options.CallTimeout, func() bool { return g.hangs(p) })
 	defer cancel()
 	answer, err := g.contract(p).EvaluateWithContext(attempt, name,
 		client.WithArguments(argument), client.WithEndorsingOrganizations(organisation))
 	if err != nil {
-		f := explain(ctx, name, p, err)
+		f := g.explain(ctx, attempt, name, p, err)
 		return nil, &f
 	}
 	return answer, nil
@@ -246,18 +256,32 @@ func (g *Gateway) call(ctx context.Context, name string, submitted bool, request
 		return codes.Wrapf("MF-GATEWAY-RESULT", "the request of %s is no JSON: %w; report this", name, err)
 	}
 	var failed *failure
+	var ahead *peerConnection // to be asked instead of one that is behind it
 	for call.Attempts < g.options.Attempts {
-		p := g.pick()
+		p := ahead
+		if p == nil {
+			p = g.pick()
+		}
 		call.Attempts++
 		var answer []byte
 		if answer, failed = once(p, string(argument)); failed == nil {
 			g.mark(p, time.Time{})
 			return decode(name, answer, result)
 		}
+		if failed.remedy == none && ahead == nil {
+			ahead, failed = g.behind(ctx, name, p, failed)
+			if ahead != nil {
+				continue
+			}
+		}
+		ahead = nil
 		if failed.remedy == none {
 			return failed.err
 		}
 		g.options.Log.Debug("calling again", "transaction", name, "attempt", call.Attempts, "error", failed.err)
+		if failed.remedy == anew {
+			continue
+		}
 		if failed.remedy == elsewhere {
 			g.mark(p, time.Now())
 			if call.Attempts < len(g.peers) {
@@ -285,7 +309,12 @@ func decode(name string, answer []byte, result any) error {
 // several clients that met at a key one should be first.
 func pause(ctx context.Context, attempt int) error {
 	ceiling := min(2*time.Second, 25*time.Millisecond<<min(attempt, 10))
-	timer := time.NewTimer(ceiling/2 + rand.N(ceiling/2))
+	return sleep(ctx, ceiling/2+rand.N(ceiling/2))
+}
+
+// sleep returns after a time, with an error when the context ends before.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -296,20 +325,19 @@ func pause(ctx context.Context, attempt int) error {
 }
 
 // submitOnce endorses, submits and awaits the commit. Chosen are the options of a
-// transaction whose endorsers the caller chooses, nil where the peer's gateway does.
+// transaction that one organisation endorses, nil where the peer's gateway chooses who
+// does, or this one while an organisation hangs.
 func (g *Gateway) submitOnce(ctx context.Context, p *peerConnection, name, argument string, chosen []client.ProposalOption) ([]byte, *failure) {
-	proposal, err := g.contract(p).NewProposal(name, append(slices.Clone(chosen), client.WithArguments(argument))...)
-	if err != nil {
-		return nil, &failure{codes.Wrapf("MF-GATEWAY-IDENTITY", "%s cannot be signed: %w; enrol again", name, err), none}
-	}
-	transaction, err := g.endorse(ctx, proposal)
-	if err != nil {
-		f := explain(ctx, name, p, err)
-		var refused *Refusal
-		if errors.As(f.err, &refused) && lagging(err, chosen != nil) {
-			f.remedy = again
+	asked := 1
+	if chosen == nil {
+		organisations := g.endorsers()
+		if asked = len(organisations); asked > 0 {
+			chosen = append(chosen, client.WithEndorsingOrganizations(organisations...))
 		}
-		return nil, &f
+	}
+	transaction, failed := g.endorse(ctx, p, name, append(slices.Clone(chosen), client.WithArguments(argument)), asked)
+	if failed != nil {
+		return nil, failed
 	}
 	outcome, failed := g.commit(ctx, p, name, transaction)
 	if failed != nil {
@@ -322,10 +350,29 @@ func (g *Gateway) submitOnce(ctx context.Context, p *peerConnection, name, argum
 	return transaction.Result(), nil
 }
 
-func (g *Gateway) endorse(ctx context.Context, proposal *client.Proposal) (*client.Transaction, error) {
-	ctx, cancel := context.WithTimeout(ctx, g.options.CallTimeout)
+// endorse has a transaction endorsed. Asked is how many organisations the caller
+// asks, 0 where the peer's gateway chooses them. An attempt is given up when its peer
+// hangs, or an organisation that did not when it began.
+func (g *Gateway) endorse(ctx context.Context, p *peerConnection, name string, options []client.ProposalOption, asked int) (*client.Transaction, *failure) {
+	proposal, err := g.contract(p).NewProposal(name, options...)
+	if err != nil {
+		return nil, &failure{codes.Wrapf("MF-GATEWAY-IDENTITY", "%s cannot be signed: %w; enrol again", name, err), none}
+	}
+	known := g.hanging()
+	attempt, cancel := g.watched(ctx, g.options.CallTimeout, func() bool {
+		return g.hangs(p) || g.endorsers() != nil && slices.ContainsFunc(g.hanging(), func(msp string) bool { return !slices.Contains(known, msp) })
+	})
 	defer cancel()
-	return proposal.EndorseWithContext(ctx)
+	transaction, err := proposal.EndorseWithContext(attempt)
+	if err == nil {
+		return transaction, nil
+	}
+	f := g.explain(ctx, attempt, name, p, err)
+	var refused *Refusal
+	if errors.As(f.err, &refused) && lagging(err, asked) {
+		f.remedy = again
+	}
+	return nil, &f
 }
 
 // commit sends an endorsed transaction to the orderers and finds out what became
@@ -333,24 +380,25 @@ func (g *Gateway) endorse(ctx context.Context, proposal *client.Proposal) (*clie
 // taken, so after a failed submit its own status is asked for before anything
 // else is tried.
 func (g *Gateway) commit(ctx context.Context, p *peerConnection, name string, transaction *client.Transaction) (*client.Status, *failure) {
-	commit, err := g.order(ctx, transaction)
-	if err != nil {
+	commit, failed := g.order(ctx, p, name, transaction)
+	if failed != nil {
 		if ctx.Err() == nil {
 			if outcome := g.fate(ctx, transaction.TransactionID()); outcome != nil {
 				return outcome, nil
 			}
 		}
-		f := explain(ctx, name, p, err)
-		return nil, &f
+		return nil, failed
 	}
-	waiting, cancel := context.WithTimeout(ctx, g.options.CommitTimeout)
+	waiting, cancel := g.watched(ctx, g.options.CommitTimeout, func() bool { return g.hangs(p) })
 	defer cancel()
 	outcome, err := commit.StatusWithContext(waiting)
 	if err == nil {
 		return outcome, nil
 	}
-	if waiting.Err() == nil { // the peer is gone, the transaction is not
-		g.mark(p, time.Now())
+	if hung(waiting) || waiting.Err() == nil { // the peer is gone, the transaction is not
+		if !hung(waiting) {
+			g.mark(p, time.Now())
+		}
 		if outcome := g.fate(ctx, transaction.TransactionID()); outcome != nil {
 			return outcome, nil
 		}
@@ -361,10 +409,15 @@ func (g *Gateway) commit(ctx context.Context, p *peerConnection, name string, tr
 	return nil, &failure{codes.Wrapf("MF-GATEWAY-UNKNOWN", "%s: transaction %s was sent and its commit is not known: %w; repeat the command, that is safe", name, transaction.TransactionID(), err), elsewhere}
 }
 
-func (g *Gateway) order(ctx context.Context, transaction *client.Transaction) (*client.Commit, error) {
-	ctx, cancel := context.WithTimeout(ctx, g.options.CallTimeout)
+func (g *Gateway) order(ctx context.Context, p *peerConnection, name string, transaction *client.Transaction) (*client.Commit, *failure) {
+	attempt, cancel := g.watched(ctx, g.options.CallTimeout, func() bool { return g.hangs(p) })
 	defer cancel()
-	return transaction.SubmitWithContext(ctx)
+	commit, err := transaction.SubmitWithContext(attempt)
+	if err != nil {
+		f := g.explain(ctx, attempt, name, p, err)
+		return nil, &f
+	}
+	return commit, nil
 }
 
 // fate asks the peers, in order of preference, for a transaction's status; nil
@@ -413,18 +466,23 @@ func (g *Gateway) contract(p *peerConnection) *client.Contract {
 	return p.gateway.GetNetwork(g.channel).GetContract(g.chaincode)
 }
 
-// pick is the most preferred peer that has not just failed; when all have, the
-// one whose failure lies furthest back.
+// pick is the most preferred peer that neither hangs nor has just failed; when all
+// do, one that does not hang, whose failure lies furthest back. Those that hang are
+// looked at again from time to time.
 func (g *Gateway) pick() *peerConnection {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
+	if now.Sub(g.looked) >= rest && slices.ContainsFunc(g.peers, func(p *peerConnection) bool { return p.hangs }) {
+		g.look()
+	}
 	for _, p := range g.peers {
-		if now.Sub(p.failed) >= rest {
+		if !p.hangs && now.Sub(p.failed) >= rest {
 			return p
 		}
 	}
-	return slices.MinFunc(g.peers, func(a, b *peerConnection) int { return a.failed.Compare(b.failed) })
+	all := slices.DeleteFunc(slices.Clone(g.peers), func(p *peerConnection) bool { return p.hangs }) // never all: see ask
+	return slices.MinFunc(all, func(a, b *peerConnection) int { return a.failed.Compare(b.failed) })
 }
 
 func (g *Gateway) mark(p *peerConnection, failed time.Time) {

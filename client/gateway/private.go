@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/hyperledger/fabric-gateway/pkg/client"
 	"github.com/medfed/medfed/chaincode/codes"
@@ -73,10 +72,12 @@ func (g *Gateway) Await(ctx context.Context, organisation, transactionID string)
 // only is the gateway reduced to the peers of one organisation. It shares their
 // connections and is not to be closed.
 func (g *Gateway) only(organisation string) *Gateway {
-	reduced := &Gateway{identity: g.identity, channel: g.channel, chaincode: g.chaincode, options: g.options}
+	reduced := &Gateway{identity: g.identity, channel: g.channel, chaincode: g.chaincode, options: g.options, mu: g.mu}
 	for _, p := range g.peers {
 		if p.msp == organisation {
-			reduced.peers = append(reduced.peers, &peerConnection{name: p.name, msp: p.msp, connection: p.connection, gateway: p.gateway, failed: time.Time{}})
+			reduced.peers = append(reduced.peers, &peerConnection{name: p.name, msp: p.msp, connection: p.connection, gateway: p.gateway, gone: make(chan struct{})})
+		} else {
+			reduced.others = append(reduced.others, p)
 		}
 	}
 	return reduced
