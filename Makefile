@@ -9,7 +9,7 @@ BUILD := mkdir -p $(BIN) && go build -o $(BIN)/build ./network/tools/build && $(
 # No debugger's tables: compiling takes a tenth less without. All go commands here share one cache.
 export GOFLAGS ?= -buildvcs=false -gcflags=all=-dwarf=false
 
-.PHONY: help demo test bench reproduce models lint up down status build tools clean
+.PHONY: help demo test bench reproduce models heal lint up down status build tools clean
 
 demo: ## train one model on a real network; KEEP=1 leaves it up, DATA=breastmnist takes another set
 	@mkdir -p $(BIN)
@@ -54,6 +54,9 @@ reproduce: ## both papers' tables and figures, written to docs/results; stop it 
 
 models: ## what a model promises, measured: ONNX, memory, 12 bits, bombs, classes; written to .run/models/report.json. QUICK=1 shows that it runs
 	@go run ./client/models $(if $(QUICK),-quick)
+
+heal: tools build ## what breaks heals by itself: a network is broken while rounds run; written to .run/heal/report.json. QUICK=1 shows that it runs
+	@go run ./test-network/heal $(if $(QUICK),-quick)
 
 up: tools build ## bring the default network up
 	@$(BIN)/medfed network up

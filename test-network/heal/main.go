@@ -1,0 +1,176 @@
+// Command heal breaks a real network on purpose, while a federated task runs on it, and
+// measures how soon what broke is whole again and whom it stopped meanwhile:
+//
+//	go run ./test-network/heal [-quick] [-out FILE]
+//
+// It brings a network of its own up, with the programs of .run/bin, and takes it down at
+// the end; nothing is left but the report. What was measured and what the bars are is
+// printed; the exit status is 1 where one is missed. What was not measured is null, with
+// the reason.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/network"
+)
+
+// report is what is written. A value is nil where it was not measured.
+type report struct {
+	ServedAfterErasure  any `json:"served_after_erasure"`           // nodes that serve a block of what was erased
+	CanaryFiles         any `json:"canary_files_after_erasure"`     // files of the network that hold what was erased
+	IPFSPerRound        any `json:"ipfs_mb_per_round_after_20"`     // 10^6 bytes that the largest repository grows by
+	RepositoryLost      any `json:"repository_lost_healed_seconds"` //
+	PeerLost            any `json:"peer_lost_healed_seconds"`       //
+	ChaincodeStopped    any `json:"chaincode_stopped"`              // what goes on while one service of five hangs
+	AdviceTested        any `json:"advice_tested"`                  // sentences of advice that tests have followed
+	LogsAfterManyRounds any `json:"log_mb_after_20_rounds"`         // 10^6 bytes of all processes' logs
+}
+
+// bench is the measuring.
+type bench struct {
+	out     io.Writer
+	network *network.Network // up
+	bin     string           // folder of the programs
+	folder  string           // for all that is made on the way
+	quick   bool
+	missed  []string // bars
+	said    []string // why something is null
+}
+
+func main() {
+	out := flag.String("out", ".run/heal/report.json", "file for the report")
+	bin := flag.String("bin", ".run/bin", "folder of the programs")
+	quick := flag.Bool("quick", false, "shorter faults and fewer rounds: shows that it runs, and leaves null what needs all of them")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	missed, err := run(ctx, *out, *bin, *quick)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "heal:", err)
+	}
+	if err != nil || missed {
+		os.Exit(1)
+	}
+}
+
+// run measures everything and writes the report.
+func run(ctx context.Context, out, bin string, quick bool) (missed bool, err error) {
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+		return false, err
+	}
+	folder, err := os.MkdirTemp(filepath.Dir(out), "work-")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(folder)
+	if folder, err = filepath.Abs(folder); err != nil {
+		return false, err
+	}
+	b := &bench{out: os.Stdout, bin: bin, folder: folder, quick: quick}
+	if b.network, err = bringUp(ctx, filepath.Join(folder, "network"), bin); err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, b.network.Down(context.WithoutCancel(ctx))) }()
+	var r report
+	if err := b.measure(ctx, &r); err != nil {
+		return false, err
+	}
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return false, err
+	}
+	if err := renameio.WriteFile(out, append(text, '\n'), 0o644); err != nil {
+		return false, err
+	}
+	for _, reason := range b.said {
+		fmt.Fprintln(b.out, "not measured:", reason)
+	}
+	for _, bar := range b.missed {
+		fmt.Fprintln(b.out, "MISSED:", bar)
+	}
+	fmt.Fprintln(b.out, "written to", out)
+	return len(b.missed) > 0, nil
+}
+
+// The network takes the first free block of ports from firstPort on, away from those of
+// make up and of the tests.
+const (
+	firstPort = 22000
+	portStep  = 250
+	lastPort  = 26000
+)
+
+// bringUp brings the default network up in a folder.
+func bringUp(ctx context.Context, folder, bin string) (n *network.Network, err error) {
+	for port := firstPort; port < lastPort; port += portStep {
+		c, err := network.Load("test-network/consortium.yaml")
+		if err != nil {
+			return nil, err
+		}
+		c.BasePort = port
+		if n, err = network.Open(c, filepath.Join(folder, strconv.Itoa(port)), bin); err != nil {
+			return nil, err
+		}
+		if err = n.Up(ctx, nil); err == nil || codes.Of(err) != "MF-NETWORK-PORT" {
+			return n, err
+		}
+	}
+	return nil, fmt.Errorf("no %d ports in a row are free from %d to %d; stop what takes them", portStep, firstPort, lastPort)
+}
+
+// measure goes through the steps. Each breaks something of the same network and leaves it
+// whole for the next.
+func (b *bench) measure(ctx context.Context, r *report) error {
+	steps := []struct {
+		title string
+		to    *any
+		run   func(context.Context) (any, error)
+	}{
+		{"one chaincode service of five hangs", &r.ChaincodeStopped, b.chaincodeStopped},
+		{"logs after 20 rounds", &r.LogsAfterManyRounds, b.logs},
+	}
+	for i, s := range steps {
+		started := time.Now()
+		value, err := s.run(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.title, err)
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		*s.to = value
+		fmt.Fprintf(b.out, "%d of %d · %s (%.0f s): %s\n", i+1, len(steps), s.title, time.Since(started).Seconds(), text)
+	}
+	return nil
+}
+
+// say prints a line.
+func (b *bench) say(format string, a ...any) { fmt.Fprintf(b.out, "  "+format+"\n", a...) }
+
+// bar takes note where a bar is missed.
+func (b *bench) bar(held bool, format string, a ...any) {
+	if !held {
+		b.missed = append(b.missed, fmt.Sprintf(format, a...))
+	}
+}
+
+// unmeasured takes note of why something is null.
+func (b *bench) unmeasured(format string, a ...any) {
+	b.said = append(b.said, fmt.Sprintf(format, a...))
+}
