@@ -19,7 +19,7 @@ import (
 // ledgers and logs stay, and Up goes on from them. On a network that is down it
 // does nothing. Codes: MF-NETWORK-PROCESS (one does not end), MF-NETWORK-STATE.
 func (n *Network) Down(ctx context.Context) error {
-	if !n.made() {
+	if !n.holdsNetwork() {
 		return nil
 	}
 	unlock, err := n.lock(ctx, wholeNetwork)
@@ -27,6 +27,9 @@ func (n *Network) Down(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	if err := n.findAgain(); err != nil {
+		return err
+	}
 	return n.stopAll(ctx, n.started())
 }
 
@@ -43,7 +46,7 @@ func (n *Network) started() []string {
 // Remove deletes the state folder with every certificate, identity and ledger
 // in it. The network must be down. Codes: MF-NETWORK-RUNNING, MF-NETWORK-STATE.
 func (n *Network) Remove(ctx context.Context) error {
-	if !n.made() {
+	if !n.holdsNetwork() {
 		return nil
 	}
 	unlock, err := n.lock(ctx, wholeNetwork)
@@ -51,6 +54,9 @@ func (n *Network) Remove(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	if err := n.findAgain(); err != nil {
+		return err
+	}
 	for _, name := range n.started() {
 		if _, alive := n.current(name); alive {
 			return codes.Errorf("MF-NETWORK-RUNNING", "%s of %s still runs; take the network down first", name, n.state)
@@ -103,6 +109,7 @@ const (
 	Stopped   State = "stopped"
 	Healthy   State = "healthy"
 	Unhealthy State = "unhealthy" // runs but does not serve
+	Hanging   State = "hanging"   // runs but does not answer
 )
 
 // ProcessStatus is what Status finds of a process.
@@ -117,8 +124,14 @@ type ProcessStatus struct {
 	Problem   string            `json:"problem"`   // why it is unhealthy, "" otherwise
 }
 
-// Status asks every process of the network for its health.
+// Status asks every process of the network for its health. Codes:
+// MF-NETWORK-RUNFILE, MF-NETWORK-STATE.
 func (n *Network) Status(ctx context.Context) ([]ProcessStatus, error) {
+	if n.holdsNetwork() {
+		if err := n.findAgain(); err != nil {
+			return nil, err
+		}
+	}
 	all := make([]ProcessStatus, len(n.processes))
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i, p := range n.processes {
@@ -141,6 +154,9 @@ func (n *Network) status(ctx context.Context, p *process) ProcessStatus {
 	s.Memory, s.Processor = usage(pid)
 	if err := p.healthy(ctx); err != nil {
 		s.State, s.Problem = Unhealthy, err.Error()
+		if hangs(err) && ctx.Err() == nil {
+			s.State, s.Problem = Hanging, hanging(p.name, pid).Detail
+		}
 	}
 	return s
 }

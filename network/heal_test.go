@@ -1,12 +1,18 @@
 package network
 
 import (
+	"context"
+	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -54,6 +60,38 @@ func heal(t *testing.T, n *Network, lost ...string) map[string]Loss {
 		}
 	}
 	return l.all
+}
+
+// What hangs is named with what to do, and keeps Up from nothing else.
+func saysWhatHangs(t *testing.T, n *Network) {
+	const asleep, dead = "peer-hospital4", "ipfs-hospital2"
+	if err := n.SignalProcess(asleep, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.SignalProcess(dead, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	pid, _ := n.current(asleep)
+	advice := fmt.Sprintf("kill -CONT %d", pid)
+	hasCode(t, n.Up(t.Context(), nil), "MF-NETWORK-HANGS", asleep, advice)
+	all, err := n.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		want := Healthy
+		if s.Name == asleep {
+			want = Hanging
+		}
+		if s.State != want || (want == Hanging) != strings.Contains(s.Problem, advice) {
+			t.Errorf("%s is %s, want %s: %s", s.Name, s.State, want, s.Problem)
+		}
+	}
+	if out, err := exec.Command("sh", "-c", advice).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v, %s", advice, err, out)
+	}
+	up(t, n)
+	statuses(t, n, Healthy)
 }
 
 // The folders of a peer, of an orderer and of an IPFS node are deleted while they
@@ -151,5 +189,155 @@ func endorses(t *testing.T, n *Network, p *peer) {
 	args := []string{"chaincode", "query", "-C", n.consortium.Channel, "-n", n.consortium.Chaincode.Name, "-c", `{"Args":["task:ListTasks","{\"page_size\":1}"]}`}
 	if _, err := n.asAdmin(t.Context(), p, args...); err != nil {
 		t.Error(err)
+	}
+}
+
+// A process is found again by its environment when the file that it is written
+// down in is empty, damaged or gone, and Down ends it; what only looks like it is
+// left alone.
+func TestAProcessIsFoundWithoutItsFile(t *testing.T) {
+	damages := map[string]func(file string) error{
+		"empty":   func(file string) error { return os.Truncate(file, 0) },
+		"damaged": func(file string) error { return os.WriteFile(file, []byte(`{"pid":`), 0o600) },
+		"gone":    os.Remove,
+		"another": func(file string) error { return os.WriteFile(file, []byte(`{"pid": 1, "started": "x"}`), 0o600) },
+	}
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			n := scripted(t, map[string]string{"orderer": forever})
+			if err := n.writeRecord(record{Made: n.madeFrom()}); err != nil {
+				t.Fatal(err)
+			}
+			p := &process{name: "orderer1", program: "orderer", dir: n.state}
+			stranger := exec.Command("sleep", "600")
+			stranger.Env = []string{markVariable + "=" + filepath.Join(t.TempDir(), "run", "orderer1.json")}
+			for _, err := range []error{n.launch(p), stranger.Start()} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Cleanup(func() { _, _ = stranger.Process.Kill(), stranger.Wait() })
+			pid, _ := n.current(p.name)
+			if err := damage(n.runFile(p.name)); err != nil {
+				t.Fatal(err)
+			}
+			if _, alive := n.current(p.name); alive {
+				t.Fatal("the file says that it runs")
+			}
+			if all, err := n.Status(t.Context()); err != nil || !slices.ContainsFunc(all, func(s ProcessStatus) bool { return s.Name == p.name && s.PID == pid }) {
+				t.Errorf("status does not find process %d: %v", pid, err)
+			}
+			if err := damage(n.runFile(p.name)); err != nil {
+				t.Fatal(err)
+			}
+			if err := n.Down(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, runs := startOf(pid); runs {
+				t.Error("down left it running")
+			}
+			if _, runs := startOf(stranger.Process.Pid); !runs {
+				t.Error("another network's process was ended")
+			}
+		})
+	}
+}
+
+// The damaged file of a process that is not found is told while something listens
+// on its ports, and is no trouble after that.
+func TestADamagedFileIsTold(t *testing.T) {
+	n := scripted(t, nil)
+	n.consortium.BasePort = freeSpan(t, n.consortium.portCount())
+	n, err := Open(n.consortium, n.state, n.bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := n.process("orderer1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{n.writeRecord(record{Made: n.madeFrom()}), os.WriteFile(n.runFile(p.name), nil, 0o600)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	listener, err := net.Listen("tcp", p.ports["orderer"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, do := range []func(context.Context) error{n.Down, n.Remove, func(ctx context.Context) error { return n.Up(ctx, nil) }} {
+		hasCode(t, do(t.Context()), "MF-NETWORK-RUNFILE", p.name, p.ports["orderer"])
+	}
+	if err := listener.Close(); err != nil { // as the message says
+		t.Fatal(err)
+	}
+	if err := n.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := n.started(); len(left) > 0 {
+		t.Errorf("left %v", left)
+	}
+}
+
+// A process that ran before and never answers is given up after some questions,
+// with advice that works: it ends by force and begins again.
+func TestAProcessThatHangsIsTold(t *testing.T) {
+	n := scripted(t, map[string]string{"server": forever})
+	silent := true
+	p := &process{name: "server1", program: "server", dir: n.state, healthy: func(context.Context) error {
+		if silent {
+			return context.DeadlineExceeded
+		}
+		return nil
+	}}
+	if err := n.launch(p); err != nil {
+		t.Fatal(err)
+	}
+	pid, _ := n.current(p.name)
+	advice := fmt.Sprintf("kill -KILL %d", pid)
+	hasCode(t, n.start(t.Context(), []*process{p}, func() {}), "MF-NETWORK-HANGS", p.name, advice, "medfed network up")
+	if out, err := exec.Command("sh", "-c", advice).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v, %s", advice, err, out)
+	}
+	if err := n.awaitEnd(t.Context(), p.name); err != nil {
+		t.Fatal(err)
+	}
+	silent = false
+	if err := n.start(t.Context(), []*process{p}, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.stop(t.Context(), p.name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A full disk is told before anything is started, and with room again it is not.
+func TestAFullDiskIsTold(t *testing.T) {
+	disk := t.TempDir()
+	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=72m", "tmpfs", disk).CombinedOutput(); err != nil {
+		t.Skipf("no small disk can be mounted here: %s", out)
+	}
+	t.Cleanup(func() { _ = exec.Command("umount", disk).Run() })
+	n, err := Open(loadDefault(t), filepath.Join(disk, "state"), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.writeRecord(record{Made: n.madeFrom()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.CheckRoom(); err != nil {
+		t.Fatalf("with room: %v", err)
+	}
+	filler := filepath.Join(disk, "filler")
+	if err := os.WriteFile(filler, make([]byte, 20<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hasCode(t, n.CheckRoom(), "MF-NETWORK-DISK", disk, "outside of that folder")
+	hasCode(t, n.Up(t.Context(), nil), "MF-NETWORK-DISK")
+	if err := os.Remove(filler); err != nil { // as the message says
+		t.Fatal(err)
+	}
+	if err := n.CheckRoom(); err != nil {
+		t.Errorf("with room again: %v", err)
 	}
 }

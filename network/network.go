@@ -103,9 +103,15 @@ func (n *Network) readRecord() (record, error) {
 		err = json.Unmarshal(raw, &r)
 	}
 	if err != nil {
-		return r, codes.Wrapf("MF-NETWORK-STATE", "%s can't be read (%w); remove the state folder to start over", n.recordFile(), err)
+		return r, n.recordLost(err)
 	}
 	return r, nil
+}
+
+// recordLost says that network.json is gone or damaged, and how it is made whole:
+// Up finds out all but whether consortium.yaml is the same.
+func (n *Network) recordLost(cause error) error {
+	return codes.Wrapf("MF-NETWORK-STATE", "%s can't be read (%w); the ledgers and keys beside it are whole, so remove nothing: if consortium.yaml is the one that this network was made from, write {\"made\":%q} into that file, and medfed network up finds out the rest", n.recordFile(), cause, n.madeFrom())
 }
 
 func (n *Network) writeRecord(r record) error {
@@ -156,7 +162,7 @@ func (n *Network) mustBeOurs(r record) error {
 	if r.Made == "" || r.Made == n.madeFrom() {
 		return nil
 	}
-	return codes.Errorf("MF-NETWORK-CHANGED", "%s was made from another consortium.yaml or by another version of medfed, or was moved; restore that, or remove the network (its ledger is lost) and bring it up again", n.state)
+	return codes.Errorf("MF-NETWORK-CHANGED", "%s was made from another consortium.yaml or by another version of medfed, or was moved; restore that, or give this network up: medfed network down --remove deletes its ledgers, its certificates and everybody's keys for good, and medfed network up makes a new one", n.state)
 }
 
 func digest(parts ...any) string {
@@ -176,6 +182,9 @@ func (n *Network) begin(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, n.stateError(err)
 	}
+	if !n.made() && exists(n.genesisBlock()) {
+		return nil, n.recordLost(fs.ErrNotExist)
+	}
 	for _, entry := range entries {
 		if !n.made() && entry.Name() != locks {
 			return nil, codes.Errorf("MF-NETWORK-STATE", "%s holds %s and is no network's; name an empty or a new folder", n.state, entry.Name())
@@ -192,11 +201,12 @@ func (n *Network) begin(ctx context.Context) (unlock func(), err error) {
 	return unlock, nil
 }
 
-// made says whether the state folder is a network's.
-func (n *Network) made() bool {
-	_, err := os.Stat(n.recordFile())
-	return err == nil
-}
+// made says whether the state folder has the record of a network.
+func (n *Network) made() bool { return exists(n.recordFile()) }
+
+// holdsNetwork says whether the state folder is a network's, even one that has
+// lost its record.
+func (n *Network) holdsNetwork() bool { return n.made() || exists(n.genesisBlock()) }
 
 // lock takes a lock that other programs respect, waits for it while the context
 // lives, and returns what releases it.

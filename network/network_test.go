@@ -82,6 +82,7 @@ func TestNetwork(t *testing.T) {
 		{"PrivateSwarmRefusesWithoutKey", swarmRefusesWithoutKey},
 		{"Enrol", enrol},
 		{"SurvivesOrdererAndPeerKilled", survivesKills},
+		{"SaysWhatHangs", saysWhatHangs},
 		{"InterruptedDeploymentGoesOn", interruptedDeployment},
 		{"FailureNamesProcessAndPort", failures},
 		{"CancelledUpLeavesNothing", cancelledUp},
@@ -414,14 +415,37 @@ func survivesKills(t *testing.T, n *Network) {
 	statuses(t, n, Healthy)
 }
 
-// A network whose record was lost after joining or deploying goes on: it takes
-// what is there for done, and deploys anew as the next sequence.
+// A network whose record was lost after joining or deploying goes on, when the
+// record is written as the refusal says: it takes what is there for done, and
+// deploys anew as the next sequence. A profile that is gone is written again.
 func interruptedDeployment(t *testing.T, n *Network) {
 	before, err := n.readRecord()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.writeRecord(record{Made: before.Made}); err != nil {
+	profile := n.Profile("hospital1")
+	wrote, err := os.ReadFile(profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{profile, n.recordFile()} {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, damaged := range []string{"", "{}", "{"} {
+		if damaged != "" {
+			if err := os.WriteFile(n.recordFile(), []byte(damaged), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		hasCode(t, n.Up(t.Context(), nil), "MF-NETWORK-STATE", "network.json", "remove nothing")
+	}
+	advice := regexp.MustCompile(`write (\{.*\}) into that file`).FindStringSubmatch(fmt.Sprint(n.Up(t.Context(), nil)))
+	if advice == nil {
+		t.Fatal("the refusal does not say what to write")
+	}
+	if err := os.WriteFile(n.recordFile(), []byte(advice[1]), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	up(t, n)
@@ -431,6 +455,9 @@ func interruptedDeployment(t *testing.T, n *Network) {
 	}
 	if !after.Joined || !after.Ready || after.Definition != before.Definition || after.Sequence != before.Sequence+1 {
 		t.Errorf("record %+v after %+v", after, before)
+	}
+	if again, err := os.ReadFile(profile); err != nil || !bytes.Equal(again, wrote) {
+		t.Errorf("the profile that was gone is now %q, %v", again, err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,12 +52,8 @@ func (n *Network) runFile(name string) string { return n.path("run", name+".json
 // current reports whether a process that this network started still runs, and its
 // process ID.
 func (n *Network) current(name string) (pid int, alive bool) {
-	raw, err := os.ReadFile(n.runFile(name))
+	r, err := n.readRunning(name)
 	if err != nil {
-		return 0, false
-	}
-	var r running
-	if json.Unmarshal(raw, &r) != nil || r.PID <= 0 {
 		return 0, false
 	}
 	started, ok := startOf(r.PID)
@@ -64,6 +61,75 @@ func (n *Network) current(name string) (pid int, alive bool) {
 		return 0, false
 	}
 	return r.PID, true
+}
+
+// readRunning reads what is written down of a process.
+func (n *Network) readRunning(name string) (r running, err error) {
+	if err := readJSON(n.runFile(name), &r); err != nil {
+		return r, err
+	}
+	if r.PID <= 0 {
+		return r, errors.New("it names no process")
+	}
+	return r, nil
+}
+
+// writeRunning writes a process down.
+func (n *Network) writeRunning(name string, pid int) error {
+	started, ok := startOf(pid)
+	if !ok {
+		return n.processError(name, "ended at once")
+	}
+	record, err := json.Marshal(running{pid, started})
+	if err == nil {
+		err = writeFile(n.runFile(name), record, 0o600)
+	}
+	if err != nil {
+		return n.stateError(err)
+	}
+	return nil
+}
+
+// markVariable is in the environment of every process that is launched, with the
+// file that it is written down in: by it, and by nothing that another program
+// could have as well, a process is found again when that file is lost.
+const markVariable = "MEDFED_NETWORK_PROCESS"
+
+// findAgain writes down again those processes of this network that run though the
+// file that says so is gone, empty or damaged. What a damaged file was of and is
+// not found must not run: where something listens on its ports, that is refused,
+// and otherwise the file goes.
+//
+// Codes: MF-NETWORK-RUNFILE, MF-NETWORK-STATE.
+func (n *Network) findAgain() error {
+	var failed []error
+	for pid, file := range marked(markVariable) {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		if file != n.runFile(name) {
+			continue
+		}
+		if _, alive := n.current(name); !alive {
+			failed = append(failed, n.writeRunning(name, pid))
+		}
+	}
+	for _, name := range n.started() {
+		if _, err := n.readRunning(name); err != nil {
+			failed = append(failed, n.dropRunning(name, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// dropRunning removes the damaged file of a process that does not run.
+func (n *Network) dropRunning(name string, damage error) error {
+	if p, err := n.process(name); err == nil {
+		for use, listens := range p.ports {
+			if free(listens) != nil {
+				return codes.Wrapf("MF-NETWORK-RUNFILE", "%s, which says which process is %s, is damaged (%w), and something that this network does not know as its own listens on %s for %s; find out what it is (ss -ltnp), end it if it is %s, and try again", n.runFile(name), name, damage, listens, use, name)
+			}
+		}
+	}
+	return n.forget(name)
 }
 
 // launch starts a process detached from this one: it outlives the command that
@@ -79,45 +145,65 @@ func (n *Network) launch(p *process) error {
 	}
 	defer log.Close() // the child has its own copy
 	cmd := exec.Command(binary, p.args...)
-	cmd.Dir, cmd.Env = p.dir, environment(p.env...)
+	cmd.Dir, cmd.Env = p.dir, environment(append([]string{markVariable + "=" + n.runFile(p.name)}, p.env...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return codes.Wrapf("MF-NETWORK-PROCESS", "%s can't be started: %w; build the servers again with make tools", p.name, err)
 	}
-	go cmd.Wait() // only reaps it: whether it lives is asked of the system
-	started, ok := startOf(cmd.Process.Pid)
-	if !ok {
-		return n.processError(p.name, "ended at once")
-	}
-	record, err := json.Marshal(running{cmd.Process.Pid, started})
-	if err == nil {
-		err = writeFile(n.runFile(p.name), record, 0o600)
-	}
-	if err != nil { // nothing may run that is not written down
+	go cmd.Wait()                                                   // only reaps it: whether it lives is asked of the system
+	if err := n.writeRunning(p.name, cmd.Process.Pid); err != nil { // nothing may run that is not written down
 		_ = cmd.Process.Kill()
-		return n.stateError(err)
+		return err
 	}
 	return nil
 }
 
 // awaitHealthy returns when the process serves, with an error that shows the
-// end of its log when it has ended or the time is up.
-func (n *Network) awaitHealthy(ctx context.Context, p *process) error {
+// end of its log when it has ended or the time is up. One that ran before and
+// does not answer is not waited for as long as one that has just been started.
+func (n *Network) awaitHealthy(ctx context.Context, p *process, ranBefore bool) error {
 	limited, cancel := context.WithTimeout(ctx, n.consortium.Timeouts.Start)
 	defer cancel()
 	var last error
+	hung := 0
 	err := poll(limited, func() (bool, error) {
-		if _, alive := n.current(p.name); !alive {
+		pid, alive := n.current(p.name)
+		if !alive {
 			return false, n.processError(p.name, "ended")
 		}
 		last = p.healthy(limited)
+		if hung++; !hangs(last) {
+			hung = 0
+		}
+		if ranBefore && hung >= patience || hung > 0 && suspended(pid) {
+			return false, hanging(p.name, pid)
+		}
 		return last == nil, nil
 	})
 	if err != nil && ctx.Err() == nil && limited.Err() != nil {
 		return n.processError(p.name, "does not serve after "+n.consortium.Timeouts.Start.String()+" ("+errorText(last)+")")
 	}
 	return err
+}
+
+// patience is how many questions for its health in a row a process may leave
+// without an answer before it counts as one that hangs.
+const patience = 5
+
+// hangs reports whether the answer to a question for health is that none came in
+// time: the process lives and takes connections, or the system does for it.
+func hangs(err error) bool {
+	var late net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &late) && late.Timeout()
+}
+
+// hanging says that a process runs and does not answer, and what to do about it.
+func hanging(name string, pid int) *codes.Error {
+	if suspended(pid) {
+		return codes.Errorf(processHangs, "%s (process %d) is suspended by a signal and answers nothing; let it go on with kill -CONT %d", name, pid, pid)
+	}
+	return codes.Errorf("MF-NETWORK-HANGS", "%s (process %d) runs and does not answer; wait if the machine is busy, or end it with kill -KILL %d and start it again with medfed network up: it loses nothing that it has confirmed", name, pid, pid)
 }
 
 func errorText(err error) string {

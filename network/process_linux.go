@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -66,4 +67,30 @@ func usage(pid int) (memory int64, processor time.Duration) {
 func number(field string) int64 {
 	v, _ := strconv.ParseInt(field, 10, 64)
 	return v
+}
+
+// suspended reports whether a process is stopped by a signal, as SIGSTOP does.
+func suspended(pid int) bool {
+	fields, ok := stat(pid)
+	return ok && fields[statState] == "T"
+}
+
+// marked finds the processes that have a variable in the environment they were
+// started with, and its value in each. Those of other users are not seen.
+func marked(variable string) map[int]string {
+	found := map[int]string{}
+	files, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range files {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		raw, readErr := os.ReadFile(file)
+		if err != nil || readErr != nil {
+			continue
+		}
+		for entry := range bytes.SplitSeq(raw, []byte{0}) {
+			if value, ok := bytes.CutPrefix(entry, []byte(variable+"=")); ok {
+				found[pid] = string(value)
+			}
+		}
+	}
+	return found
 }

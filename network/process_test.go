@@ -88,7 +88,7 @@ func TestLaunchAndStop(t *testing.T) {
 	if err := n.launch(p); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.awaitHealthy(t.Context(), p); err != nil {
+	if err := n.awaitHealthy(t.Context(), p, false); err != nil {
 		t.Fatal(err)
 	}
 	pid, alive := n.current("server1")

@@ -69,7 +69,8 @@ func (r *reporting) lost(l Loss) {
 // committed a transaction. On a network that is up it only asks every process
 // for its health. A peer or an orderer whose ledger is gone joins the channel
 // again, an IPFS node whose repository is gone gets a new one that its neighbours
-// are told of; what is lost with them is reported. What is healthy runs on
+// are told of; what is lost with them is reported. A connection profile that is
+// gone is written again. What is healthy runs on
 // meanwhile. When Up fails it stops what it has started; certificates, ledgers and
 // logs stay. The report may be nil.
 //
@@ -79,18 +80,25 @@ func (r *reporting) lost(l Loss) {
 // state was made from another consortium.yaml), MF-NETWORK-STATE (the folder
 // can't be used), MF-NETWORK-PROCESS, MF-NETWORK-TOOL, MF-NETWORK-CHANNEL and
 // MF-NETWORK-READY (something failed; the error names it and shows the end of
-// its log).
+// its log), MF-NETWORK-HANGS (a process runs and does not answer; all others have
+// been seen to), MF-NETWORK-DISK (the state folder's disk is full),
+// MF-NETWORK-RUNFILE (what is written down of a process is damaged).
 func (n *Network) Up(ctx context.Context, report Reporter) error {
 	unlock, err := n.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	if err := n.findAgain(); err != nil {
+		return err
+	}
 	missing := n.stopped()
 	if err := n.check(ctx, missing); err != nil {
 		return err
 	}
-	if err := n.bringUp(ctx, &reporting{to: report}, missing); err != nil {
+	if err := n.bringUp(ctx, &reporting{to: report}, missing); codes.Of(err) == processHangs {
+		return err // all others serve
+	} else if err != nil {
 		var names []string
 		for _, p := range missing {
 			names = append(names, p.name)
@@ -118,6 +126,9 @@ func (n *Network) check(ctx context.Context, missing []*process) error {
 		return err
 	}
 	if err := n.checkHosts(ctx); err != nil {
+		return err
+	}
+	if err := n.CheckRoom(); err != nil {
 		return err
 	}
 	programs := []string{"cryptogen", "configtxgen", "osnadmin", "fabric-ca-client"}
@@ -184,16 +195,46 @@ func (n *Network) bringUp(ctx context.Context, r *reporting, missing []*process)
 	if err := n.generate(ctx, r); err != nil {
 		return err
 	}
+	for i, a := range n.authorities {
+		if !exists(n.Profile(a.Organisation.Name)) {
+			if err := n.writeProfile(i); err != nil {
+				return err
+			}
+		}
+	}
 	if len(missing) > 0 {
 		if err := n.update(func(rec *record) { rec.Ready = false }); err != nil {
 			return err
 		}
 	}
+	return all(ctx, []func(context.Context) error{
+		func(ctx context.Context) error { return n.bringLedgerUp(ctx, r) },
+		func(ctx context.Context) error { return n.bringAuthoritiesUp(ctx, r) },
+		func(ctx context.Context) error { return n.bringSwarmsUp(ctx, r) },
+	})
+}
+
+// processHangs is the code of a process that runs and does not answer.
+const processHangs codes.Code = "MF-NETWORK-HANGS"
+
+// all does parts at once and gives up when one fails. A process that hangs keeps
+// no other part from its work; its error comes last.
+func all(ctx context.Context, parts []func(context.Context) error) error {
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return n.bringLedgerUp(groupCtx, r) })
-	group.Go(func() error { return n.bringAuthoritiesUp(groupCtx, r) })
-	group.Go(func() error { return n.bringSwarmsUp(groupCtx, r) })
-	return group.Wait()
+	hanging := make([]error, len(parts))
+	for i, part := range parts {
+		group.Go(func() error {
+			err := part(groupCtx)
+			if codes.Of(err) == processHangs {
+				hanging[i], err = err, nil
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return errors.Join(hanging...)
 }
 
 // update changes the record.
@@ -225,6 +266,9 @@ func (n *Network) generate(ctx context.Context, r *reporting) error {
 	}
 	if rec.Made != "" {
 		return nil
+	}
+	if slices.ContainsFunc(n.chains(), func(c *chain) bool { return exists(c.blocks) }) {
+		return n.recordLost(errors.New("it says that nothing has been made, and there are ledgers"))
 	}
 	if err := n.clear(); err != nil { // an interrupted attempt
 		return err
@@ -289,22 +333,20 @@ func (n *Network) makeLedgerFiles(ctx context.Context) error {
 // start starts those of the named kinds of process that do not run, and waits
 // until all of them are healthy.
 func (n *Network) start(ctx context.Context, processes []*process, done func()) error {
+	var parts []func(context.Context) error
 	for _, p := range processes {
-		if _, alive := n.current(p.name); alive {
-			continue
+		_, ranBefore := n.current(p.name)
+		if !ranBefore {
+			if err := n.launch(p); err != nil {
+				return err
+			}
 		}
-		if err := n.launch(p); err != nil {
-			return err
-		}
-	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	for _, p := range processes {
-		group.Go(func() error {
+		parts = append(parts, func(ctx context.Context) error {
 			defer done()
-			return n.awaitHealthy(groupCtx, p)
+			return n.awaitHealthy(ctx, p, ranBefore)
 		})
 	}
-	return group.Wait()
+	return all(ctx, parts)
 }
 
 // withPrefix selects processes by the beginning of their names.
@@ -331,11 +373,15 @@ func (n *Network) bringLedgerUp(ctx context.Context, r *reporting) error {
 		}
 	}
 	servers := n.ledgerServers()
-	if err := n.start(ctx, servers, r.step(StepServers, len(servers))); err != nil {
-		return err
+	hung := n.start(ctx, servers, r.step(StepServers, len(servers)))
+	if hung != nil && codes.Of(hung) != processHangs {
+		return hung
 	}
 	if err := n.rejoin(ctx, r, lost); err != nil {
 		return err
+	}
+	if hung != nil {
+		return hung // what follows needs every server
 	}
 	if !rec.Joined {
 		if err := n.join(ctx, r); err != nil {

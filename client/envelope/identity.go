@@ -48,10 +48,10 @@ func (i *Identity) Secret(purpose string) []byte {
 func LoadIdentity(path string) (*Identity, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, codes.Wrapf("MF-ENVELOPE-IDENTITY", "the identity file cannot be read: %w; name the right file, or let medfed make one", err)
+		return nil, codes.Wrapf("MF-ENVELOPE-IDENTITY", "the identity file cannot be read: %w; name the right file", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, codes.Errorf("MF-ENVELOPE-EXPOSED", "identity file %s has mode %04o, so others can read it; chmod 600 it, and make a new one if they may have", path, info.Mode().Perm())
+		return nil, codes.Errorf("MF-ENVELOPE-EXPOSED", "identity file %s has mode %04o, so others can read it; chmod 600 it: who has read it can open what was encrypted to it, and a new key does not change that", path, info.Mode().Perm())
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -64,14 +64,14 @@ func parseIdentity(path string, content []byte) (*Identity, error) {
 	found, err := age.ParseIdentities(bytes.NewReader(content))
 	if err != nil {
 		// age's words may quote the line, which is the secret: they are not passed on.
-		return nil, codes.Errorf("MF-ENVELOPE-IDENTITY", "%s holds no age identity; restore it from its copy, or remove it to make a new one", path)
+		return nil, codes.Errorf("MF-ENVELOPE-IDENTITY", "%s holds no age identity; restore it from its copy: no other key opens what was encrypted to it, and a node can't go on in a task with another", path)
 	}
 	if len(found) != 1 {
 		return nil, codes.Errorf("MF-ENVELOPE-IDENTITY", "%s holds %d identities; leave one", path, len(found))
 	}
 	x, ok := found[0].(*age.X25519Identity)
 	if !ok {
-		return nil, codes.Errorf("MF-ENVELOPE-IDENTITY", "%s holds no X25519 identity; make one with age-keygen or medfed", path)
+		return nil, codes.Errorf("MF-ENVELOPE-IDENTITY", "%s holds no X25519 identity; name a file with one, as age-keygen and medfed write it", path)
 	}
 	return &Identity{x25519: x}, nil
 }

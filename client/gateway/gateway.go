@@ -189,12 +189,12 @@ func transportOf(name string, server Server) (credentials.TransportCredentials, 
 	if server.TLSCACerts.Path != "" {
 		var err error
 		if certificates, err = os.ReadFile(server.TLSCACerts.Path); err != nil {
-			return nil, codes.Wrapf("MF-GATEWAY-PROFILE", "the TLS certificate of peer %s cannot be read: %w; write the profile anew with network up", name, err)
+			return nil, codes.Wrapf("MF-GATEWAY-PROFILE", "the TLS certificate of peer %s cannot be read: %w; name its file in the profile, or use the profile that medfed network up wrote, which holds it", name, err)
 		}
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(certificates) {
-		return nil, codes.Errorf("MF-GATEWAY-PROFILE", "peer %s has no TLS certificate in tlsCACerts; write the profile anew with network up", name)
+		return nil, codes.Errorf("MF-GATEWAY-PROFILE", "peer %s has no TLS certificate in tlsCACerts; put it there, or use the profile that medfed network up wrote, which holds it", name)
 	}
 	return credentials.NewTLS(&tls.Config{RootCAs: roots, ServerName: server.GRPCOptions.TargetName, MinVersion: tls.VersionTLS12}), nil
 }

@@ -74,7 +74,7 @@ func LoadProfile(path string) (*Profile, error) {
 	}
 	p := new(Profile)
 	if err := yaml.Unmarshal(content, p); err != nil {
-		return nil, codes.Wrapf("MF-GATEWAY-PROFILE", "%s is no connection profile: %w; write it anew with network up", path, err)
+		return nil, codes.Wrapf("MF-GATEWAY-PROFILE", "%s is no connection profile: %w; move it away, and medfed network up writes it again as it was made", path, err)
 	}
 	p.resolve(filepath.Dir(path))
 	if err := p.check(path); err != nil {
@@ -101,7 +101,7 @@ func (p *Profile) resolve(folder string) {
 
 func (p *Profile) check(path string) error {
 	bad := func(format string, arguments ...any) error {
-		return codes.Errorf("MF-GATEWAY-PROFILE", "%s %s; correct it, or write it anew with network up", path, fmt.Sprintf(format, arguments...))
+		return codes.Errorf("MF-GATEWAY-PROFILE", "%s %s; correct it, or move it away, and medfed network up writes it again as it was made", path, fmt.Sprintf(format, arguments...))
 	}
 	organization, ok := p.Organizations[p.Client.Organization]
 	switch {

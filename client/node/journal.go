@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -57,15 +58,30 @@ func ReadJournal(r io.Reader) ([]Span, error) {
 	}
 }
 
-// journal writes spans, a line of JSON each.
+// journal writes spans, a line of JSON each. A line that can't be written stops no
+// round, but is not lost in silence: it is logged when it happens, and lost says at
+// the end how many were.
 type journal struct {
 	mu         sync.Mutex
 	out        io.Writer
+	log        *slog.Logger
 	node, task string
+	missing    int   // lines that were not written
+	cause      error // of the first
 }
 
-func newJournal(out io.Writer, node, task string) *journal {
-	return &journal{out: out, node: node, task: task}
+func newJournal(out io.Writer, log *slog.Logger, node, task string) *journal {
+	return &journal{out: out, log: log, node: node, task: task}
+}
+
+// lost is the error of a journal that lacks lines, nil when it has all.
+func (j *journal) lost() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.missing == 0 {
+		return nil
+	}
+	return codes.Wrapf("MF-NODE-JOURNAL", "%d lines of the journal could not be written (%w), the task went on without; make room on the journal's disk, or name a file on another", j.missing, j.cause)
 }
 
 // span starts the clock; calling the result writes the line.
@@ -87,5 +103,13 @@ func (j *journal) write(s Span, started time.Time) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	_, _ = j.out.Write(append(line, '\n')) // a lost journal line must not stop a round
+	if j.missing > 0 { // what stands there may have been cut off
+		line = append([]byte{'\n'}, line...)
+	}
+	if _, err := j.out.Write(append(line, '\n')); err != nil {
+		if j.missing++; j.missing == 1 {
+			j.cause = err
+			j.log.Error("the journal can't be written; make room on its disk", "error", err)
+		}
+	}
 }

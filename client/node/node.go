@@ -15,6 +15,7 @@
 //	MF-NODE-ROLE      a coordinator's identity that did not create the task
 //	MF-NODE-DATASET   the data set or its budget is not what the node joined with
 //	MF-NODE-KEY       the age key is not the one the node joined with
+//	MF-NODE-JOURNAL   lines of the journal could not be written
 //	MF-NODE-LATE      the task has started without this node
 //	MF-NODE-SEALED    the scores measured now are not those sealed before
 //	MF-MODEL-SIZE     stored weights are not as long as the ledger says
@@ -127,7 +128,7 @@ func New(config Config) (*Node, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	n := &Node{Config: config, journal: newJournal(config.Journal, config.ID, config.Task)}
+	n := &Node{Config: config, journal: newJournal(config.Journal, config.Log, config.ID, config.Task)}
 	n.models = newModels(config.Store, config.Identity, n.journal)
 	n.local = dataset.Join(config.Train, config.Validation)
 	return n, nil

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -192,7 +194,7 @@ func TestFetchRefusesWhatIsNotOnTheLedger(t *testing.T) {
 }
 
 func TestModelsForgetThoseUsedLongestAgo(t *testing.T) {
-	m := newModels(&files{content: map[string][]byte{}}, nil, newJournal(nil, "", ""))
+	m := newModels(&files{content: map[string][]byte{}}, nil, newJournal(nil, nil, "", ""))
 	const each = keptBytes / 4
 	big := func(v float32) *weights.Weights {
 		w := vector(make([]float32, each/4)...)
@@ -226,7 +228,7 @@ func TestModelsForgetThoseUsedLongestAgo(t *testing.T) {
 
 func TestJournalSurvivesItsWriter(t *testing.T) {
 	var out bytes.Buffer
-	j := newJournal(&out, "M/n", "t")
+	j := newJournal(&out, nil, "M/n", "t")
 	j.span(SpanLedger, 2, "round:OpenRound")()
 	out.WriteString(`{"time":"2026-01-01T00:00:00Z","node":"M/n","ki`) // killed here, and started again
 	out.WriteString("\n")
@@ -242,7 +244,50 @@ func TestJournalSurvivesItsWriter(t *testing.T) {
 	if spans[0].Metrics != nil {
 		t.Error("metrics where none were measured")
 	}
-	newJournal(nil, "", "").span(SpanIPFS, 0, "")() // nowhere to write to
+	newJournal(nil, nil, "", "").span(SpanIPFS, 0, "")() // nowhere to write to
+}
+
+// full takes the first bytes of what is written, as a disk does that runs full.
+type full struct {
+	bytes.Buffer
+	room int
+}
+
+func (f *full) Write(p []byte) (int, error) {
+	n := min(len(p), f.room)
+	f.room -= n
+	f.Buffer.Write(p[:n])
+	if n < len(p) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
+}
+
+// A journal on a full disk is told at once and at the end, and goes on where there
+// is room again.
+func TestAJournalThatLosesLinesIsTold(t *testing.T) {
+	var told bytes.Buffer
+	out := &full{room: 1 << 20}
+	j := newJournal(out, slog.New(slog.NewTextHandler(&told, nil)), "M/n", "t")
+	j.span(SpanLedger, 1, "a")()
+	if err := j.lost(); err != nil || told.Len() > 0 {
+		t.Errorf("%v, and %q, with room", err, told.String())
+	}
+	out.room = 10
+	j.span(SpanLedger, 2, "b")()
+	j.span(SpanLedger, 2, "c")()
+	out.room = 1 << 20
+	j.span(SpanLedger, 3, "d")()
+	err := j.lost()
+	if codes.Of(err) != "MF-NODE-JOURNAL" || !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "2 lines") {
+		t.Errorf("at the end: %v", err)
+	}
+	if lines := strings.Count(told.String(), "level=ERROR"); lines != 1 {
+		t.Errorf("told %d times: %s", lines, told.String())
+	}
+	if spans, err := ReadJournal(&out.Buffer); err != nil || len(spans) != 2 || spans[1].Detail != "d" {
+		t.Errorf("kept %+v, %v", spans, err)
+	}
 }
 
 func TestRemedies(t *testing.T) {

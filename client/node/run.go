@@ -21,8 +21,17 @@ const (
 // until the context ends. What is wrong at the start (no such task, IPFS that
 // does not answer) ends it with that error, and so does, at any time, a refusal
 // that no waiting can mend, such as a wrong role. Everything else is tried again
-// with growing pauses for as long as it takes.
+// with growing pauses for as long as it takes. Lines of the journal that could not
+// be written are an error at the end, MF-NODE-JOURNAL.
 func (n *Node) Run(ctx context.Context) error {
+	err := n.run(ctx)
+	if lost := n.journal.lost(); lost != nil {
+		return errors.Join(err, lost)
+	}
+	return err
+}
+
+func (n *Node) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var listening sync.WaitGroup
 	defer listening.Wait()
@@ -51,7 +60,7 @@ func (n *Node) check(ctx context.Context) error {
 		switch {
 		case node.ID != n.ID:
 		case node.Recipient != n.Identity.Recipient():
-			return codes.Errorf("MF-NODE-KEY", "%s joined task %s with another age key, and can't open what is encrypted to that; restore the key file it had", n.ID, n.Task)
+			return codes.Errorf("MF-NODE-KEY", "%s joined task %s with another age key, and can't open what is encrypted to that; restore the key file it had, or take part in a new task with this one", n.ID, n.Task)
 		case node.Dataset != n.dataset(terms) || node.Examples != n.examples(terms) || node.Budget != n.budget(terms):
 			return codes.Errorf("MF-NODE-DATASET", "%s joined the private task %s with another data set, number of examples or budget, and the ledger keeps account of that; run it with those", n.ID, n.Task)
 		}

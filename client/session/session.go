@@ -3,8 +3,9 @@
 // nodes that the profile names, and the age key that opens what is encrypted to
 // the identity. Commands and daemons begin with it and know no other way.
 //
-// Errors are those of packages gateway, ipfs and envelope, and MF-PROFILE-IPFS
-// where a profile names no IPFS node of the kind that is needed.
+// Errors are those of packages gateway, ipfs and envelope, MF-PROFILE-IPFS where a
+// profile names no IPFS node of the kind that is needed, and MF-NODE-RUNNING where
+// an identity takes part in a task already.
 package session
 
 import (

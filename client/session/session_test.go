@@ -83,3 +83,27 @@ func TestAnIdentityKeepsItsAgeKey(t *testing.T) {
 		t.Errorf("%v, another key", err)
 	}
 }
+
+// An identity takes part in a task once at a time; in another task it may as well.
+func TestAnIdentityRunsOnce(t *testing.T) {
+	folder := t.TempDir()
+	release, err := session.Take(folder, "t1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = session.Take(folder, "t1")
+	wantCode(t, err, "MF-NODE-RUNNING")
+	other, err := session.Take(folder, "t2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other()
+	release() // as the message says
+	again, err := session.Take(folder, "t1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+	_, err = session.Take(filepath.Join(folder, "none"), "t1")
+	wantCode(t, err, "MF-GATEWAY-IDENTITY")
+}

@@ -119,7 +119,7 @@ and where its log is. Exits %d when any of them does not.`, exit.Network),
 			if err != nil {
 				return err
 			}
-			return errors.Join(printProcesses(a, processes, processes, nil), allServe(processes))
+			return errors.Join(printProcesses(a, processes, processes, nil), n.CheckRoom(), allServe(processes))
 		},
 	}
 }
@@ -263,7 +263,7 @@ func printProcesses(a *app, result any, processes []network.ProcessStatus, losse
 		}
 		for _, p := range processes {
 			if p.Problem != "" {
-				fmt.Fprintf(w, "%s: %s; see %s\n", p.Name, p.Problem, p.Log)
+				fmt.Fprintf(w, "%s is %s: %s (log: %s)\n", p.Name, p.State, p.Problem, p.Log)
 			}
 		}
 		for _, l := range losses {

@@ -14,6 +14,7 @@ import (
 	"github.com/medfed/medfed/chaincode/fl"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/node"
+	"github.com/medfed/medfed/client/session"
 	"github.com/medfed/medfed/trainer/dataset"
 )
 
@@ -68,6 +69,11 @@ func runNode(ctx context.Context, a *app, f *nodeFlags, task string) error {
 		return err
 	}
 	defer l.Close()
+	release, err := session.Take(a.identity, task)
+	if err != nil {
+		return err
+	}
+	defer release()
 	config := node.Config{
 		ID:          l.Identity().ID(),
 		Task:        task,
