@@ -2,6 +2,7 @@ package testnetwork
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -12,8 +13,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/client/node"
 	"github.com/medfed/medfed/network"
 	"github.com/medfed/medfed/test-network/report"
 	"github.com/medfed/medfed/test-network/scenario"
@@ -170,6 +173,64 @@ func TestPeerKilled(t *testing.T) {
 		signal(t, n, "peer-hospital2", syscall.SIGKILL)
 		t.Cleanup(func() { restart(t, n, "peer-hospital2") })
 	})
+}
+
+// An organisation whose chaincode service takes what it is sent and answers nothing
+// stops nobody: its own nodes' transactions go through another's peer, and nobody
+// asks it to endorse. What a transaction takes on a machine as busy as this one is
+// what it took in the round before.
+func TestAnOrganisationThatHangsStopsNobody(t *testing.T) {
+	n := liveNetwork(t)
+	const service = "chaincode-hospital1"
+	var folder string
+	var from time.Time
+	perturbed(t, "hang", inFaultRound(fl.RoundTraining), func(s *scenario.Scenario, _ fl.RoundState) {
+		folder, from = s.Dir, time.Now()
+		signal(t, n, service, syscall.SIGSTOP)
+		t.Cleanup(func() { signal(t, n, service, syscall.SIGCONT) })
+	})
+	before, after := node.Span{}, node.Span{}
+	of := map[string]int{}
+	for _, s := range transactions(t, folder) {
+		slowest := &before
+		if s.Time.After(from) {
+			slowest = &after
+			of[fl.OrgOf(s.Node)]++
+		}
+		if s.Seconds > slowest.Seconds {
+			*slowest = s
+		}
+	}
+	const most = 5.0 // seconds
+	t.Logf("slowest before %.1f s, after %.1f s (%s of %s)", before.Seconds, after.Seconds, after.Detail, after.Node)
+	if after.Seconds > most+before.Seconds {
+		t.Errorf("%s of %s took %.1f s while %s hung, want at most %.1f s", after.Detail, after.Node, after.Seconds, service, most+before.Seconds)
+	}
+	if of["Hospital1MSP"] == 0 {
+		t.Errorf("no transaction is of a node whose own chaincode service hung: %v", of)
+	}
+}
+
+// transactions are what the nodes of a scenario in a folder have submitted.
+func transactions(t *testing.T, folder string) []node.Span {
+	t.Helper()
+	journals, err := filepath.Glob(filepath.Join(folder, "nodes", "*.journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []node.Span
+	for _, journal := range journals {
+		content, err := os.ReadFile(journal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spans, err := node.ReadJournal(bytes.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, slices.DeleteFunc(spans, func(s node.Span) bool { return s.Kind != node.SpanLedger })...)
+	}
+	return all
 }
 
 // Case 31: a trainer that never answers; the round closes at quorum after its
