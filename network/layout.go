@@ -61,7 +61,7 @@ func bindHost(host string) string {
 //	chaincode/                the package, collections_config.json
 //	builders/ccaas/           the peers' external builder
 //	nodes/<process>/          configuration and data of a process
-//	logs/<process>.log
+//	logs/<process>.log        and .log.1, what it held before
 //	run/<process>.json        process ID and start of a running process
 //	profiles/<org>.yaml       connection profiles
 //	identities/<org>/<name>/  MSP folder of an enrolled identity

@@ -52,6 +52,7 @@ func Open(c *Consortium, stateDir, binDir string) (*Network, error) {
 	n := &Network{consortium: c, state: state, bin: bin}
 	n.orderers, n.peers, n.authorities, n.swarms = n.newOrderers(), n.newPeers(), n.newAuthorities(), n.newSwarms()
 	n.chaincode = n.newPackage()
+	n.processes = append(n.processes, n.rotationProcess())
 	for _, p := range n.peers {
 		n.processes = append(n.processes, n.peerProcess(p))
 	}

@@ -40,9 +40,19 @@ type running struct {
 	Started string `json:"started"` // when, in the system's own terms
 }
 
-// pollInterval is how often another process is asked whether it serves, or has
-// ended: there is no event to wait for.
-const pollInterval = 25 * time.Millisecond
+// Another process is asked, at first so often, whether it serves or has ended: there is
+// no event to wait for. Then it is asked ever more seldom, by a tenth of the time waited,
+// for some servers write a page into their log for each question they can't answer.
+const (
+	pollInterval   = 25 * time.Millisecond
+	pollLongest    = time.Second
+	pollProportion = 10
+)
+
+// pollPause is how long to wait with the next question after so long a time.
+func pollPause(waited time.Duration) time.Duration {
+	return min(pollLongest, max(pollInterval, waited/pollProportion))
+}
 
 // logTail is how many lines of a log an error shows.
 const logTail = 15
@@ -265,17 +275,18 @@ func (n *Network) forget(name string) error {
 
 // poll calls done until it says so, fails, or the context ends.
 func poll(ctx context.Context, done func() (bool, error)) error {
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
+	began := time.Now()
 	for {
 		ok, err := done()
 		if ok || err != nil {
 			return err
 		}
+		timer := time.NewTimer(pollPause(time.Since(began)))
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return context.Cause(ctx)
-		case <-tick.C:
+		case <-timer.C:
 		}
 	}
 }
@@ -285,13 +296,18 @@ func (n *Network) processError(name, what string) error {
 	return codes.Errorf("MF-NETWORK-PROCESS", "%s %s; see %s, which ends:\n%s", name, what, n.logFile(name), tail(n.logFile(name)))
 }
 
-// tail is the last lines of a log without the stack of a program that panicked,
-// "" when it can't be read.
+// tail is the last lines of a log, and of its older part where it has just been
+// rotated, without the stack of a program that panicked; "" when it can't be read.
 func tail(path string) string {
+	return lastLines(append(end(path+olderPart), end(path)...))
+}
+
+// end is the last part of a file up to a stack, none when it can't be read.
+func end(path string) []byte {
 	const most = 64 << 10
 	f, err := os.Open(path)
 	if err != nil {
-		return ""
+		return nil
 	}
 	defer f.Close() // only read
 	if size, err := f.Seek(0, io.SeekEnd); err == nil {
@@ -299,7 +315,7 @@ func tail(path string) string {
 	}
 	raw, _ := io.ReadAll(f)
 	before, _, _ := bytes.Cut(raw, []byte("\ngoroutine "))
-	return lastLines(before)
+	return before
 }
 
 // lastLines is the end of a text, without the far ends of very long lines.

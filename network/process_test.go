@@ -235,7 +235,7 @@ func TestFailureShowsLog(t *testing.T) {
 func TestPortTaken(t *testing.T) {
 	script := "touch \"$(dirname \"$0\")/started\"\n" + forever
 	scripts := map[string]string{}
-	for _, program := range []string{"peer", "orderer", "chaincode", "fabric-ca-server", "ipfs", "cryptogen", "configtxgen", "osnadmin", "fabric-ca-client"} {
+	for _, program := range []string{"peer", "orderer", "chaincode", "fabric-ca-server", "ipfs", "cryptogen", "configtxgen", "osnadmin", "fabric-ca-client", "medfed"} {
 		scripts[program] = script
 	}
 	n := scripted(t, scripts)

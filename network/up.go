@@ -207,6 +207,9 @@ func (n *Network) bringUp(ctx context.Context, r *reporting, missing []*process)
 			return err
 		}
 	}
+	if err := n.start(ctx, n.withPrefix("log-rotation"), func() {}); err != nil {
+		return err
+	}
 	return all(ctx, []func(context.Context) error{
 		func(ctx context.Context) error { return n.bringLedgerUp(ctx, r) },
 		func(ctx context.Context) error { return n.bringAuthoritiesUp(ctx, r) },

@@ -50,7 +50,7 @@ func (l *localNetwork) open() (*network.Network, error) {
 func newNetwork(a *app) *cobra.Command {
 	l := &localNetwork{}
 	c := group("network", "Bring the consortium's network up on this machine, or down",
-		newNetworkUp(a, l), newNetworkDown(a, l), newNetworkStatus(a, l), newNetworkEnv(a, l), newNetworkRejoin(a, l))
+		newNetworkUp(a, l), newNetworkDown(a, l), newNetworkStatus(a, l), newNetworkEnv(a, l), newNetworkRejoin(a, l), newNetworkRotateLogs())
 	l.bind(c)
 	return c
 }
@@ -172,6 +172,17 @@ func (a *app) printEnvironment(bin string, variables []network.Variable) error {
 			fmt.Fprintf(w, "export %s=%s\n", v.Name, shellescape.Quote(v.Value))
 		}
 	})
+}
+
+// newNetworkRotateLogs is what up starts beside the servers.
+func newNetworkRotateLogs() *cobra.Command {
+	return &cobra.Command{
+		Use:    "rotate-logs FOLDER",
+		Short:  "Keep the logs of a folder within bounds; up starts it",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE:   func(cmd *cobra.Command, args []string) error { return network.RotateLogs(cmd.Context(), args[0]) },
+	}
 }
 
 func newNetworkRejoin(a *app, l *localNetwork) *cobra.Command {
