@@ -32,18 +32,6 @@ func healthz(ctx context.Context, address string) error {
 	return nil
 }
 
-// listening asks whether a server takes connections. A peer reports its health
-// well before that: it first opens its ledgers, or makes their databases anew.
-func listening(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
-	defer cancel()
-	connection, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return err
-	}
-	return connection.Close()
-}
-
 // get reads an answer with status 200.
 func get(ctx context.Context, client *http.Client, url string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)

@@ -79,7 +79,9 @@ func (n *Network) peerProcess(p *peer) *process {
 			if err := healthz(ctx, p.OperationsAddress); err != nil {
 				return err
 			}
-			return listening(ctx, p.Address)
+			// A peer reports its health well before it takes calls: it first opens its
+			// ledgers, or makes their databases anew.
+			return handshake(ctx, p.Address, p.CertificateName, p.TLS, p.TLS)
 		},
 	}
 }

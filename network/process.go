@@ -335,7 +335,7 @@ func lastLines(text []byte) string {
 // colours. The exceptions would report every client that goes away and every
 // try to reach a server that is still starting.
 var fabricLogging = []string{
-	"FABRIC_LOGGING_SPEC=WARN:orderer.common.broadcast=error:grpc=error",
+	"FABRIC_LOGGING_SPEC=WARN:orderer.common.broadcast=error:grpc=error:container=error",
 	"FABRIC_LOGGING_FORMAT=%{time:2006-01-02 15:04:05.000 MST} %{level:.4s} [%{module}] %{message}",
 }
 

@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -47,7 +48,12 @@ func (n *Network) awaitGateway(ctx context.Context, p *peer) error {
 	limited, cancel := context.WithTimeout(ctx, n.consortium.Timeouts.Ready)
 	defer cancel()
 	var last error
+	patient, cancel := context.WithTimeout(limited, attemptTimeout)
+	defer cancel()
 	err = poll(limited, func() (bool, error) {
+		if last = n.knowsOthers(limited, p, patient.Err() == nil); last != nil {
+			return false, nil
+		}
 		attempt, cancel := context.WithTimeout(limited, attemptTimeout)
 		defer cancel()
 		_, last = contract.SubmitWithContext(attempt, probe, client.WithArguments(probeArgument))
@@ -58,6 +64,20 @@ func (n *Network) awaitGateway(ctx context.Context, p *peer) error {
 			p.Name, n.consortium.Timeouts.Ready, explain(last), n.logFile(p.Name), tail(n.logFile(p.Name)))
 	}
 	return err
+}
+
+// knowsOthers says why there is no use yet in asking a peer to plan an endorsement,
+// which it answers with a page in its log: it is not on the channel or, where that may
+// be waited for, has not heard of a majority of the peers on it.
+func (n *Network) knowsOthers(ctx context.Context, p *peer, wait bool) error {
+	if _, err := metric(ctx, p.OperationsAddress, "ledger_blockchain_height"); err != nil {
+		return fmt.Errorf("it is not on channel %s: %w", n.consortium.Channel, err)
+	}
+	known, err := metric(ctx, p.OperationsAddress, "gossip_membership_total_peers_known")
+	if wait && (err != nil || known < len(n.peers)/2) {
+		return fmt.Errorf("it has heard of %d of %d other peers", known, len(n.peers)-1)
+	}
+	return nil
 }
 
 // dial opens a connection to a peer.
