@@ -1,29 +1,40 @@
 package testnetwork
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/ledger"
 	records "github.com/medfed/medfed/chaincode/record"
+	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
 )
 
 // An erasure is complete when every member of the private IPFS, holder or not, has
-// signed; the ciphertexts are pinned nowhere, nothing private is left, and each
+// signed; no node serves a block of the ciphertexts, nothing private is left, and each
 // value that stays public is shown to say nothing.
 func TestErasureNeedsEveryMemberAndLeavesNothingThatSpeaks(t *testing.T) {
 	w := newWard(t)
-	id := w.add("", "MRN-1", "one").Record
+	id := w.add("", "MRN-1", strings.Repeat("one", 1<<20)).Record // of several blocks
 	w.add(id, "", "two")
 	consentID := w.agree(id)
 	w.grant(consentID, 1)
+	cids := []string{w.private(id, 1).CID, w.private(id, 2).CID}
+	blocks := w.spread(cids)
 	access, err := w.requester.Ledger.Accesses.RequestAccess(t.Context(), use(consentID, id, 1))
 	w.committed(err)
-	cids := []string{w.private(id, 1).CID, w.private(id, 2).CID}
 	officer := as(t, w.network, custodian+"/officer")
 	members := slices.Sorted(slices.Values(append([]string{custodianMSP}, otherMembers...)))
 
@@ -55,14 +66,8 @@ func TestErasureNeedsEveryMemberAndLeavesNothingThatSpeaks(t *testing.T) {
 	officer.must(t, "record", "erase", id)
 	w.settle()
 
-	for _, org := range []string{custodian, "researchcentre"} {
-		pins := w.pins(w.profile(org).Medfed.IPFS.Private)
-		if pins[cids[0]] || pins[cids[1]] {
-			t.Errorf("%s still pins the record", org)
-		}
-	}
-	if w.pins(w.profile(custodian).Medfed.IPFS.Public)[cids[0]] {
-		t.Error("the public node still pins the record")
+	for _, served := range w.served(blocks) {
+		t.Error(served)
 	}
 	_, err = w.officer.Ledger.Records.GetPrivate(t.Context(), custodianMSP, records.VersionRequest{Record: id, Version: 1})
 	w.denied("MF-VERSION-UNKNOWN", err)
@@ -96,4 +101,103 @@ func printed(w *ward, text string, into any) {
 	if err := json.NewDecoder(strings.NewReader(text)).Decode(into); err != nil {
 		w.t.Fatalf("%v\n%s", err, text)
 	}
+}
+
+// ipfsNodes are all nodes of both networks.
+func (w *ward) ipfsNodes() (private, public []gateway.IPFS) {
+	w.t.Helper()
+	for _, org := range []string{"hospital1", "hospital2", "hospital3", "hospital4", "researchcentre", "insurer", "auditor"} {
+		nodes := w.profile(org).Medfed.IPFS
+		if nodes.Private.URL != "" {
+			private = append(private, nodes.Private)
+		}
+		if !slices.ContainsFunc(public, func(at gateway.IPFS) bool { return at.URL == nodes.Public.URL }) {
+			public = append(public, nodes.Public)
+		}
+	}
+	return private, public
+}
+
+// spread has the files fetched through every node that can, the first of them through the
+// public ones, too: each then has a copy. It gives the blocks.
+func (w *ward) spread(cids []string) (blocks []string) {
+	w.t.Helper()
+	private, public := w.ipfsNodes()
+	if len(private) != 5 || len(public) != 2 {
+		w.t.Fatalf("%d private and %d public nodes", len(private), len(public))
+	}
+	for i, cid := range cids {
+		nodes := private
+		if i == 0 {
+			nodes = append(nodes[:len(nodes):len(nodes)], public...)
+		}
+		for _, at := range nodes {
+			if status, _, err := ask(w.t.Context(), at, "cat?arg="+cid); err != nil || status != http.StatusOK {
+				w.t.Fatalf("%s of %s: %d, %v", cid, at.URL, status, err)
+			}
+		}
+		status, body, err := ask(w.t.Context(), private[0], "refs?recursive=true&unique=true&arg="+cid)
+		if w.must(err); status != http.StatusOK {
+			w.t.Fatalf("refs of %s: %d", cid, status)
+		}
+		blocks = append(blocks, cid)
+		for decoder := json.NewDecoder(bytes.NewReader(body)); decoder.More(); {
+			var reference struct{ Ref string }
+			w.must(decoder.Decode(&reference))
+			blocks = append(blocks, reference.Ref)
+		}
+	}
+	if len(blocks) < 4 { // a root with three leaves, and a file in one
+		w.t.Fatalf("blocks %v", blocks)
+	}
+	return blocks
+}
+
+// served lists which node serves which block: from its own repository, from wherever it
+// can fetch it, and as a file.
+func (w *ward) served(blocks []string) (all []string) {
+	private, public := w.ipfsNodes()
+	var asked errgroup.Group
+	var mutex sync.Mutex
+	for _, at := range append(private, public...) {
+		for _, block := range blocks {
+			for _, how := range []string{"block/stat?offline=true&arg=", "block/get?timeout=2s&arg=", "cat?timeout=2s&arg="} {
+				asked.Go(func() error {
+					status, _, err := ask(w.t.Context(), at, how+block)
+					if mutex.Lock(); status == http.StatusOK {
+						all = append(all, fmt.Sprintf("%s serves %s%s", at.URL, how, block))
+					}
+					mutex.Unlock()
+					return err
+				})
+			}
+		}
+	}
+	w.must(asked.Wait())
+	return all
+}
+
+// ask sends a command to a node's RPC and gives its answer, whose status is that of the end.
+func ask(ctx context.Context, at gateway.IPFS, command string) (status int, body []byte, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at.URL+"/api/v0/"+command, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	if at.TokenFile != "" {
+		token, err := os.ReadFile(at.TokenFile)
+		if err != nil {
+			return 0, nil, err
+		}
+		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer answer.Body.Close()
+	body, err = io.ReadAll(answer.Body)
+	if failed := answer.Trailer.Get("X-Stream-Error"); failed != "" {
+		return http.StatusInternalServerError, body, nil
+	}
+	return answer.StatusCode, body, err
 }

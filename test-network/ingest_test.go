@@ -156,20 +156,12 @@ func (b *inbox) once() string {
 // pins are the files that a node of IPFS keeps.
 func (w *ward) pins(at gateway.IPFS) map[string]bool {
 	w.t.Helper()
-	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, at.URL+"/api/v0/pin/ls?type=recursive", nil)
+	status, body, err := ask(w.t.Context(), at, "pin/ls?type=recursive")
 	w.must(err)
-	if at.TokenFile != "" {
-		token, err := os.ReadFile(at.TokenFile)
-		w.must(err)
-		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	}
-	answer, err := http.DefaultClient.Do(request)
-	w.must(err)
-	defer answer.Body.Close()
 	var list struct{ Keys map[string]any }
-	w.must(json.NewDecoder(answer.Body).Decode(&list))
-	if answer.StatusCode != http.StatusOK {
-		w.t.Fatalf("pin/ls: %s", answer.Status)
+	w.must(json.Unmarshal(body, &list))
+	if status != http.StatusOK {
+		w.t.Fatalf("pin/ls: %d", status)
 	}
 	pins := map[string]bool{}
 	for cid := range list.Keys {

@@ -19,8 +19,9 @@ import (
 	"github.com/medfed/medfed/client/record"
 )
 
-func (h *hospital) Pin(_ context.Context, cid string) error   { h.pins[cid] = true; return nil }
-func (h *hospital) Unpin(_ context.Context, cid string) error { delete(h.pins, cid); return nil }
+func (h *hospital) Pin(_ context.Context, cid string) error    { h.pins[cid] = true; return nil }
+func (h *hospital) Remove(_ context.Context, cid string) error { delete(h.pins, cid); return nil }
+func (h *hospital) Collect(context.Context) error              { return nil }
 
 // peer is the hospital's ledger as a record's client asks it.
 type peer struct {

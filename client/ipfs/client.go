@@ -20,6 +20,7 @@
 //	MF-IPFS-CORRUPT      a block is not what its CID says
 //	MF-IPFS-DAG          the blocks are intact but form no file, or an unreasonable one
 //	MF-IPFS-ADD          the node stored something other than what it was sent
+//	MF-IPFS-KEPT         the node keeps a block that it should have removed
 package ipfs
 
 import (

@@ -44,7 +44,7 @@ func (c *Client) watch(ctx context.Context) (watched context.Context, progress f
 // back as it is.
 func (c *Client) explain(ctx context.Context, doing string, err error) error {
 	if errors.Is(context.Cause(ctx), errSilent) {
-		return codes.Errorf("MF-IPFS-TIMEOUT", "%s: the node at %s was silent for %v; check that it runs and that a peer of its swarm has the content", doing, c.url, c.timeout)
+		return codes.Errorf("MF-IPFS-TIMEOUT", "%s: the node at %s was silent for at least %v; check that it runs and that a peer of its swarm has the content", doing, c.url, c.timeout)
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", doing, context.Cause(ctx))

@@ -37,6 +37,7 @@ type fakeNode struct {
 	onBlock func(w http.ResponseWriter, id string, data []byte) bool // true: it has answered; set by lieOnBlocks
 	onAdd   func(w http.ResponseWriter, r *http.Request) bool
 	onPin   func(w http.ResponseWriter) bool
+	keeps   bool                                     // removes no block
 	onCat   func(w http.ResponseWriter, file []byte) // answers with what it makes of the file's bytes; set by lieOnCat
 }
 
@@ -51,6 +52,10 @@ func newFakeNode(t testing.TB) *fakeNode {
 	mux.HandleFunc("POST /api/v0/cat", n.cat)
 	mux.HandleFunc("POST /api/v0/pin/add", n.pinAdd)
 	mux.HandleFunc("POST /api/v0/pin/rm", n.pinRemove)
+	mux.HandleFunc("POST /api/v0/pin/ls", n.pinList)
+	mux.HandleFunc("POST /api/v0/block/rm", n.blockRemove)
+	mux.HandleFunc("POST /api/v0/block/stat", n.blockStat)
+	mux.HandleFunc("POST /api/v0/repo/gc", n.collect)
 	mux.HandleFunc("POST /api/v0/swarm/peers", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, map[string]any{"Peers": []map[string]string{{"Addr": "/ip4/127.0.0.1/tcp/4001", "Peer": "12D3KooWx"}}})
 	})
@@ -286,6 +291,87 @@ func (n *fakeNode) pinRemove(w http.ResponseWriter, r *http.Request) {
 	}
 	delete(n.pins, id)
 	answer(w, map[string]any{"Pins": []string{id}})
+}
+
+// held is all blocks of what is pinned; called with the lock.
+func (n *fakeNode) held() map[string]bool {
+	all := map[string]bool{}
+	var below func(id cid.Cid)
+	below = func(id cid.Cid) {
+		all[id.String()] = true
+		if node, err := merkledag.DecodeProtobuf(n.blocks[id.String()]); id.Type() != cid.Raw && err == nil {
+			for _, link := range node.Links() {
+				below(link.Cid)
+			}
+		}
+	}
+	for id := range n.pins {
+		below(cid.MustParse(id))
+	}
+	return all
+}
+
+func (n *fakeNode) pinList(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Query().Get("arg")
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.held()[id] {
+		refuse(w, "path '"+id+"' is not pinned")
+		return
+	}
+	answer(w, map[string]any{"Keys": map[string]any{id: map[string]string{"Type": "indirect"}}})
+}
+
+func (n *fakeNode) blockStat(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Query().Get("arg")
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	data, ok := n.blocks[id]
+	if !ok {
+		refuse(w, "block was not found locally (offline): ipld: could not find "+id)
+		return
+	}
+	answer(w, map[string]any{"Key": id, "Size": len(data)})
+}
+
+func (n *fakeNode) blockRemove(w http.ResponseWriter, r *http.Request) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	held := n.held()
+	for _, id := range r.URL.Query()["arg"] {
+		if held[id] {
+			answer(w, map[string]any{"Hash": id, "Error": "pinned: indirect"})
+			continue
+		}
+		if !n.keeps {
+			delete(n.blocks, id)
+		}
+		answer(w, map[string]any{"Hash": id})
+	}
+}
+
+func (n *fakeNode) collect(w http.ResponseWriter, _ *http.Request) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	held := n.held()
+	w.Header().Set("Content-Type", "application/json")
+	for id := range n.blocks {
+		switch {
+		case held[id]:
+		case n.keeps:
+			answer(w, map[string]any{"Error": "could not remove " + id})
+		default:
+			delete(n.blocks, id)
+			answer(w, map[string]any{"Key": map[string]string{"/": id}})
+		}
+	}
+}
+
+// has reports whether a block is in the node's repository.
+func (n *fakeNode) has(id string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.blocks[id] != nil
 }
 
 // memory lets boxo's importer fill the fake node.

@@ -381,10 +381,15 @@ func (b *block) decode(encoded []byte) (data []byte, children []*block, err erro
 
 // block fetches one block and checks it against its CID.
 func (c *Client) block(ctx context.Context, id cid.Cid) ([]byte, error) {
+	return c.blockFrom(ctx, id, false)
+}
+
+// blockFrom is block, offline from the node's own repository.
+func (c *Client) blockFrom(ctx context.Context, id cid.Cid, offline bool) ([]byte, error) {
 	ctx, cancel := c.patience(ctx)
 	defer cancel()
 	doing := "fetching block " + id.String()
-	answer, err := c.api.Request("block/get", id.String()).Send(ctx)
+	answer, err := c.api.Request("block/get", id.String()).Option("offline", offline).Send(ctx)
 	if err != nil {
 		return nil, c.explain(ctx, doing, err)
 	}

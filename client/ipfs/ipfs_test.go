@@ -282,7 +282,7 @@ func TestCIDForms(t *testing.T) {
 		_, err := node.client(t, nil).Get(t.Context(), bad)
 		wantCode(t, err, "MF-IPFS-CID")
 		wantCode(t, node.client(t, nil).Pin(t.Context(), bad), "MF-IPFS-CID")
-		wantCode(t, node.client(t, nil).Unpin(t.Context(), bad), "MF-IPFS-CID")
+		wantCode(t, node.client(t, nil).Remove(t.Context(), bad), "MF-IPFS-CID")
 	}
 }
 
@@ -569,7 +569,7 @@ func TestPins(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := client.Unpin(t.Context(), id); err != nil {
+		if err := client.Remove(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 		if node.pinned(id) {
@@ -600,11 +600,12 @@ func TestUnusableNodes(t *testing.T) {
 			_, err := c.Add(ctx, bytes.NewReader(content(30<<20)))
 			return err
 		},
-		"get":   func(ctx context.Context, c *ipfs.Client) error { _, err := read(ctx, c, id); return err },
-		"pin":   func(ctx context.Context, c *ipfs.Client) error { return c.Pin(ctx, id) },
-		"unpin": func(ctx context.Context, c *ipfs.Client) error { return c.Unpin(ctx, id) },
-		"peers": func(ctx context.Context, c *ipfs.Client) error { _, err := c.Peers(ctx); return err },
-		"check": func(ctx context.Context, c *ipfs.Client) error { return c.Check(ctx) },
+		"get":     func(ctx context.Context, c *ipfs.Client) error { _, err := read(ctx, c, id); return err },
+		"pin":     func(ctx context.Context, c *ipfs.Client) error { return c.Pin(ctx, id) },
+		"remove":  func(ctx context.Context, c *ipfs.Client) error { return c.Remove(ctx, id) },
+		"collect": func(ctx context.Context, c *ipfs.Client) error { return c.Collect(ctx) },
+		"peers":   func(ctx context.Context, c *ipfs.Client) error { _, err := c.Peers(ctx); return err },
+		"check":   func(ctx context.Context, c *ipfs.Client) error { return c.Check(ctx) },
 	}
 	for name, call := range calls {
 		t.Run(name+" dead", func(t *testing.T) {

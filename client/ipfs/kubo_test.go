@@ -255,7 +255,7 @@ func TestKuboPrivateSwarm(t *testing.T) {
 			t.Fatalf("%d bytes, %v", len(got), err)
 		}
 		wantCode(t, from.Check(t.Context()), "MF-IPFS-UNREACHABLE")
-		if err := to.Unpin(t.Context(), second); err != nil {
+		if err := to.Remove(t.Context(), second); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -268,6 +268,12 @@ func TestKuboPrivateSwarm(t *testing.T) {
 		_, err = impatient.Get(t.Context(), absent)
 		wantCode(t, err, "MF-IPFS-TIMEOUT")
 		wantCode(t, impatient.Pin(t.Context(), absent), "MF-IPFS-TIMEOUT")
+	})
+	t.Run("removed means gone", func(t *testing.T) {
+		removed(t, to, func(id string) bool {
+			_, err := b.command("block", "stat", "--offline", id, "--api", multiaddress(b.api), "--api-auth", "bearer:"+token).Output()
+			return err == nil
+		})
 	})
 	t.Run("without the token there is no RPC", func(t *testing.T) {
 		stranger, err := ipfs.Open(ipfs.Config{URL: "http://" + b.api, TokenFile: tokenFile(t, "guess")})

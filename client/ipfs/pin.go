@@ -62,12 +62,8 @@ func awaitPin(r io.Reader, progress func()) error {
 	}
 }
 
-// Unpin lets the node forget what is below the CID at its next collection of
-// garbage. Unpinning what is not pinned is a success.
-func (c *Client) Unpin(ctx context.Context, s string) error {
-	if err := CheckCID(s); err != nil {
-		return err
-	}
+// unpin takes back a Pin or the pin of an Add. Unpinning what is not pinned is a success.
+func (c *Client) unpin(ctx context.Context, s string) error {
 	ctx, cancel := c.patience(ctx)
 	defer cancel()
 	err := c.api.Request("pin/rm", s).Option("recursive", true).Exec(ctx, nil)

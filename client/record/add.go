@@ -41,7 +41,7 @@ type Added struct {
 // Add encrypts a file under a fresh key, stores it on the organisation's private
 // node, pins it on the others, and only then registers it. What can be refused is
 // refused before anything is stored; after a refusal by the ledger the file is
-// unpinned again. Needs Own, at least one of Others, and an officer's identity.
+// removed again. Needs Own, at least one of Others, and an officer's identity.
 func (c *Client) Add(ctx context.Context, a Addition) (Added, error) {
 	next, hospital, err := c.prepare(ctx, &a)
 	if err != nil {
@@ -221,5 +221,5 @@ func (c *Client) takeBack(ctx context.Context, next record.PrivateVersion, stage
 	if staged {
 		_, failed = c.Ledger.Records.Unstage(ctx, record.VersionRequest{Record: next.Record, Version: next.Version})
 	}
-	return errors.Join(failed, c.unpin(ctx, next.CID))
+	return errors.Join(failed, forget(ctx, c.keepers(), next.CID))
 }

@@ -2,7 +2,6 @@ package record
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/medfed/medfed/chaincode/codes"
@@ -18,7 +17,7 @@ type Erased struct {
 }
 
 // Erase begins the erasure of a record, or goes on with it: every node of the
-// client forgets the ciphertexts, the custodian's collections are purged, an
+// client forgets the ciphertexts, which is seen on each, the custodian's collections are purged, an
 // officer attests for the own organisation, and once every member has attested
 // the erasure is complete. Repeating it is safe. Caller: an officer of the
 // custodian, or the patient, who can't attest for the hospital. Needs Key only
@@ -33,7 +32,7 @@ func (c *Client) Erase(ctx context.Context, rec string) (Erased, error) {
 	if erased.CIDs, err = c.cids(ctx, public); err != nil {
 		return erased, err
 	}
-	if err := c.forget(ctx, erased.CIDs); err != nil {
+	if err := forget(ctx, c.nodes(), erased.CIDs...); err != nil {
 		return erased, err
 	}
 	if _, err := c.Ledger.Records.Purge(ctx, record.RecordRequest{Record: rec}); err != nil {
@@ -69,10 +68,12 @@ func (c *Client) cids(ctx context.Context, rec record.Record) ([]string, error) 
 	return found, nil
 }
 
-// Attest makes the own node forget ciphertexts of a record and signs that it has.
-// A holder names as many as it holds versions, unless they are dropped already: it
-// does not sign for what it was not told of, MF-ERASURE-CIDS. Caller: an officer or
-// the coordinator of a member. Needs Own.
+// Attest makes the own node, and the public one that the organisation uses, forget the
+// ciphertexts of a record and signs that they have. A holder names as many as it holds
+// versions, unless they are dropped already: it does not sign for what it was not told of,
+// MF-ERASURE-CIDS. Where not all are named, the nodes remove whatever is not pinned: a copy
+// stays behind wherever a file went through. Caller: an officer or the coordinator of a
+// member. Needs Own.
 func (c *Client) Attest(ctx context.Context, rec string, cids []string, dropped bool) (record.Attestation, error) {
 	if err := c.needOwn(); err != nil {
 		return record.Attestation{}, err
@@ -82,23 +83,17 @@ func (c *Client) Attest(ctx context.Context, rec string, cids []string, dropped 
 		return record.Attestation{}, err
 	}
 	held := slices.DeleteFunc(versions, func(v record.Version) bool { return !slices.Contains(v.Holders, c.MSP) })
-	if named := slices.Compact(slices.Sorted(slices.Values(cids))); len(named) < len(held) && !dropped {
+	named := slices.Compact(slices.Sorted(slices.Values(cids)))
+	if len(named) < len(held) && !dropped {
 		return record.Attestation{}, codes.Errorf("MF-ERASURE-CIDS", "%s holds %d versions and %d ciphertexts are named; name those that the custodian's erasure printed, or say that they are dropped already", c.MSP, len(held), len(named))
 	}
-	if err := c.forget(ctx, cids); err != nil {
+	if err := forget(ctx, c.nodes(), named...); err != nil {
 		return record.Attestation{}, err
 	}
-	return c.Ledger.Records.AttestErasure(ctx, record.RecordRequest{Record: rec})
-}
-
-// forget unpins files everywhere the client can reach.
-func (c *Client) forget(ctx context.Context, cids []string) error {
-	var failures []error
-	for _, cid := range cids {
-		failures = append(failures, c.unpin(ctx, cid))
-		if c.Public != nil {
-			failures = append(failures, c.Public.Unpin(ctx, cid))
+	if len(named) < len(versions) {
+		if err := c.collect(ctx); err != nil {
+			return record.Attestation{}, err
 		}
 	}
-	return errors.Join(failures...)
+	return c.Ledger.Records.AttestErasure(ctx, record.RecordRequest{Record: rec})
 }

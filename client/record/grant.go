@@ -121,7 +121,8 @@ func (c *Client) publish(ctx context.Context, cid string, size int64) error {
 
 // Unpublish takes the ciphertexts of a consent's versions back from the public
 // node, for what no longer is granted. What others have copied stays theirs,
-// encrypted. Caller: an officer of the custodian, or the patient. Needs Public.
+// encrypted; and a version stays that another consent lets somebody fetch. Caller: an
+// officer of the custodian, or the patient. Needs Public.
 func (c *Client) Unpublish(ctx context.Context, id string) error {
 	if err := c.needPublic(); err != nil {
 		return err
@@ -134,19 +135,37 @@ func (c *Client) Unpublish(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	others, err := c.othersInForce(ctx, state.Consent)
+	if err != nil {
+		return err
+	}
 	for _, version := range versions {
-		if !everCovered(state.Agreements, version.Version) {
+		if !everCovered(state.Agreements, version.Version) || everCovered(others, version.Version) {
 			continue
 		}
 		private, err := c.private(ctx, record.Custodian, version)
 		if err != nil {
 			return err
 		}
-		if err := c.Public.Unpin(ctx, private.CID); err != nil {
+		if err := c.Public.Remove(ctx, private.CID); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// othersInForce are the agreements of the record's other consents that have not ended.
+func (c *Client) othersInForce(ctx context.Context, ended consent.Consent) ([]consent.Agreement, error) {
+	var others []consent.Agreement
+	for other, err := range c.Ledger.Consents.List(ctx, "record", ended.Record) {
+		if err != nil {
+			return nil, err
+		}
+		if other.Consent != ended.Consent && other.Status == consent.StatusActive && other.Agreement != nil {
+			others = append(others, *other.Agreement)
+		}
+	}
+	return others, nil
 }
 
 func everCovered(agreements []consent.Agreement, version int) bool {

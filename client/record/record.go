@@ -40,7 +40,11 @@ type Store interface {
 	Add(ctx context.Context, r io.Reader) (cid string, err error)
 	Get(ctx context.Context, cid string) (io.ReadCloser, error)
 	Pin(ctx context.Context, cid string) error
-	Unpin(ctx context.Context, cid string) error
+	// Remove unpins a file and removes its blocks, but those that another pinned file holds.
+	// It returns when it saw that they are gone.
+	Remove(ctx context.Context, cid string) error
+	// Collect removes all that is not pinned.
+	Collect(ctx context.Context) error
 }
 
 // Holder is a member's node of the private IPFS.
@@ -141,16 +145,45 @@ func (c *Client) needPublic() error {
 	return nil
 }
 
-// unpin makes every node forget a file.
-func (c *Client) unpin(ctx context.Context, cid string) error {
+// forget removes files from nodes, and sees that they are gone. One that fails does not keep
+// the others from it.
+func forget(ctx context.Context, nodes []Store, cids ...string) error {
 	var failures []error
-	if c.Own != nil {
-		failures = append(failures, c.Own.Unpin(ctx, cid))
-	}
-	for _, other := range c.Others {
-		failures = append(failures, other.Store.Unpin(ctx, cid))
+	for _, store := range nodes {
+		for _, cid := range cids {
+			failures = append(failures, store.Remove(ctx, cid))
+		}
 	}
 	return errors.Join(failures...)
+}
+
+// collect removes from the own node and the public one what nothing pinned holds.
+func (c *Client) collect(ctx context.Context) error {
+	failures := []error{c.Own.Collect(ctx)}
+	if c.Public != nil {
+		failures = append(failures, c.Public.Collect(ctx))
+	}
+	return errors.Join(failures...)
+}
+
+// keepers are the nodes of the private IPFS that the client can reach.
+func (c *Client) keepers() []Store {
+	var all []Store
+	if c.Own != nil {
+		all = append(all, c.Own)
+	}
+	for _, other := range c.Others {
+		all = append(all, other.Store)
+	}
+	return all
+}
+
+// nodes are those of both networks that the client can reach.
+func (c *Client) nodes() []Store {
+	if c.Public == nil {
+		return c.keepers()
+	}
+	return append(c.keepers(), c.Public)
 }
 
 // counted tells the progress of what is read, and counts it.

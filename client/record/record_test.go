@@ -318,8 +318,8 @@ func TestAGrantThatThePeersDoNotKnowIsRefused(t *testing.T) {
 	wantCode(t, err, "MF-GRANT-FORGED")
 }
 
-// Erasing unpins everywhere before the CIDs are purged, and may be repeated.
-func TestErasePurgesWhatItHasUnpinned(t *testing.T) {
+// Erasing removes the files everywhere before the CIDs are purged, and may be repeated.
+func TestErasePurgesWhatItHasRemoved(t *testing.T) {
 	w := newWorld(t)
 	added := w.registered(t)
 	cid := w.private[1].CID
@@ -334,7 +334,7 @@ func TestErasePurgesWhatItHasUnpinned(t *testing.T) {
 	if !slices.Equal(w.members, []string{hospital, "Hospital2MSP", centre}) {
 		t.Errorf("named %v", w.members)
 	}
-	if unpinned, purged := w.at("unpin on other"), w.at("record:Purge"); purged < unpinned {
+	if removed, purged := w.at("remove from other"), w.at("record:Purge"); purged < removed {
 		t.Errorf("order %v", w.happened)
 	}
 	if again, err := w.as(consortium.RoleCustodian).Erase(t.Context(), added.Record); err != nil || len(again.CIDs) > 0 {
@@ -357,12 +357,29 @@ func TestAttestForgetsFirst(t *testing.T) {
 		t.Errorf("pinned %v, %v", w.own.pinned, err)
 	}
 	client := w.as(consortium.RoleCustodian)
-	if _, err := client.Attest(t.Context(), added.Record, nil, true); err != nil {
-		t.Error(err)
+	if w.at("collect on own") >= 0 {
+		t.Error("garbage was collected where every ciphertext was named")
 	}
-	client.MSP = "Hospital2MSP" // a member that holds no version
+	if _, err := client.Attest(t.Context(), added.Record, nil, true); err != nil || w.at("collect on own") < 0 {
+		t.Errorf("%v, %v", err, w.happened)
+	}
+	client.MSP = "Hospital2MSP" // a member that holds no version, and whose nodes a copy went through
+	for _, node := range []*node{w.own, w.public} {
+		node.files["x"], node.pinned["y"], node.files["y"] = []byte("x"), true, []byte("y")
+		node.stuck = codes.Errorf("MF-IPFS-KEPT", "it stays; look")
+		_, err = client.Attest(t.Context(), added.Record, nil, false)
+		wantCode(t, err, "MF-IPFS-KEPT")
+		if node.stuck = nil; len(w.attested) != 2 {
+			t.Fatalf("%s keeps a block, and %v are attested", node.name, w.attested)
+		}
+	}
 	if _, err := client.Attest(t.Context(), added.Record, nil, false); err != nil {
 		t.Error(err)
+	}
+	for _, node := range []*node{w.own, w.public} {
+		if len(node.files) != 1 || node.files["y"] == nil {
+			t.Errorf("%s has %v", node.name, node.files)
+		}
 	}
 	client.Own = nil
 	_, err = client.Attest(t.Context(), added.Record, nil, false)
@@ -377,4 +394,27 @@ func TestAGrantForAnotherKeyDoesNotOpen(t *testing.T) {
 	}
 	_, err := w.as(consortium.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: filepath.Join(t.TempDir(), "x")})
 	wantCode(t, err, "MF-ENVELOPE-NOT-RECIPIENT")
+}
+
+// TestUnpublish takes back what a consent covered, but not what another still lets fetch.
+func TestUnpublish(t *testing.T) {
+	w := newWorld(t)
+	w.registered(t)
+	client, cid := w.as(consortium.RoleCustodian), w.private[1].CID
+	if _, err := client.Grant(t.Context(), consentID, 1, w.asker.Recipient()); err != nil {
+		t.Fatal(err)
+	}
+	another := consent.Consent{
+		Parties:     consent.Parties{Consent: record.NewConsentID()},
+		Negotiation: consent.Negotiation{Status: consent.StatusActive, Agreement: &consent.Agreement{Version: 1, Terms: consent.Terms{Scope: w.scope}}},
+	}
+	w.others = []consent.Consent{another}
+	if err := client.Unpublish(t.Context(), consentID); err != nil || !w.public.pinned[cid] {
+		t.Errorf("what another consent lets fetch is pinned: %t, %v", w.public.pinned[cid], err)
+	}
+	another.Status = consent.StatusInactive
+	w.others = []consent.Consent{another}
+	if err := client.Unpublish(t.Context(), consentID); err != nil || w.public.files[cid] != nil || w.own.files[cid] == nil {
+		t.Errorf("published is %v, kept %v, %v", w.public.files, w.own.files, err)
+	}
 }

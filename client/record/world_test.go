@@ -44,6 +44,7 @@ type world struct {
 	members  []string         // named for an erasure
 	accesses []consent.Access // on the record
 	access   consent.Access
+	others   []consent.Consent // on the record, beside the one that is asked for
 	scope    consent.Scope
 	refuse   map[string]error // by transaction
 
@@ -61,6 +62,7 @@ type node struct {
 	files  map[string][]byte
 	pinned map[string]bool
 	fail   error
+	stuck  error // of removing
 	from   *node // where it finds what it pins
 }
 
@@ -148,10 +150,17 @@ func (n *node) Pin(_ context.Context, cid string) error {
 	return nil
 }
 
-func (n *node) Unpin(_ context.Context, cid string) error {
-	n.w.note("unpin on " + n.name)
+func (n *node) Remove(_ context.Context, cid string) error {
+	n.w.note("remove from " + n.name)
 	delete(n.pinned, cid)
-	return nil
+	delete(n.files, cid)
+	return n.stuck
+}
+
+func (n *node) Collect(context.Context) error {
+	n.w.note("collect on " + n.name)
+	maps.DeleteFunc(n.files, func(cid string, _ []byte) bool { return !n.pinned[cid] })
+	return n.stuck
 }
 
 func (w *world) Await(context.Context, string, string) error { return nil }
@@ -233,7 +242,7 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 		w.record.Status, w.members = records.Erasing, r.Members
 		return w.record
 	case records.PageRequest:
-		return consent.Page{Consents: []consent.Consent{}}
+		return consent.Page{Consents: append([]consent.Consent{}, w.others...)}
 	case consent.AccessListRequest:
 		return consent.AccessPage{Accesses: w.accesses}
 	case records.VersionRequest:
@@ -276,7 +285,7 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 		return records.VersionPage{Versions: w.versions}
 	case consent.ConsentRequest:
 		agreement := &consent.Agreement{Version: 1, Terms: consent.Terms{Scope: w.scope}}
-		return consent.State{Consent: consent.Consent{
+		return consent.State{Agreements: []consent.Agreement{*agreement}, Consent: consent.Consent{
 			Parties:     consent.Parties{Consent: r.Consent, Record: w.record.Record, Custodian: hospital, Grantee: insurer},
 			Negotiation: consent.Negotiation{Status: consent.StatusActive, Agreement: agreement},
 		}}

@@ -301,14 +301,15 @@ func newRecordErase(a *app) *cobra.Command {
 	var status bool
 	c := &cobra.Command{
 		Use:   "erase RECORD",
-		Short: "Erase a record: unpin it, purge what is private, attest; repeat it to go on",
+		Short: "Erase a record: remove its files, purge what is private, attest; repeat it to go on",
 		Long: `Erase a record, as its custodian or its patient. Access ends at once. Your own
-node and that of every --replica forget the ciphertexts, what is private is
-purged from the custodian's collections, and an officer attests for the own
-organisation. Every other member of the private IPFS attests with "record attest";
-give them the CIDs that --format json prints the first time. Repeat the command to
-complete the erasure. With --status nothing is changed: it shows how far the erasure
-has come, every key that stays public, and why its values say nothing.`,
+node, that of every --replica and the public one remove the ciphertexts and see that
+they are gone, what is private is purged from the custodian's collections, and an
+officer attests for the own organisation. Every other member of the private IPFS
+attests with "record attest"; give them the CIDs that --format json prints the first
+time. Repeat the command to complete the erasure. With --status nothing is changed:
+it shows how far the erasure has come, every key that stays public, and why its
+values say nothing.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := records.CheckRecordID(args[0]); err != nil {
@@ -324,6 +325,7 @@ has come, every key that stays public, and why its values say nothing.`,
 				}
 				return a.print(erased, func(w io.Writer) {
 					printErasure(w, erased.Erasure)
+					fmt.Fprint(w, erasureInWords)
 				})
 			})
 		},
@@ -337,6 +339,17 @@ func printErasure(w io.Writer, e records.Erasure) {
 	fmt.Fprintf(w, "record\t%s\nstatus\t%s\nprivate documents left\t%d\nattested\t%d of %d members\nnot attested\t%s\n",
 		e.Record.Record, e.Record.Status, len(e.Remaining), len(e.Attestations), len(e.Members), orDash(strings.Join(e.Missing, ", ")))
 }
+
+// erasureInWords says what an erasure does and what it can't. Its lines fit 80 columns.
+const erasureInWords = `
+gone      the encrypted files, from the IPFS nodes of every member that has
+          attested; the keys and identifiers, from the custodian's peer as it
+          answers
+remains   the ledger's public entries, which --status lists and explains; old
+          files of the custodian's peer until it overwrites them; backups; the
+          file that a grantee has opened
+promised  by nobody: that a member or a grantee has kept no copy of its own
+`
 
 // printRemains shows what stays public of a record. A value that says something,
 // after the erasure is complete, is an error.
@@ -407,8 +420,13 @@ func newRecordAttest(a *app) *cobra.Command {
 	var dropped bool
 	c := &cobra.Command{
 		Use:   "attest RECORD",
-		Short: "Forget an erased record's ciphertexts on your node, and sign that it has",
-		Args:  cobra.ExactArgs(1),
+		Short: "Remove an erased record's ciphertexts from your nodes, and sign that they are gone",
+		Long: `Remove an erased record's ciphertexts from your private node and from the public
+one that your profile names, see that they are gone, and sign that they are. Name the
+CIDs that the custodian's "record erase" printed. A member that keeps no version may
+leave them out: its nodes then remove all that is not pinned, for a copy stays behind
+wherever a file went through.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := records.CheckRecordID(args[0]); err != nil {
 				return err

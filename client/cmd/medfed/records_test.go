@@ -42,6 +42,8 @@ func (f fakeLedger) Await(context.Context, string, string) error { return nil }
 
 func (s fakeStore) Pin(context.Context, string) error { return nil }
 
-func (s fakeStore) Unpin(_ context.Context, cid string) error {
+func (s fakeStore) Collect(context.Context) error { return nil }
+
+func (s fakeStore) Remove(_ context.Context, cid string) error {
 	return os.Remove(filepath.Join(string(s), cid))
 }
