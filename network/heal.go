@@ -115,7 +115,7 @@ func (n *Network) lostChains(ctx context.Context) ([]*chain, error) {
 			if err := n.stop(ctx, c.process); err != nil {
 				return nil, err
 			}
-			aside, err := n.setAside(c.data)
+			aside, err := n.setAside(c.data, c.data)
 			if err != nil {
 				return nil, err
 			}
@@ -139,20 +139,16 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// setAside gives a folder that has something in it a name of its own and returns
-// that, "" when there is nothing to set aside.
-func (n *Network) setAside(folder string) (aside string, err error) {
-	entries, err := os.ReadDir(folder)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+// setAside gives a file, or a folder that has something in it, a name of its own
+// that begins as asked, and returns that, "" when there is nothing to set aside.
+func (n *Network) setAside(folder, name string) (aside string, err error) {
+	if entries, err := os.ReadDir(folder); errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
 		return "", nil
 	}
-	for k := 1; err == nil && (aside == "" || exists(aside)); k++ {
-		aside = fmt.Sprintf("%s.left-%d", folder, k)
+	for k := 1; aside == "" || exists(aside); k++ {
+		aside = fmt.Sprintf("%s.left-%d", name, k)
 	}
-	if err == nil {
-		err = os.Rename(folder, aside)
-	}
-	if err != nil {
+	if err := os.Rename(folder, aside); err != nil {
 		return "", n.stateError(err)
 	}
 	return aside, nil

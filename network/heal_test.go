@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -90,6 +91,72 @@ func saysWhatHangs(t *testing.T, n *Network) {
 	if out, err := exec.Command("sh", "-c", advice).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v, %s", advice, err, out)
 	}
+	up(t, n)
+	statuses(t, n, Healthy)
+}
+
+// damaged gives what CheckBlocks finds wrong, by peer.
+func damaged(t *testing.T, n *Network) map[string]ChainStatus {
+	t.Helper()
+	found, err := n.CheckBlocks(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]ChainStatus{}
+	for _, c := range found {
+		if c.Damage != "" {
+			all[c.Process] = c
+		}
+	}
+	return all
+}
+
+// Any one bit of a peer's block files that is another is found, in that peer and in
+// no other, and the peer is made whole with what its finding says.
+func findsADamagedBlock(t *testing.T, n *Network) {
+	p := n.peers[2]
+	if all := damaged(t, n); len(all) > 0 {
+		t.Fatalf("before anything was damaged: %+v", all)
+	}
+	if err := n.StopProcess(t.Context(), p.Name); err != nil {
+		t.Fatal(err)
+	}
+	file := blockFiles(n.blockFolder(p))[0]
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := slices.Clone(good)
+	random := rand.New(rand.NewPCG(1, 2))
+	for k := range 100 {
+		at, bit := random.IntN(len(good)), byte(1)<<random.IntN(8)
+		if k == 0 {
+			at, bit = 0, 1 // in a length
+		}
+		bad[at] ^= bit
+		if err := os.WriteFile(file, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if all := damaged(t, n); len(all) != 1 || all[p.Name].Damage == "" {
+			t.Errorf("bit %08b of byte %d of %d: %+v", bit, at, len(good), all)
+		}
+		if k < 99 {
+			bad[at] ^= bit
+		}
+	}
+	restore := damaged(t, n)[p.Name].Restore
+	if !strings.HasPrefix(restore, "medfed network repair "+p.Organisation.Name) {
+		t.Errorf("advice %q", restore)
+	}
+	began := time.Now()
+	if err := n.RepairPeer(t.Context(), p.Organisation.Name); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("repaired in %.1fs", time.Since(began).Seconds())
+	if all := damaged(t, n); len(all) > 0 {
+		t.Errorf("after the repair: %+v", all)
+	}
+	endorses(t, n, p)
 	up(t, n)
 	statuses(t, n, Healthy)
 }

@@ -88,6 +88,7 @@ func TestNetwork(t *testing.T) {
 		{"CancelledUpLeavesNothing", cancelledUp},
 		{"DownAndResume", downAndResume},
 		{"RejoinsWithoutItsDisk", rejoinsWithoutItsDisk},
+		{"FindsADamagedBlock", findsADamagedBlock},
 		{"HealsWhatWasDeleted", healsWhatWasDeleted},
 		{"HealsWhatWasMadeByHand", healsWhatWasMadeByHand},
 		{"Remove", remove},

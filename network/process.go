@@ -253,7 +253,7 @@ func (n *Network) kill(ctx context.Context, name string) error {
 	limited, cancel := context.WithTimeout(ctx, n.consortium.Timeouts.Stop)
 	defer cancel()
 	if err := n.awaitEnd(limited, name); err != nil {
-		return codes.Errorf("MF-NETWORK-PROCESS", "%s (process %d) does not end; end it yourself", name, pid)
+		return codes.Errorf("MF-NETWORK-PROCESS", "%s (process %d) was killed and does not end, as one does not that waits for a disk; see what it waits for (ps -o stat,wchan %d), it ends when that answers", name, pid, pid)
 	}
 	return n.forget(name)
 }

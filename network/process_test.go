@@ -316,7 +316,11 @@ func TestUpRefuses(t *testing.T) {
 	if err := n.writeRecord(record{Made: "from something else"}); err != nil {
 		t.Fatal(err)
 	}
-	hasCode(t, n.Up(t.Context(), nil), "MF-NETWORK-CHANGED", n.state)
+	hasCode(t, n.Up(t.Context(), nil), "MF-NETWORK-CHANGED", n.state, "down --remove", "for good")
+	if err := n.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	hasCode(t, n.Up(t.Context(), nil), "MF-NETWORK-BINARY") // it begins to make a new one
 	if err := os.WriteFile(n.recordFile(), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -125,7 +125,7 @@ func (n *Network) replaceRepository(ctx context.Context, s *swarm, i *ipfsNode) 
 		lost = n.configFile(i)
 		loss.Healed, loss.Lost, loss.Restore = "had lost its configuration and has a new one with another peer ID, which its neighbours know", "", ""
 	}
-	aside, err := n.setAside(lost)
+	aside, err := n.setAside(lost, lost)
 	if err != nil {
 		return nil, err
 	}

@@ -65,12 +65,27 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	w.identifierOf(kept)
 	gone("after its databases were made anew")
 
-	began := time.Now()
 	operator := as(t, n, custodian+"/officer")
-	command := []string{"network", "rejoin", custodian, "--state", n.StateDir(), "--bin", programs(t), "--consortium", consortiumFile(t, n)}
+	which := []string{"--state", n.StateDir(), "--bin", programs(t), "--consortium", consortiumFile(t, n)}
+	operator.must(t, append([]string{"network", "check"}, which...)...)
+	folder := filepath.Join(n.StateDir(), "nodes", peer, "data")
+	damage(t, filepath.Join(folder, "ledgersData", "chains", "chains", n.Consortium().Channel, "blockfile_000000"))
+	operator.refused(t, "MF-NETWORK-BLOCKS", append([]string{"network", "check"}, which...)...)
+	operator.must(t, append([]string{"network", "repair", custodian}, which...)...)
+	operator.must(t, append([]string{"network", "check"}, which...)...)
+	w.identifierOf(kept)
+	gone("after its blocks were repaired")
+
+	w.must(n.StopProcess(t.Context(), peer))
+	earlier := filepath.Join(t.TempDir(), "data")
+	w.must(os.CopyFS(earlier, os.DirFS(folder)))
+	began := time.Now()
+	command := append([]string{"network", "rejoin", custodian}, which...)
 	operator.refused(t, "MF-USAGE", command...)
 	operator.must(t, append(command, "--remove")...)
 	t.Logf("rejoined in %.2fs", time.Since(began).Seconds())
+	_, err = w.officer.Ledger.Records.GetPrivate(t.Context(), custodianMSP, records.VersionRequest{Record: kept, Version: 1})
+	w.denied("MF-PRIVATE-READ", err)
 	w.settle()
 	w.files(func(path string, content []byte) {
 		for _, n := range needles {
@@ -87,6 +102,28 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	w.committed(err)
 	if got := w.private(again.Record, 1); got != again {
 		t.Errorf("the peer that has rejoined keeps %+v, want %+v", got, again)
+	}
+
+	// What only this peer had comes back with an earlier copy of its folder, put
+	// there as up and rejoin say, and what was purged before does not.
+	w.must(n.Down(t.Context()))
+	w.must(os.RemoveAll(folder))
+	w.must(os.CopyFS(folder, os.DirFS(earlier)))
+	w.must(n.Up(t.Context(), nil))
+	w.identifierOf(kept)
+	gone("after its earlier copy was put back")
+}
+
+// damage turns one bit in the middle of a file.
+func damage(t *testing.T, path string) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content[len(content)/2] ^= 1
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -70,7 +70,7 @@ func GetPrivate[T any](ctx *Context, collection string, key Key) (T, bool, error
 	}
 	bytes, err := ctx.GetStub().GetPrivateData(collection, composed)
 	if err != nil {
-		return document, false, codes.Errorf("MF-PRIVATE-READ", "this peer does not give %s of %s; ask the custodian's peer, as a client that may read there", key, collection)
+		return document, false, codes.Errorf("MF-PRIVATE-READ", "this peer does not give %s of %s; ask the custodian's peer, as a client that may read there; if this is that peer, it has lost it with its disk, and only an earlier copy of its folder restores it", key, collection)
 	}
 	if len(bytes) == 0 {
 		return document, false, nil

@@ -42,6 +42,29 @@ func TestIdentityFileIsMadeOnceAndPrivate(t *testing.T) {
 	}
 }
 
+// restoreIdentity does what the refusals say: with the copy in its place, readable
+// by its owner only, the identity is the one it was.
+func restoreIdentity(t *testing.T, path string) {
+	t.Helper()
+	kept := filepath.Join(t.TempDir(), "copy")
+	before, err := envelope.LoadOrCreateIdentity(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{os.WriteFile(path, content, 0o600), os.Chmod(path, 0o600)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after, err := envelope.LoadOrCreateIdentity(path); err != nil || after.Recipient() != before.Recipient() {
+		t.Errorf("restored from its copy: %v", err)
+	}
+}
+
 func TestIdentityFilesThatAreRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		content string
@@ -70,6 +93,7 @@ func TestIdentityFilesThatAreRefused(t *testing.T) {
 			if after, _ := os.ReadFile(path); string(after) != c.content {
 				t.Errorf("the file was touched")
 			}
+			restoreIdentity(t, path)
 		})
 	}
 	_, err := envelope.LoadIdentity(filepath.Join(t.TempDir(), "none"))

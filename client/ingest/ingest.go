@@ -252,7 +252,7 @@ func (i *Ingester) store(ctx context.Context, entry Entry) error {
 		return err
 	}
 	if cid != entry.CID {
-		return codes.Errorf("MF-INGEST-DIGEST", "the store keeps %s under another CID than the journal has; remove the journal's entry %s and ingest the file again", entry.Path, entry.Digest)
+		return codes.Errorf("MF-INGEST-DIGEST", "the store keeps %s under another CID than the journal has; the Import settings of the IPFS node are not those of this network, which medfed network up sets, and the next start stores the file as it was sealed", entry.Path)
 	}
 	return nil
 }

@@ -89,6 +89,13 @@ func TestWhatEndsANodeAtOnce(t *testing.T) {
 			wantCode(t, n.Run(ctx), c.want)
 		})
 	}
+	n, err := New(w.config(joined)) // with the key it had
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.check(t.Context()); err != nil {
+		t.Errorf("a node whose key file was restored: %v", err)
+	}
 }
 
 func change(c Config, f func(*Config)) Config {

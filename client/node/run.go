@@ -60,7 +60,7 @@ func (n *Node) check(ctx context.Context) error {
 		switch {
 		case node.ID != n.ID:
 		case node.Recipient != n.Identity.Recipient():
-			return codes.Errorf("MF-NODE-KEY", "%s joined task %s with another age key, and can't open what is encrypted to that; restore the key file it had, or take part in a new task with this one", n.ID, n.Task)
+			return codes.Errorf("MF-NODE-KEY", "%s joined task %s with another age key, and can't open what is encrypted to that; restore the key file it had: no other lets it go on in this task", n.ID, n.Task)
 		case node.Dataset != n.dataset(terms) || node.Examples != n.examples(terms) || node.Budget != n.budget(terms):
 			return codes.Errorf("MF-NODE-DATASET", "%s joined the private task %s with another data set, number of examples or budget, and the ledger keeps account of that; run it with those", n.ID, n.Task)
 		}

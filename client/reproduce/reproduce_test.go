@@ -110,6 +110,12 @@ func TestDamagedRunsAreNotTaken(t *testing.T) {
 	if kept, err := b.store.find(c.key); err == nil {
 		t.Errorf("got %+v", kept)
 	}
+	if err := os.Remove(b.store.path(keyText(c.key), ".json")); err != nil { // as the message says
+		t.Fatal(err)
+	}
+	if _, err := b.store.run(t.Context(), c, nil); err != nil || done != 1 {
+		t.Errorf("run %d times, %v", done, err)
+	}
 }
 
 // One seed of everything comes first, federated and centralised before what is

@@ -72,7 +72,7 @@ func (s *store) find(key any) (*record, error) {
 		err = json.Unmarshal(content, kept)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the finished run %s can't be read: %w; remove it, and it is run again", path, err)
+		return nil, fmt.Errorf("the finished run %s can't be read: %w; remove this file, which holds that one run's result and no more, and it is run again", path, err)
 	}
 	s.know(text, kept)
 	return kept, nil

@@ -45,7 +45,7 @@ func Resume(settings Settings, data *dataset.Data, first *weights.Weights, from 
 		err = weights.Compatible(s.global, fed.Model(global))
 	}
 	if err != nil {
-		return nil, codes.Wrapf("MF-SIMULATE-CHECKPOINT", "the checkpoint's global model can't be used: %w; begin anew with another checkpoint file", err)
+		return nil, codes.Wrapf("MF-SIMULATE-CHECKPOINT", "the checkpoint's global model can't be used: %w; name another checkpoint file, and its rounds are simulated again: this one stays as it is", err)
 	}
 	s.rounds = from.Rounds
 	if err := s.replay(from); err != nil {
@@ -53,7 +53,7 @@ func Resume(settings Settings, data *dataset.Data, first *weights.Weights, from 
 	}
 	s.global = global
 	if newest := s.newest(); newest.Digest != s.global.Digest() {
-		return nil, codes.Errorf("MF-SIMULATE-CHECKPOINT", "the checkpoint's global model is not that of its last closed round; begin anew with another checkpoint file")
+		return nil, codes.Errorf("MF-SIMULATE-CHECKPOINT", "the checkpoint's global model is not that of its last closed round; name another checkpoint file, and its rounds are simulated again: this one stays as it is")
 	}
 	return s, nil
 }
@@ -78,7 +78,7 @@ func (s *Simulation) replay(from Checkpoint) error {
 	state := s.course.State()
 	state.Standings = from.Standings
 	if found := fl.Differences(state, rounds); len(found) > 0 {
-		return codes.Errorf("MF-SIMULATE-CHECKPOINT", "the checkpoint's round %d is not what the rules give in %q; begin anew with another checkpoint file", found[0].Round, found[0].What)
+		return codes.Errorf("MF-SIMULATE-CHECKPOINT", "the checkpoint's round %d is not what the rules give in %q; name another checkpoint file, and its rounds are simulated again: this one stays as it is", found[0].Round, found[0].What)
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func ReadCheckpoint(path string) (Checkpoint, error) {
 		err = json.Unmarshal(text, &c)
 	}
 	if err != nil {
-		return c, codes.Wrapf("MF-SIMULATE-CHECKPOINT", "the checkpoint can't be read: %w; begin anew with another checkpoint file", err)
+		return c, codes.Wrapf("MF-SIMULATE-CHECKPOINT", "the checkpoint can't be read: %w; name another checkpoint file, and its rounds are simulated again: this one stays as it is", err)
 	}
 	return c, nil
 }

@@ -424,7 +424,7 @@ func (f *Folder) gather(all []entry, skipBad bool) error {
 	for _, e := range all {
 		if e.err != nil {
 			if !skipBad {
-				return codes.Wrapf("MF-DATA-IMAGE", "%s cannot be used: %w; repair or remove it, or have bad files skipped (--skip-bad-images)", e.path, e.err)
+				return codes.Wrapf("MF-DATA-IMAGE", "%s cannot be used: %w; repair it or take it out of the data set, or have bad files skipped (--skip-bad-images)", e.path, e.err)
 			}
 			f.Bad = append(f.Bad, BadFile{e.path, e.err})
 			continue

@@ -153,6 +153,12 @@ func TestBadFilesAreRefusedOrSkippedByName(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%v does not name %s", err, path)
 		}
+		if err := os.Remove(filepath.Join(folder, path)); err != nil { // as the message says
+			t.Fatal(err)
+		}
+		if f, err := LoadFolder(t.Context(), folder, FolderOptions{Size: 2, Channels: 1}); err != nil || f.Data.Train.Len() != 2 {
+			t.Errorf("without %s: %v", path, err)
+		}
 	}
 	bad["a/good.png"], bad["b/good.png"] = good, good
 	f, err := LoadFolder(t.Context(), lay(t, bad), FolderOptions{Size: 2, Channels: 1, SkipBad: true})

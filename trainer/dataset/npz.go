@@ -19,7 +19,7 @@ import (
 func read(ctx context.Context, info Info, in Input, file *source.File) (*Data, error) {
 	data, err := parseNPZ(ctx, info, in, file, file.Size)
 	if err != nil {
-		return nil, codes.Wrapf("MF-DATA-CORRUPT", "%s is not a readable MedMNIST file: %w; remove it and fetch %s again", file.Name(), err, info.URL)
+		return nil, codes.Wrapf("MF-DATA-CORRUPT", "%s is not a readable MedMNIST file: %w; it is not the data set: move it away and fetch %s, or name the folder that has the official file", file.Name(), err, info.URL)
 	}
 	data.SHA256 = file.SHA256
 	return data, nil

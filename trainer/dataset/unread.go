@@ -58,7 +58,7 @@ func (u *Unread) Read(ctx context.Context, some []int) ([]float32, error) {
 			e := u.images[i]
 			decoded, err := e.decode(ctx, u.folder, u.options)
 			if err != nil {
-				return codes.Wrapf("MF-DATA-IMAGE", "%s cannot be used: %w; repair or remove it, or have bad files skipped (--skip-bad-images)", e.path, err)
+				return codes.Wrapf("MF-DATA-IMAGE", "%s cannot be used: %w; repair it or take it out of the data set, or have bad files skipped (--skip-bad-images)", e.path, err)
 			}
 			copy(values[k*length:], decoded)
 			return nil

@@ -131,6 +131,9 @@ func TestHeadsFromBeforeAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	if _, err := Train(t.Context(), headSpec, start, data, o); err != nil { // as the message says
+		t.Error(err)
+	}
 	if _, err := InitialHead(small, 1, inputs(small, 2)); code(err) != "MF-MODEL-NAME" {
 		t.Errorf("a head of a model without a backbone: %v", err)
 	}

@@ -190,7 +190,7 @@ func check(slots []slot, w *weights.Weights) error {
 		shapes.Tensors = append(shapes.Tensors, weights.Tensor{Name: t.name, Shape: t.shape})
 	}
 	if name := shapes.Tensors[0].Name; name == headMean && w.Find(name) == nil {
-		return codes.Errorf("MF-WEIGHTS-INCOMPATIBLE", "the head has no %s: it is of a medfed that normalised features outside of the weights; train it anew with this version", name)
+		return codes.Errorf("MF-WEIGHTS-INCOMPATIBLE", "the head has no %s: it is of a medfed that normalised features outside of the weights; it can't be used with this version: train a head with it, or use the version that made this one", name)
 	}
 	return weights.Compatible(shapes, w)
 }

@@ -212,7 +212,7 @@ func CheckName(name string) error {
 		}
 	}
 	if name == metadataName {
-		return codes.Errorf("MF-WEIGHTS-NAME", "__metadata__ is reserved by safetensors and has no place in canonical weights; remove it")
+		return codes.Errorf("MF-WEIGHTS-NAME", "__metadata__ is reserved by safetensors and has no place in canonical weights; give them without it")
 	}
 	return nil
 }

@@ -72,7 +72,7 @@ func agreedBackbone(t fl.Terms, file string) (*backbone.Backbone, error) {
 	case !isFrozen:
 		return nil, nil
 	case t.Backbone == fl.Backbone{}:
-		return nil, codes.Errorf("MF-BACKBONE-ABSENT", "task %s does not say which backbone is in front of its head; have it created anew with this version of medfed", t.Task)
+		return nil, codes.Errorf("MF-BACKBONE-ABSENT", "task %s does not say which backbone is in front of its head; take part in another task, created with this version of medfed", t.Task)
 	case !t.Backbone.Random && file == "":
 		return nil, codes.Errorf("MF-BACKBONE-FILE", "task %s trains behind pre-trained weights of %s with the digest %s; name their file with --backbone", t.Task, t.Model, t.Backbone.Digest)
 	}

@@ -102,7 +102,7 @@ func (f *exportFlags) export(ctx context.Context, a *app, of string) (export, er
 	}
 	info, err := os.Stat(f.onnx)
 	if err != nil {
-		return result, codes.Wrapf("MF-WRITE-MODEL", "the model can't be written: %w; write it again", err)
+		return result, codes.Wrapf("MF-WRITE-MODEL", "the model can't be written: %w; check its folder and the disk, and export it again", err)
 	}
 	result.Bytes = info.Size()
 	return result, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,8 @@ func (l *localNetwork) open() (*network.Network, error) {
 func newNetwork(a *app) *cobra.Command {
 	l := &localNetwork{}
 	c := group("network", "Bring the consortium's network up on this machine, or down",
-		newNetworkUp(a, l), newNetworkDown(a, l), newNetworkStatus(a, l), newNetworkEnv(a, l), newNetworkRejoin(a, l), newNetworkRotateLogs())
+		newNetworkUp(a, l), newNetworkDown(a, l), newNetworkStatus(a, l), newNetworkEnv(a, l),
+		newNetworkCheck(a, l), newNetworkRepair(a, l), newNetworkRejoin(a, l), newNetworkRotateLogs())
 	l.bind(c)
 	return c
 }
@@ -220,6 +222,70 @@ installed again.`,
 	}
 	c.Flags().BoolVar(&remove, "remove", false, "delete everything that the peer still has")
 	return c
+}
+
+func newNetworkCheck(a *app, l *localNetwork) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Find damaged blocks in the files of every peer",
+		Long: fmt.Sprintf(`Read the block files of every peer, whether it runs or not, and hold every bit of
+them against the hashes, the orderers' signatures and what the other peers have.
+Nothing is changed. Exits %d when a block is damaged, and says which peer has it
+and how it is made whole.`, exit.Network),
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			n, err := l.open()
+			if err != nil {
+				return err
+			}
+			found, err := n.CheckBlocks(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return errors.Join(printChains(a, found), allWhole(found))
+		},
+	}
+}
+
+func printChains(a *app, found []network.ChainStatus) error {
+	return a.print(found, func(w io.Writer) {
+		fmt.Fprintln(w, "PEER\tWHOLE BLOCKS\tDAMAGE")
+		for _, c := range found {
+			fmt.Fprintf(w, "%s\t%d\t%s\n", c.Process, c.Blocks, cmp.Or(c.Damage, "–"))
+		}
+	})
+}
+
+// allWhole refuses chains of which one is damaged.
+func allWhole(found []network.ChainStatus) error {
+	for _, c := range found {
+		if c.Damage != "" {
+			return codes.Errorf("MF-NETWORK-BLOCKS", "the block files of %s are damaged: %s; %s", c.Process, c.Damage, c.Restore)
+		}
+	}
+	return nil
+}
+
+func newNetworkRepair(a *app, l *localNetwork) *cobra.Command {
+	return &cobra.Command{
+		Use:   "repair ORGANISATION",
+		Short: "Make the damaged blocks of a peer whole from the other peers",
+		Long: `Make the block files of an organisation's peer whole: damaged blocks are taken
+from another peer, and the peer makes its databases anew from its blocks. Its
+private data lies elsewhere and is kept; the files as they were are set aside.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n, err := l.open()
+			if err != nil {
+				return err
+			}
+			if err := n.RepairPeer(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			result := map[string]any{"organisation": args[0], "state": "repaired"}
+			return a.print(result, func(w io.Writer) { fmt.Fprintf(w, "the blocks of the peer of %s are whole\n", args[0]) })
+		},
+	}
 }
 
 // allServe refuses processes of which one does not run or does not serve.

@@ -113,7 +113,7 @@ func Open(ctx context.Context, info Info, path string) (*File, error) {
 }
 
 func checksumError(path, got string, info Info) error {
-	return codes.Errorf("MF-DATA-CHECKSUM", "%s has MD5 %s, the official %s.npz has %s; remove it and fetch %s again", path, got, info.Name, info.MD5, info.URL)
+	return codes.Errorf("MF-DATA-CHECKSUM", "%s has MD5 %s, the official %s.npz has %s; it is not the data set: move it away and fetch %s, or name the folder that has the official file", path, got, info.Name, info.MD5, info.URL)
 }
 
 // sums are the checksums of a file in hexadecimal digits.

@@ -140,6 +140,22 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// A wrong file that is moved away is in the way no more.
+func TestAWrongFileIsMovedAway(t *testing.T) {
+	folder := put(t, Preferred+".npz", []byte("PK"))
+	_, _, err := Choose(t.Context(), "", Options{Folder: folder, Cache: t.TempDir()})
+	wantCode(t, err, "MF-DATA-CHECKSUM")
+	if !strings.Contains(err.Error(), "move it away") {
+		t.Errorf("%v", err)
+	}
+	if err := os.Rename(filepath.Join(folder, Preferred+".npz"), filepath.Join(t.TempDir(), "away")); err != nil {
+		t.Fatal(err)
+	}
+	if chosen, _, err := Choose(t.Context(), "", Options{Folder: folder, Cache: t.TempDir()}); err != nil || chosen != Synthetic {
+		t.Errorf("chose %q, %v", chosen, err)
+	}
+}
+
 // The official file, where this machine has it, is what is chosen.
 func TestChooseTakesTheOfficialFile(t *testing.T) {
 	folder := os.Getenv(FolderVariable)
