@@ -104,6 +104,7 @@ type Gateway struct {
 	peers  []*peerConnection // in order of preference
 	others []*peerConnection // that know the ledger but may not be asked; see only
 	looked time.Time         // when it was last found out who hangs
+	later  time.Duration     // after which those are asked again
 }
 
 // peerConnection is one peer of the profile and the gateway service on it.
@@ -117,8 +118,7 @@ type peerConnection struct {
 	gone       chan struct{} // closed while it hangs
 }
 
-// rest is how long a peer that failed is asked only after the others, and how often
-// those that hang are asked again.
+// rest is how long a peer that failed is asked only after the others.
 const rest = 5 * time.Second
 
 // Connect opens connections to the profile's peers. It does not wait for them:
@@ -473,7 +473,7 @@ func (g *Gateway) pick() *peerConnection {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	if now.Sub(g.looked) >= rest && slices.ContainsFunc(g.peers, func(p *peerConnection) bool { return p.hangs }) {
+	if now.Sub(g.looked) >= g.later && slices.ContainsFunc(g.peers, func(p *peerConnection) bool { return p.hangs }) {
 		g.look()
 	}
 	for _, p := range g.peers {

@@ -23,6 +23,10 @@ const (
 	patience    = time.Second     // that a call takes before the peers are looked at
 	grace       = time.Second     // that the other peers have, at least, when half of them have answered
 	lookTimeout = 4 * time.Second // of the question
+
+	// Those that hang are asked again after the first, and after twice as long each
+	// time, up to the last: what is asked of them keeps their ledgers locked.
+	firstAgain, lastAgain = 5 * time.Second, 30 * time.Second
 )
 
 // smallQuestion and its argument are what any chaincode of medfed answers to any role.
@@ -116,6 +120,9 @@ func (g *Gateway) note(answer map[*peerConnection]bool) {
 	g.looked = time.Now()
 	if answer == nil {
 		return
+	}
+	if g.later = min(lastAgain, max(firstAgain, 2*g.later)); len(answer) == len(g.peers) {
+		g.later = 0
 	}
 	for _, p := range g.peers {
 		switch hangs := !answer[p]; {
