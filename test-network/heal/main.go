@@ -144,6 +144,9 @@ func (b *bench) measure(ctx context.Context, r *report) error {
 		run   func(context.Context) (any, error)
 	}{
 		{"one chaincode service of five hangs", &r.ChaincodeStopped, b.chaincodeStopped},
+		{"an IPFS repository is deleted", &r.RepositoryLost, b.repositoryLost},
+		{"a peer's folder is deleted", &r.PeerLost, b.peerLost},
+		{"advice that tests have followed", &r.AdviceTested, b.adviceTested},
 		{"logs after 20 rounds", &r.LogsAfterManyRounds, b.logs},
 	}
 	for i, s := range steps {
