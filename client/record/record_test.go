@@ -418,3 +418,33 @@ func TestUnpublish(t *testing.T) {
 		t.Errorf("published is %v, kept %v, %v", w.public.files, w.own.files, err)
 	}
 }
+
+// A hospital's node that has lost its repository keeps again what others hold of its
+// records, and nothing that is being erased.
+func TestAnEmptyNodeKeepsTheRecordsFilesAgain(t *testing.T) {
+	w := newWorld(t)
+	w.registered(t)
+	cid := w.private[1].CID
+	lose := func() {
+		clear(w.own.files)
+		clear(w.own.pinned)
+		w.own.from = w.other
+	}
+	restore := func(pinned, missing int) {
+		t.Helper()
+		done, err := w.as(consortium.RoleCustodian).Restore(t.Context())
+		if err != nil || done.Pinned != pinned || len(done.Missing) != missing || w.own.pinned[cid] != (pinned == 1) {
+			t.Errorf("%+v, %v; the node has %v", done, err, w.own.pinned)
+		}
+	}
+	lose()
+	restore(1, 0)
+	restore(1, 0)
+	lose()
+	content := w.other.files[cid]
+	delete(w.other.files, cid)
+	restore(0, 1)
+	w.other.files[cid] = content
+	w.record.Status = records.Erasing
+	restore(0, 0)
+}

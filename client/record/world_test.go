@@ -146,6 +146,9 @@ func (n *node) Pin(_ context.Context, cid string) error {
 		return n.fail
 	}
 	n.w.note("pin on " + n.name)
+	if _, held := n.from.files[cid]; !held {
+		return codes.Errorf("MF-IPFS-NOT-FOUND", "nobody has it; wait")
+	}
 	n.files[cid], n.pinned[cid] = n.from.files[cid], true
 	return nil
 }
@@ -242,6 +245,9 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 		w.record.Status, w.members = records.Erasing, r.Members
 		return w.record
 	case records.PageRequest:
+		if name == "record:List" {
+			return records.RecordPage{Records: []records.Record{w.record}}
+		}
 		return consent.Page{Consents: append([]consent.Consent{}, w.others...)}
 	case consent.AccessListRequest:
 		return consent.AccessPage{Accesses: w.accesses}

@@ -14,7 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/client/cmd/medfed/exit"
+	"github.com/medfed/medfed/client/record"
 	"github.com/medfed/medfed/network"
 )
 
@@ -38,14 +40,14 @@ func (l *localNetwork) open() (*network.Network, error) {
 	if l.basePort != 0 && (l.basePort < 1024 || l.basePort > 65535) {
 		return nil, usage("--base-port is %d; use 1024 to 65535", l.basePort)
 	}
-	consortium, err := network.Load(l.consortium)
+	described, err := network.Load(l.consortium)
 	if err != nil {
 		return nil, err
 	}
 	if l.basePort != 0 {
-		consortium.BasePort = l.basePort
+		described.BasePort = l.basePort
 	}
-	return network.Open(consortium, l.state, l.bin)
+	return network.Open(described, l.state, l.bin)
 }
 
 func newNetwork(a *app) *cobra.Command {
@@ -72,6 +74,9 @@ func newNetworkUp(a *app, l *localNetwork) *cobra.Command {
 			shown.Close()
 			if err != nil {
 				return err
+			}
+			for k := range shown.losses {
+				a.restoreFiles(cmd.Context(), n, &shown.losses[k])
 			}
 			return printNetwork(cmd.Context(), a, n, shown.losses)
 		},
@@ -300,6 +305,35 @@ func allServe(processes []network.ProcessStatus) error {
 		return nil
 	}
 	return codes.Errorf("MF-NETWORK-INCOMPLETE", "not every process of the network serves: %d of %d do not, %s among them; see their logs, and start them with medfed network up", len(ill), len(processes), ill[0])
+}
+
+// restoreFiles has a hospital's IPFS node that was healed keep the files of its
+// records again, as one of the officers that the consortium's description names, and
+// says in the loss what came of it.
+func (a *app) restoreFiles(ctx context.Context, n *network.Network, loss *network.Loss) {
+	for _, org := range n.Consortium().Organisations {
+		if loss.Process != "ipfs-"+org.Name || loss.Lost == "" {
+			continue
+		}
+		for _, identity := range org.Identities {
+			if identity.Role != consortium.RoleCustodian {
+				continue
+			}
+			officer := *a
+			officer.profile, officer.identity = n.Profile(org.Name), n.IdentityDir(org.Name, identity.Name)
+			err := officer.records(nil, func(c *record.Client) error {
+				done, err := c.Restore(ctx)
+				if err == nil {
+					loss.Healed += fmt.Sprintf("; of its records' files %d are pinned again, %d are held by nobody", done.Pinned, len(done.Missing))
+				}
+				return err
+			})
+			if err != nil {
+				loss.Restore += fmt.Sprintf("; its records' files were not all fetched from others (%v), medfed record restore goes on with that", err)
+			}
+			return
+		}
+	}
 }
 
 // processLoss is a process with what it had lost with its folder.

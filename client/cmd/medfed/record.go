@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ import (
 
 func newRecord(a *app) *cobra.Command {
 	return group("record", "Register a patient's records and their versions, fetch them, erase them",
-		newRecordAdd(a), newRecordList(a), newRecordShow(a), newRecordVersions(a), newRecordGet(a), newRecordDeprecate(a), newRecordErase(a), newRecordAttest(a), newRecordRewrap(a))
+		newRecordAdd(a), newRecordList(a), newRecordShow(a), newRecordVersions(a), newRecordGet(a), newRecordDeprecate(a), newRecordErase(a), newRecordAttest(a), newRecordRewrap(a), newRecordRestore(a))
 }
 
 // addFlags are those of "record add".
@@ -404,6 +405,29 @@ on. Any officer who can open the hospital's records can do it.`,
 	}
 	c.Flags().BoolVar(&rotate, "rotate", false, "also make the hospital's next key")
 	return c
+}
+
+func newRecordRestore(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "restore",
+		Short: "Keep your hospital's files again on an IPFS node that has lost its repository",
+		Long: `Fetch the encrypted files of your hospital's records from whoever still holds
+them, and pin them on your private IPFS node. The identity must be an officer's.
+medfed network up does it by itself for a node that it has healed. What nobody
+holds is named: add it again from its source, as a new version.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.records(nil, func(c *record.Client) error {
+				done, err := c.Restore(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return a.print(done, func(w io.Writer) {
+					fmt.Fprintf(w, "pinned\t%d\nheld by nobody\t%s\n", done.Pinned, cmp.Or(strings.Join(done.Missing, ", "), "–"))
+				})
+			})
+		},
+	}
 }
 
 // numbers prints a list of numbers, a dash for none.
