@@ -83,6 +83,7 @@ func exampleTerms() fl.Terms {
 		Strategy: fl.StrategyFedAvg, Metric: fl.MetricAccuracy, ThresholdKind: fl.ThresholdAbsolute, Threshold: 500_000,
 		F: 1, Masters: 4, Participation: fl.One, MinUpdates: 2, MaxExamples: 10_000, BaseWeight: 500_000, Rounds: 1, MaxFailed: 3,
 		Deadlines: fl.Deadlines{Starting: 600, Training: 3600, Committing: 600, Revealing: 600, Aggregating: 600},
+		Retention: fl.Retention{Updates: 2, Models: 10},
 		Initial:   exampleModel("first model"), Recipient: exampleRecipient,
 	}
 }

@@ -64,6 +64,11 @@ func taskObjects() map[string]object {
 			"privacy":        said("Differential privacy of the training; left out for none. A private task neither balances classes nor augments images."),
 			"backbone":       said("Frozen layers in front of what is trained; left out for none."),
 			"input":          said("How an image becomes numbers. Left out by tasks from before there was this field."),
+			"retention":      said("How long the private IPFS keeps what the rounds have made. Left out to keep all."),
+		}},
+		"Retention": {"How long the private IPFS keeps what the rounds of a task have made, in rounds counted back from the newest that has closed. Both are 0 to keep all, or neither is.", map[string]schema{
+			"updates": bounded("retention.updates", "Newest rounds whose updates are kept.").in("rounds"),
+			"models":  bounded("retention.models", "Newest rounds whose global models are kept.").in("rounds"),
 		}},
 		"Input": {"How a stored pixel of an image becomes a number, and how an image is brought to the model's size.", map[string]schema{
 			"window_low":  bounded("input.window_low", "Stored value that becomes black; with window_high 0 as well, the full range of the file's depth: 4095000000 is 4095.").in(inMicro),

@@ -109,6 +109,8 @@ type Terms struct {
 	// the second is the positive one. Left out by tasks that are older than this field.
 	ClassNames []string `json:"class_names,omitempty" metadata:",optional"`
 	Input      Input    `json:"input,omitzero" metadata:",optional"` // how an image becomes numbers; left out by older tasks
+
+	Retention Retention `json:"retention,omitzero" metadata:",optional"` // of updates and global models on the private IPFS; left out to keep all
 }
 
 // Equal reports whether two terms are the same.

@@ -33,7 +33,7 @@ func CheckTerms(t Terms) error {
 // CheckNumbers is CheckTerms without the references that only a task on a ledger
 // has: its first model and its coordinator's recipient.
 func CheckNumbers(t Terms) error {
-	for _, check := range []func(Terms) error{checkNames, checkShape, checkInput, checkTraining, checkScoring, checkFaults, checkRounds, checkDeadlines, checkPrivacy, checkBackbone} {
+	for _, check := range []func(Terms) error{checkNames, checkShape, checkInput, checkTraining, checkScoring, checkFaults, checkRounds, checkDeadlines, checkRetention, checkPrivacy, checkBackbone} {
 		if err := check(t); err != nil {
 			return err
 		}
@@ -211,7 +211,7 @@ func bound[T ~int | ~int64](field string, value, least, most T) Bound {
 // TermsBounds lists the numbers of the terms that have bounds of their own. Those of
 // privacy hold where the task trains privately.
 func TermsBounds(t Terms) []Bound {
-	return slices.Concat(shapeBounds(t), inputBounds(t), trainingBounds(t), scoringBounds(t), roundsBounds(t), deadlinesBounds(t), privacyBounds(t))
+	return slices.Concat(shapeBounds(t), inputBounds(t), trainingBounds(t), scoringBounds(t), roundsBounds(t), deadlinesBounds(t), retentionBounds(t), privacyBounds(t))
 }
 
 // within refuses the first number that is out of its bounds.

@@ -98,7 +98,7 @@ func newestGlobal(v View) (fl.ModelRef, int) {
 
 // attend does, beside the steps, what a new global model calls for: a coordinator
 // with a test split measures it for the journal, a master that attested it pins a
-// copy on its own IPFS node.
+// copy on its own IPFS node, and from that node goes what is no longer kept.
 func (n *Node) attend(ctx context.Context, v View) {
 	ref, made := newestGlobal(v)
 	if made == 0 {
@@ -108,6 +108,7 @@ func (n *Node) attend(ctx context.Context, v View) {
 		n.measured = made
 		n.background.Go(func() { n.report(ctx, v, ref, made) })
 	}
+	n.background.Go(func() { n.retain(ctx, v.Task.Task.Retention, made) })
 	store, pins := n.Store.(pinner)
 	attested := n.attests == ref.Digest || made == v.Round.Round.Number && v.attested(Me{ID: n.ID}) == ref.Digest
 	if pins && made > n.pinned && attested {

@@ -47,8 +47,9 @@ type Ledger interface {
 
 // Store is what a node asks of its organisation's private IPFS node. The bytes
 // that Get gives have been checked against the CID. A Store that can also Pin
-// keeps a copy of each global model that this node attested, and one that can
-// Check is checked before the node starts.
+// keeps a copy of each global model that this node attested, from one that can Remove goes
+// what the task's terms no longer keep, and one that can Check is checked before the node
+// starts.
 type Store interface {
 	Add(ctx context.Context, r io.Reader) (cid string, err error)
 	Get(ctx context.Context, cid string) (io.ReadCloser, error)
@@ -57,6 +58,9 @@ type Store interface {
 type (
 	pinner interface {
 		Pin(context.Context, string) error
+	}
+	remover interface {
+		Remove(context.Context, string) error
 	}
 	checker interface{ Check(context.Context) error }
 )
@@ -100,6 +104,7 @@ type Node struct {
 	attests    string // digest this node attested last; it may look again only when the next round is open
 	measured   int    // round whose global model has been measured on Test
 	pinned     int    // round whose global model has been pinned
+	retained   retained
 	background sync.WaitGroup
 }
 

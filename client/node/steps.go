@@ -152,6 +152,7 @@ func (n *Node) store(ctx context.Context, v View, a Action, w *weights.Weights) 
 	ref, err := n.models.put(ctx, w, Recipients(v.Task), a.Round)
 	if err == nil {
 		made.stored[a.Kind] = ref
+		n.retained.note(a.Round, ref.CID)
 	}
 	return ref, err
 }

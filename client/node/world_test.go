@@ -227,6 +227,9 @@ func (w *world) wantCompleted() {
 			w.t.Errorf("round %d is %s: %s", number, r.Round.Phase, r.Round.Reason)
 			continue
 		}
+		if !w.terms.Retention.KeepsModel(number, state.LastRound) {
+			continue // whether it is there is not said
+		}
 		global, err := Fetch(w.t.Context(), w.files, *r.Round.Global, w.keys[w.nodes[0]])
 		if err != nil {
 			w.t.Errorf("the global model of round %d: %v", number, err)
@@ -386,6 +389,7 @@ type files struct {
 	content map[string][]byte
 	gets    map[string]int // by CID
 	pins    map[string]int
+	stuck   bool // nothing can be removed
 }
 
 func (f *files) Add(ctx context.Context, r io.Reader) (string, error) {
@@ -431,6 +435,22 @@ func (f *files) Pin(_ context.Context, cid string) error {
 	}
 	f.pins[cid]++
 	return nil
+}
+
+func (f *files) Remove(_ context.Context, cid string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stuck {
+		return codes.Errorf("MF-IPFS-KEPT", "%s stays; look", cid)
+	}
+	delete(f.content, cid)
+	return nil
+}
+
+func (f *files) has(cid string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.content[cid] != nil
 }
 
 // stub learns four numbers: training moves them towards 1, each node a little

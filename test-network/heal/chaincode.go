@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"math"
 	"path/filepath"
 	"syscall"
@@ -113,34 +112,21 @@ func (b *bench) submit(ctx context.Context, org string) error {
 	return g.Submit(ctx, "task:ListTasks", map[string]int{"page_size": 1}, nil)
 }
 
-// logs lets a task go through 20 rounds and gives the size of all logs, in 10^6 bytes.
+// logs lets a task go through 20 rounds and gives the size of all logs, in 10^6 bytes. The
+// task goes on.
 func (b *bench) logs(ctx context.Context) (any, error) {
 	if b.quick {
 		b.unmeasured("log_mb_after_20_rounds: it takes 20 rounds")
 		return nil, nil
 	}
-	t, err := b.start(ctx, "rounds", 500)
-	if err != nil {
+	var err error
+	if b.many, err = b.start(ctx, "rounds", 500); err != nil {
 		return nil, err
 	}
-	defer t.stop()
-	if err := t.await(ctx, roundsMany); err != nil {
-		return nil, err
+	if err := b.many.await(ctx, roundsMany); err != nil {
+		return nil, errors.Join(err, b.many.stop())
 	}
-	if err := t.stop(); err != nil {
-		return nil, err
-	}
-	var bytes int64
-	err = filepath.WalkDir(filepath.Join(b.network.StateDir(), "logs"), func(_ string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		info, err := entry.Info()
-		if err == nil {
-			bytes += info.Size()
-		}
-		return err
-	})
+	bytes, err := sizeOf(filepath.Join(b.network.StateDir(), "logs"))
 	return round(float64(bytes) / 1e6), err
 }
 

@@ -49,6 +49,7 @@ type bench struct {
 	bin     string           // folder of the programs
 	folder  string           // for all that is made on the way
 	quick   bool
+	many    *task    // that goes through many rounds; of the last two steps
 	missed  []string // bars
 	said    []string // why something is null
 }
@@ -148,6 +149,7 @@ func (b *bench) measure(ctx context.Context, r *report) error {
 		{"a peer's folder is deleted", &r.PeerLost, b.peerLost},
 		{"advice that tests have followed", &r.AdviceTested, b.adviceTested},
 		{"logs after 20 rounds", &r.LogsAfterManyRounds, b.logs},
+		{"repositories from round 20 to 60", &r.IPFSPerRound, b.repositories},
 	}
 	for i, s := range steps {
 		started := time.Now()

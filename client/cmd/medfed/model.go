@@ -104,8 +104,24 @@ func fetchGlobal(ctx context.Context, a *app, task string, round int) (globalMod
 	if m.Model, m.Round, err = globalOf(ctx, contracts, state, round); err != nil {
 		return m, err
 	}
+	if err := checkKept(ctx, contracts, state, m.Round); err != nil {
+		return m, err
+	}
 	m.weights, err = node.Fetch(ctx, s, m.Model, key)
 	return m, err
+}
+
+// checkKept refuses a global model that the nodes have removed from IPFS, as the task's terms
+// have it.
+func checkKept(ctx context.Context, c gateway.Contracts, task fl.TaskState, round int) error {
+	if round == 0 {
+		return nil
+	}
+	_, newest, err := newestGlobal(ctx, c, task)
+	if err == nil && !task.Task.Retention.KeepsModel(round, newest) {
+		return codes.Errorf("MF-ROUND-GONE", "the global model of round %d is gone: the task keeps %s, and the newest is of round %d; name one of these", round, retentionInWords(task.Task.Retention), newest)
+	}
+	return err
 }
 
 // globalOf finds the global model that a round made.

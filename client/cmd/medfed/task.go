@@ -285,6 +285,15 @@ func printSubject(w io.Writer, t fl.Terms) {
 	fmt.Fprintf(w, "model\t%s on %s, %d classes\n", t.Model, t.Data, t.Classes)
 	fmt.Fprintf(w, "classes\t%s\n", classesInWords(t.ClassNames))
 	fmt.Fprintf(w, "images\t%s\npixels\t%s\n", imagesInWords(node.Spec(t), in.Fit), inputInWords(in))
+	fmt.Fprintf(w, "kept\t%s\n", retentionInWords(t.Retention))
+}
+
+// retentionInWords says what of a task's rounds can be fetched.
+func retentionInWords(r fl.Retention) string {
+	if r == (fl.Retention{}) {
+		return "all updates and global models"
+	}
+	return fmt.Sprintf("updates of the newest %d rounds, global models of %d", r.Updates, r.Models)
 }
 
 func thresholdInWords(t fl.Terms) string {

@@ -51,6 +51,8 @@ type terms struct {
 	Committing    int64   `yaml:"committing_seconds"`
 	Revealing     int64   `yaml:"revealing_seconds"`
 	Aggregating   int64   `yaml:"aggregating_seconds"`
+	KeepUpdates   int     `yaml:"keep_updates"`
+	KeepModels    int     `yaml:"keep_models"`
 	Privacy       privacy `yaml:",inline"`
 
 	Refinements refinements   `yaml:",inline"`
@@ -76,6 +78,7 @@ func defaultTerms() terms {
 		F: 1, Masters: 4, Participation: decimal(fl.One), MinUpdates: 3, MaxExamples: 1_000_000, BaseWeight: 500_000,
 		Rounds: 5, MaxFailed: 3,
 		Starting: 60, Training: 600, Committing: 300, Revealing: 60, Aggregating: 300,
+		KeepUpdates: 2, KeepModels: 10,
 		Privacy: defaultPrivacy(), Input: inputFlags{Fit: fl.FitStretch},
 	}
 }
@@ -106,6 +109,8 @@ func (t *terms) bind(flags *pflag.FlagSet) {
 	flags.Int64Var(&t.Committing, "committing-seconds", t.Committing, "time to score and commit")
 	flags.Int64Var(&t.Revealing, "revealing-seconds", t.Revealing, "time to reveal")
 	flags.Int64Var(&t.Aggregating, "aggregating-seconds", t.Aggregating, "time to aggregate and attest")
+	flags.IntVar(&t.KeepUpdates, "keep-updates", t.KeepUpdates, "newest rounds whose updates stay on IPFS; 0, as --keep-models, keeps all")
+	flags.IntVar(&t.KeepModels, "keep-models", t.KeepModels, "newest rounds whose global models stay on IPFS")
 	t.Privacy.bind(flags)
 	t.Refinements.bind(flags)
 	t.Backbone.bind(flags)
@@ -188,7 +193,8 @@ func (t terms) forTask(task string) (fl.Terms, error) {
 		MaxExamples: t.MaxExamples, BaseWeight: fl.Micro(t.BaseWeight), Rounds: t.Rounds, MaxFailed: t.MaxFailed,
 		Deadlines: fl.Deadlines{Starting: t.Starting, Training: t.Training, Committing: t.Committing,
 			Revealing: t.Revealing, Aggregating: t.Aggregating},
-		Privacy: t.Privacy.onLedger(),
+		Retention: fl.Retention{Updates: t.KeepUpdates, Models: t.KeepModels},
+		Privacy:   t.Privacy.onLedger(),
 	}, nil
 }
 

@@ -56,9 +56,9 @@ func Table() []Status {
 		}},
 		{NotFound, "there is no such task, round, node or content", []string{
 			"MF-ACCESS-UNKNOWN", "MF-CONSENT-UNKNOWN", "MF-INGEST-ENTRY", "MF-IPFS-NOT-FOUND", "MF-KEY-UNKNOWN", "MF-NODE-UNKNOWN", "MF-OFFER-UNKNOWN", "MF-RECIPIENT-UNKNOWN", "MF-RECORD-UNKNOWN",
-			"MF-ROUND-NO-GLOBAL", "MF-ROUND-UNKNOWN", "MF-TASK-UNKNOWN", "MF-VERSION-UNKNOWN",
+			"MF-ROUND-GONE", "MF-ROUND-NO-GLOBAL", "MF-ROUND-UNKNOWN", "MF-TASK-UNKNOWN", "MF-VERSION-UNKNOWN",
 		}},
-		{Unreachable, "a peer, orderer or IPFS node does not answer or is too busy; try again", []string{"MF-GATEWAY", "MF-IPFS-RPC", "MF-IPFS-TIMEOUT", "MF-IPFS-UNREACHABLE"}},
+		{Unreachable, "a peer, orderer or IPFS node does not answer or is too busy; try again", []string{"MF-GATEWAY", "MF-IPFS-KEPT", "MF-IPFS-RPC", "MF-IPFS-TIMEOUT", "MF-IPFS-UNREACHABLE"}},
 		{Corrupt, "content is damaged, forged or not addressed to this identity", []string{
 			"MF-AUDIT", "MF-ENVELOPE-CORRUPT", "MF-ENVELOPE-NOT-RECIPIENT", "MF-IPFS-ADD", "MF-IPFS-CID", "MF-IPFS-CORRUPT", "MF-IPFS-DAG", "MF-LEDGER-CORRUPT",
 			"MF-GRANT-FORGED", "MF-INGEST-DIGEST", "MF-MODEL-MISMATCH", "MF-RECORD-MISMATCH", "MF-WEIGHTS",

@@ -1,0 +1,94 @@
+package node
+
+import (
+	"context"
+	"sync"
+
+	"github.com/medfed/medfed/chaincode/fl"
+)
+
+// retained is up to which round what is no longer kept has been removed.
+type retained struct {
+	removing        sync.Mutex // held meanwhile
+	updates, models int
+
+	mu     sync.Mutex
+	stored map[int][]string // CIDs of what this node has stored in a round, for the ledger may not name all
+}
+
+func (r *retained) note(round int, cid string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stored == nil {
+		r.stored = map[int][]string{}
+	}
+	r.stored[round] = append(r.stored[round], cid)
+}
+
+// take gives what this node has stored in a round and forgets it.
+func (r *retained) take(round int) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	defer delete(r.stored, round)
+	return r.stored[round]
+}
+
+// retain removes from the organisation's IPFS node the updates and global models, its own and
+// those that came through it, which a task no longer keeps once a round has closed. What
+// fails is tried again after the next round. A node that starts again begins with the first
+// round: what is removed already costs a question.
+func (n *Node) retain(ctx context.Context, r fl.Retention, closed int) {
+	store, removes := n.Store.(remover)
+	if !removes || !n.retained.removing.TryLock() {
+		return
+	}
+	defer n.retained.removing.Unlock()
+	for round := n.retained.updates + 1; !r.KeepsUpdates(round, closed); round++ {
+		if err := n.removeUpdates(ctx, store, round); err != nil {
+			n.removalFailed(ctx, "updates", round, err)
+			return
+		}
+		n.retained.updates = round
+	}
+	for round := n.retained.models + 1; !r.KeepsModel(round, closed); round++ {
+		if err := n.removeModel(ctx, store, round); err != nil {
+			n.removalFailed(ctx, "the global model", round, err)
+			return
+		}
+		n.retained.models = round
+	}
+}
+
+func (n *Node) removalFailed(ctx context.Context, what string, round int, err error) {
+	if ctx.Err() == nil {
+		n.Log.Warn(what+" could not be removed from IPFS", "round", round, "error", err)
+	}
+}
+
+func (n *Node) removeUpdates(ctx context.Context, store remover, round int) error {
+	state, err := n.rounds(round).GetRound(ctx, fl.RoundRequest{Task: n.Task, Round: round})
+	if err != nil {
+		return err
+	}
+	cids := n.retained.take(round) // an update that came too late, a proposal that others did not take
+	for _, update := range state.Updates {
+		cids = append(cids, update.Model.CID)
+	}
+	for _, cid := range cids {
+		if global := state.Round.Global; global != nil && cid == global.CID {
+			continue
+		}
+		if err := store.Remove(ctx, cid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Node) removeModel(ctx context.Context, store remover, round int) error {
+	state, err := n.rounds(round).GetRound(ctx, fl.RoundRequest{Task: n.Task, Round: round})
+	if err != nil || state.Round.Global == nil {
+		return err
+	}
+	return store.Remove(ctx, state.Round.Global.CID)
+}
