@@ -74,7 +74,9 @@ type fakePeer struct {
 	validity    func(n int) peer.TxValidationCode // VALID when nil
 	onEvents    func(*gatewaypb.ChaincodeEventsRequest, gatewaypb.Gateway_ChaincodeEventsServer) error
 	submissions int
-	height      uint64 // blocks it says to have; 0: it does not say
+	hung        chan struct{} // while it is open the peer answers nothing; nil: it answers
+	late        time.Duration // that an answer to a query takes
+	height      uint64        // blocks it says to have; 0: it does not say
 }
 
 func (p *fakePeer) do(f func()) {
@@ -83,7 +85,25 @@ func (p *fakePeer) do(f func()) {
 	f()
 }
 
-func (p *fakePeer) Endorse(_ context.Context, r *gatewaypb.EndorseRequest) (*gatewaypb.EndorseResponse, error) {
+// await returns when the peer does not hang.
+func (p *fakePeer) await(ctx context.Context) error {
+	var hung chan struct{}
+	p.do(func() { hung = p.hung })
+	if hung == nil {
+		return nil
+	}
+	select {
+	case <-hung:
+		return nil
+	case <-ctx.Done():
+		return status.FromContextError(ctx.Err()).Err()
+	}
+}
+
+func (p *fakePeer) Endorse(ctx context.Context, r *gatewaypb.EndorseRequest) (*gatewaypb.EndorseResponse, error) {
+	if err := p.await(ctx); err != nil {
+		return nil, err
+	}
 	p.mu.Lock()
 	p.endorsed++
 	n, fault := p.endorsed, p.onEndorse
@@ -153,6 +173,9 @@ func (p *fakePeer) Submit(_ context.Context, r *gatewaypb.SubmitRequest) (*gatew
 }
 
 func (p *fakePeer) CommitStatus(ctx context.Context, r *gatewaypb.SignedCommitStatusRequest) (*gatewaypb.CommitStatusResponse, error) {
+	if err := p.await(ctx); err != nil {
+		return nil, err
+	}
 	var request gatewaypb.CommitStatusRequest
 	if err := proto.Unmarshal(r.GetRequest(), &request); err != nil || len(r.GetSignature()) == 0 {
 		return nil, status.Error(codes.InvalidArgument, "not signed")
@@ -181,7 +204,14 @@ func (p *fakePeer) CommitStatus(ctx context.Context, r *gatewaypb.SignedCommitSt
 	}
 }
 
-func (p *fakePeer) Evaluate(_ context.Context, r *gatewaypb.EvaluateRequest) (*gatewaypb.EvaluateResponse, error) {
+func (p *fakePeer) Evaluate(ctx context.Context, r *gatewaypb.EvaluateRequest) (*gatewaypb.EvaluateResponse, error) {
+	if err := p.await(ctx); err != nil {
+		return nil, err
+	}
+	time.Sleep(p.late)
+	if strings.HasPrefix(argument(r.GetProposedTransaction()), "task:ListTasks ") { // asked of any call that takes long, on a slow machine too
+		return &gatewaypb.EvaluateResponse{Result: &peer.Response{Status: 200, Payload: []byte("{}")}}, nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if height := p.height; height > 0 && strings.HasPrefix(argument(r.GetProposedTransaction()), "GetChainInfo ") {

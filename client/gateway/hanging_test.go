@@ -16,18 +16,16 @@ import (
 	"github.com/medfed/medfed/client/gateway"
 )
 
-// passedOver is the longest that one who hangs may hold a call up.
-const passedOver = 3 * time.Second
+// passedOver is the longest that one who hangs may hold a call up: far from a call's
+// time limit, and on a machine as slow as can be. What it is on a real network is
+// measured there.
+const passedOver = 10 * time.Second
 
-// hang stops a peer's endorsements and answers until the returned function is called.
+// hang stops a peer until the returned function is called.
 func hang(t *testing.T, p *fakePeer) (resume func()) {
 	t.Helper()
 	stopped := make(chan struct{})
-	p.do(func() {
-		p.onEndorse = func(int) error { <-stopped; return nil }
-		p.onEvaluate = func() ([]byte, error) { <-stopped; return []byte(`{"last_round":7}`), nil }
-		p.onStatus = func(string) error { <-stopped; return nil }
-	})
+	p.do(func() { p.hung = stopped })
 	resume = sync.OnceFunc(func() { close(stopped) })
 	t.Cleanup(resume)
 	return resume
@@ -48,15 +46,19 @@ func within(t *testing.T, limit time.Duration, what string, do func() error) {
 func TestAPeerThatHangsIsPassedOverAndComesBack(t *testing.T) {
 	t.Parallel()
 	c := newConsortium(t, 3)
-	g := c.connect(t, gateway.Options{})
+	attempts := make(chan int, 1000)
+	g := c.connect(t, gateway.Options{Observe: func(call gateway.Call) { attempts <- call.Attempts }})
 	rounds := g.Contracts().Rounds
 	open := func() error { _, err := rounds.OpenRound(t.Context(), firstRound); return err }
 	read := func() error { _, err := rounds.GetRound(t.Context(), firstRound); return err }
 	resume := hang(t, c.peers[0])
 	within(t, passedOver, "the first query", read)
-	within(t, passedOver/3, "a transaction once that is known", open)
+	within(t, passedOver, "a transaction", open)
+	if first, second := <-attempts, <-attempts; first != 2 || second != 1 {
+		t.Errorf("the query took %d attempts, want 2; the transaction, once that was known, %d, want 1", first, second)
+	}
 	resume()
-	within(t, 20*time.Second, "coming back", func() error {
+	within(t, time.Minute, "coming back", func() error {
 		for {
 			before := 0
 			c.peers[0].do(func() { before = c.peers[0].endorsed })
@@ -142,9 +144,8 @@ func TestSlowIsNotTakenForHanging(t *testing.T) {
 	c := newConsortium(t, 3)
 	for _, p := range c.peers {
 		p.onEndorse = func(int) error { time.Sleep(3 * time.Second); return nil }
-		p.onEvaluate = func() ([]byte, error) { time.Sleep(1500 * time.Millisecond); return []byte(`{}`), nil }
+		p.late = 1500 * time.Millisecond
 	}
-	c.peers[0].onEvaluate = func() ([]byte, error) { time.Sleep(2500 * time.Millisecond); return []byte(`{}`), nil }
 	if _, err := c.connect(t, gateway.Options{}).Contracts().Rounds.OpenRound(t.Context(), firstRound); err != nil {
 		t.Fatal(err)
 	}
@@ -159,9 +160,11 @@ func TestARefusalIsFinalWhileAnOrganisationHangs(t *testing.T) {
 	c := newConsortium(t, 3)
 	hang(t, c.peers[2])
 	early := "chaincode response 500, MF-ROUND-EARLY: 3 of 5 updates are in; wait"
+	waits := make(chan struct{})
+	t.Cleanup(func() { close(waits) })
 	c.peers[0].onEndorse = func(n int) error {
 		if n == 1 {
-			time.Sleep(passedOver)
+			<-waits
 		}
 		return refusal(codes.Aborted, "failed to collect enough transaction endorsements, see attached details for more info", early, early)
 	}
