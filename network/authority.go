@@ -336,6 +336,19 @@ func certificate(mspDir string) (*x509.Certificate, error) {
 // attributesOID marks the certificate extension in which Fabric CA puts attributes.
 const attributesOID = "1.2.3.4.5.6.7.8.1"
 
+// EnrolledAs names the identities of an organisation that have been enrolled in the
+// state folder with a role, in alphabetical order.
+func (n *Network) EnrolledAs(org string, role consortium.Role) []string {
+	var names []string
+	folders, _ := filepath.Glob(n.IdentityDir(org, "*"))
+	for _, folder := range folders {
+		if found, err := enrolledRole(folder); err == nil && found == string(role) {
+			names = append(names, filepath.Base(folder))
+		}
+	}
+	return names
+}
+
 // enrolledRole is the role in an MSP folder's certificate; it fails when there
 // is no valid certificate.
 func enrolledRole(mspDir string) (string, error) {

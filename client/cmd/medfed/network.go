@@ -308,30 +308,28 @@ func allServe(processes []network.ProcessStatus) error {
 }
 
 // restoreFiles has a hospital's IPFS node that was healed keep the files of its
-// records again, as one of the officers that the consortium's description names, and
-// says in the loss what came of it.
+// records again, as one of its officers who is enrolled here, and says in the loss what
+// came of it.
 func (a *app) restoreFiles(ctx context.Context, n *network.Network, loss *network.Loss) {
 	for _, org := range n.Consortium().Organisations {
 		if loss.Process != "ipfs-"+org.Name || loss.Lost == "" {
 			continue
 		}
-		for _, identity := range org.Identities {
-			if identity.Role != consortium.RoleCustodian {
-				continue
+		officers := n.EnrolledAs(org.Name, consortium.RoleCustodian)
+		if len(officers) == 0 {
+			continue
+		}
+		officer := *a
+		officer.profile, officer.identity = n.Profile(org.Name), n.IdentityDir(org.Name, officers[0])
+		err := officer.records(nil, func(c *record.Client) error {
+			done, err := c.Restore(ctx)
+			if err == nil {
+				loss.Healed += fmt.Sprintf("; of its records' files %d are pinned again, %d are held by nobody", done.Pinned, len(done.Missing))
 			}
-			officer := *a
-			officer.profile, officer.identity = n.Profile(org.Name), n.IdentityDir(org.Name, identity.Name)
-			err := officer.records(nil, func(c *record.Client) error {
-				done, err := c.Restore(ctx)
-				if err == nil {
-					loss.Healed += fmt.Sprintf("; of its records' files %d are pinned again, %d are held by nobody", done.Pinned, len(done.Missing))
-				}
-				return err
-			})
-			if err != nil {
-				loss.Restore += fmt.Sprintf("; its records' files were not all fetched from others (%v), medfed record restore goes on with that", err)
-			}
-			return
+			return err
+		})
+		if err != nil {
+			loss.Restore += fmt.Sprintf("; its records' files were not all fetched from others (%v), medfed record restore goes on with that", err)
 		}
 	}
 }
