@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/trainer/weights"
 )
 
 // retained is up to which round what is no longer kept has been removed.
@@ -31,6 +32,23 @@ func (r *retained) take(round int) []string {
 	defer r.mu.Unlock()
 	defer delete(r.stored, round)
 	return r.stored[round]
+}
+
+// keepCopies pins, as a master, the updates that were had on the organisation's own IPFS node:
+// beside its trainer's, each then has a copy for as long as it is kept.
+func (n *Node) keepCopies(ctx context.Context, updates []fl.Update, had []*weights.Weights) {
+	store, pins := n.Store.(pinner)
+	if !pins {
+		return
+	}
+	for i, update := range updates {
+		if had[i] == nil {
+			continue
+		}
+		if err := store.Pin(ctx, update.Model.CID); err != nil && ctx.Err() == nil {
+			n.Log.Warn("no copy of an update is kept", "node", update.Node, "error", err)
+		}
+	}
 }
 
 // retain removes from the organisation's IPFS node the updates and global models, its own and

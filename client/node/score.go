@@ -95,6 +95,7 @@ func (n *Node) measure(ctx context.Context, v View) ([]fl.Score, error) {
 		}
 		scores = append(scores, fl.Score{Node: update.Node, Score: score})
 	}
+	n.background.Go(func() { n.keepCopies(ctx, v.Round.Updates, candidates) })
 	return fl.SortScores(scores), nil
 }
 

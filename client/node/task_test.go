@@ -35,6 +35,11 @@ func TestTaskFromJoiningToTheLastGlobalModel(t *testing.T) {
 				t.Errorf("round %d: %s scored %d models of 6", number, reveal.Master, len(reveal.Scores))
 			}
 		}
+		for _, update := range r.Updates {
+			if w.files.pins[update.Model.CID] < 1 {
+				t.Errorf("no master keeps a copy of the update of %s in round %d", update.Node, number)
+			}
+		}
 		if w.files.pins[r.Round.Global.CID] < 1 {
 			t.Errorf("nobody pinned the global model of round %d", number)
 		}
