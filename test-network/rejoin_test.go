@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,7 +110,11 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	w.must(n.Down(t.Context()))
 	w.must(os.RemoveAll(folder))
 	w.must(os.CopyFS(folder, os.DirFS(earlier)))
-	w.must(n.Up(t.Context(), nil))
+	// And its IPFS node, which has lost its repository meanwhile, keeps its files again.
+	w.must(os.RemoveAll(filepath.Join(n.StateDir(), "nodes", "ipfs-"+custodian)))
+	if said := operator.must(t, append([]string{"network", "up"}, which...)...); !strings.Contains(said, "files 1 are pinned again") {
+		t.Errorf("up says %s", said)
+	}
 	w.identifierOf(kept)
 	gone("after its earlier copy was put back")
 }
