@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -59,6 +60,9 @@ func RotateLogs(ctx context.Context, folder string) error {
 // given up: what is written next has its place.
 func rotate(path string, limit int64) error {
 	log, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) { // it has been removed since it was listed
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,9 @@ func TestALogIsRotatedUnderTheServerThatWritesIt(t *testing.T) {
 			t.Fatalf("%q follows, want %q", got, want)
 		}
 	}
+	if err := rotate(path+" that has gone", limit); err != nil {
+		t.Errorf("a log that is removed meanwhile ends the rotation: %v", err)
+	}
 	if first != 1000 {
 		t.Errorf("it ends before line %d", first)
 	}

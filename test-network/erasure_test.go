@@ -1,13 +1,9 @@
 package testnetwork
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +16,7 @@ import (
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/record"
+	"github.com/medfed/medfed/test-network/scenario"
 )
 
 // An erasure is complete when every member of the private IPFS, holder or not, has
@@ -132,20 +129,13 @@ func (w *ward) spread(cids []string) (blocks []string) {
 			nodes = append(nodes[:len(nodes):len(nodes)], public...)
 		}
 		for _, at := range nodes {
-			if status, _, err := ask(w.t.Context(), at, "cat?arg="+cid); err != nil || status != http.StatusOK {
+			if status, _, err := scenario.AskIPFS(w.t.Context(), at, "cat?arg="+cid); err != nil || status != http.StatusOK {
 				w.t.Fatalf("%s of %s: %d, %v", cid, at.URL, status, err)
 			}
 		}
-		status, body, err := ask(w.t.Context(), private[0], "refs?recursive=true&unique=true&arg="+cid)
-		if w.must(err); status != http.StatusOK {
-			w.t.Fatalf("refs of %s: %d", cid, status)
-		}
-		blocks = append(blocks, cid)
-		for decoder := json.NewDecoder(bytes.NewReader(body)); decoder.More(); {
-			var reference struct{ Ref string }
-			w.must(decoder.Decode(&reference))
-			blocks = append(blocks, reference.Ref)
-		}
+		of, err := scenario.BlocksOf(w.t.Context(), private[0], cid)
+		w.must(err)
+		blocks = append(blocks, of...)
 	}
 	if len(blocks) < 4 { // a root with three leaves, and a file in one
 		w.t.Fatalf("blocks %v", blocks)
@@ -163,7 +153,7 @@ func (w *ward) served(blocks []string) (all []string) {
 		for _, block := range blocks {
 			for _, how := range []string{"block/stat?offline=true&arg=", "block/get?timeout=2s&arg=", "cat?timeout=2s&arg="} {
 				asked.Go(func() error {
-					status, _, err := ask(w.t.Context(), at, how+block)
+					status, _, err := scenario.AskIPFS(w.t.Context(), at, how+block)
 					if mutex.Lock(); status == http.StatusOK {
 						all = append(all, fmt.Sprintf("%s serves %s%s", at.URL, how, block))
 					}
@@ -175,29 +165,4 @@ func (w *ward) served(blocks []string) (all []string) {
 	}
 	w.must(asked.Wait())
 	return all
-}
-
-// ask sends a command to a node's RPC and gives its answer, whose status is that of the end.
-func ask(ctx context.Context, at gateway.IPFS, command string) (status int, body []byte, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, at.URL+"/api/v0/"+command, nil)
-	if err != nil {
-		return 0, nil, err
-	}
-	if at.TokenFile != "" {
-		token, err := os.ReadFile(at.TokenFile)
-		if err != nil {
-			return 0, nil, err
-		}
-		request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer answer.Body.Close()
-	body, err = io.ReadAll(answer.Body)
-	if failed := answer.Trailer.Get("X-Stream-Error"); failed != "" {
-		return http.StatusInternalServerError, body, nil
-	}
-	return answer.StatusCode, body, err
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ingest"
 	"github.com/medfed/medfed/client/record"
+	"github.com/medfed/medfed/test-network/scenario"
 	"github.com/medfed/medfed/trainer/dataset"
 	"github.com/medfed/medfed/trainer/model"
 )
@@ -156,7 +157,7 @@ func (b *inbox) once() string {
 // pins are the files that a node of IPFS keeps.
 func (w *ward) pins(at gateway.IPFS) map[string]bool {
 	w.t.Helper()
-	status, body, err := ask(w.t.Context(), at, "pin/ls?type=recursive")
+	status, body, err := scenario.AskIPFS(w.t.Context(), at, "pin/ls?type=recursive")
 	w.must(err)
 	var list struct{ Keys map[string]any }
 	w.must(json.Unmarshal(body, &list))

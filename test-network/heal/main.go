@@ -49,6 +49,7 @@ type bench struct {
 	bin     string           // folder of the programs
 	folder  string           // for all that is made on the way
 	quick   bool
+	canary  []byte   // of the record that was erased
 	many    *task    // that goes through many rounds; of the last two steps
 	missed  []string // bars
 	said    []string // why something is null
@@ -144,6 +145,8 @@ func (b *bench) measure(ctx context.Context, r *report) error {
 		to    *any
 		run   func(context.Context) (any, error)
 	}{
+		{"nodes that serve what was erased", &r.ServedAfterErasure, b.erased},
+		{"files that hold what was erased", &r.CanaryFiles, b.canaryFiles},
 		{"one chaincode service of five hangs", &r.ChaincodeStopped, b.chaincodeStopped},
 		{"an IPFS repository is deleted", &r.RepositoryLost, b.repositoryLost},
 		{"a peer's folder is deleted", &r.PeerLost, b.peerLost},
