@@ -159,14 +159,14 @@ func TestUnread(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Unread, o.Decoded = true, &remembered{}
-	left, err := LoadFolder(t.Context(), folder, o)
-	if err != nil {
+	if _, err := LoadFolder(t.Context(), folder, o); err != nil {
 		t.Fatal(err)
 	}
 	if r := o.Decoded.(*remembered); len(r.added) != 4 || r.found != 0 { // b/cut.png can't be decoded
 		t.Errorf("%d images are remembered as decoded, %d of them from before", len(r.added), r.found)
 	}
-	if left, err = LoadFolder(t.Context(), folder, o); err != nil {
+	left, err := LoadFolder(t.Context(), folder, o)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if r := o.Decoded.(*remembered); len(r.added) != 4 || r.found != 4 {
