@@ -6,17 +6,17 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"os"
+	"path/filepath"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/medfed/medfed/chaincode/blockhash"
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
@@ -95,7 +95,7 @@ func (n *Network) checkChain(ctx context.Context, p *peer, first *common.Block, 
 			c.damage = err
 			return c
 		}
-		previous = headerHash(block.GetHeader())
+		previous = blockhash.Header(block.GetHeader())
 		c.noted = append(c.noted, notedOf(block))
 	}
 	return c
@@ -104,15 +104,14 @@ func (n *Network) checkChain(ctx context.Context, p *peer, first *common.Block, 
 // checkBlock finds what is wrong with a block by itself and after the one before.
 func checkBlock(block *common.Block, previous []byte, first *common.Block, trusted map[uint32]*ecdsa.PublicKey) error {
 	header := block.GetHeader()
-	content := sha256.Sum256(bytes.Join(block.GetData().GetData(), nil))
 	switch {
 	case !bytes.Equal(header.GetPreviousHash(), previous):
 		return fmt.Errorf("block %d does not follow the one before", header.GetNumber())
-	case !bytes.Equal(header.GetDataHash(), content[:]):
+	case !bytes.Equal(header.GetDataHash(), blockhash.Data(block.GetData())):
 		return fmt.Errorf("the transactions of block %d are not those that its header has the hash of", header.GetNumber())
 	case header.GetNumber() > 0:
 		return checkSignatures(block, trusted)
-	case !bytes.Equal(headerHash(header), headerHash(first.GetHeader())):
+	case !bytes.Equal(blockhash.Header(header), blockhash.Header(first.GetHeader())):
 		return errors.New("block 0 is not the channel's first")
 	}
 	return nil
@@ -131,7 +130,7 @@ func checkSignatures(block *common.Block, trusted map[uint32]*ecdsa.PublicKey) e
 		if proto.Unmarshal(s.GetIdentifierHeader(), who) != nil || trusted[who.GetIdentifier()] == nil {
 			return fmt.Errorf("block %d is signed by somebody who is no orderer", number)
 		}
-		sum := sha256.Sum256(bytes.Join([][]byte{signed.GetValue(), s.GetIdentifierHeader(), headerDER(block.GetHeader())}, nil))
+		sum := sha256.Sum256(bytes.Join([][]byte{signed.GetValue(), s.GetIdentifierHeader(), blockhash.HeaderBytes(block.GetHeader())}, nil))
 		if !ecdsa.VerifyASN1(trusted[who.GetIdentifier()], sum[:], s.GetSignature()) {
 			return fmt.Errorf("the signature of orderer %d on block %d does not hold", who.GetIdentifier(), number)
 		}
@@ -150,20 +149,6 @@ func hasUnknown(m *common.Metadata) bool {
 		unknown = unknown || len(s.ProtoReflect().GetUnknown()) > 0
 	}
 	return unknown
-}
-
-// headerDER is what orderers sign of a header and the next one hashes.
-func headerDER(h *common.BlockHeader) []byte {
-	der, _ := asn1.Marshal(struct { // a number and two strings of bytes always have a DER form
-		Number                 *big.Int
-		PreviousHash, DataHash []byte
-	}{new(big.Int).SetUint64(h.GetNumber()), h.GetPreviousHash(), h.GetDataHash()})
-	return der
-}
-
-func headerHash(h *common.BlockHeader) []byte {
-	sum := sha256.Sum256(headerDER(h))
-	return sum[:]
 }
 
 // notedOf is the digest of a block's metadata but the signatures, of which a peer
@@ -236,21 +221,11 @@ func (n *Network) orderersKeys() (map[uint32]*ecdsa.PublicKey, error) {
 // (no peer has all blocks whole), MF-NETWORK-PROCESS, MF-NETWORK-TOOL,
 // MF-NETWORK-READY, MF-NETWORK-STATE.
 func (n *Network) RepairPeer(ctx context.Context, org string) error {
-	p, err := n.peerOf(org)
-	if err != nil {
-		return err
-	}
-	if err := n.mustBeMade(); err != nil {
-		return err
-	}
-	unlock, err := n.lock(ctx, wholeNetwork)
+	p, unlock, err := n.takePeer(ctx, org)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := n.findAgain(); err != nil {
-		return err
-	}
 	if err := n.stop(ctx, p.Name); err != nil {
 		return err
 	}
@@ -306,7 +281,7 @@ func (n *Network) repairBlocks(ctx context.Context, p *peer) error {
 			last = len(whole)
 		}
 	}
-	if _, err := n.setAside(n.blockFolder(p), n.nodeDir(p.Name)+"/blocks"); err != nil {
+	if _, err := n.setAside(n.blockFolder(p), filepath.Join(n.nodeDir(p.Name), "blocks")); err != nil {
 		return err
 	}
 	return n.writeBlocks(n.blockFolder(p), whole[:last])

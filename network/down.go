@@ -22,14 +22,11 @@ func (n *Network) Down(ctx context.Context) error {
 	if !n.holdsNetwork() {
 		return nil
 	}
-	unlock, err := n.lock(ctx, wholeNetwork)
+	unlock, err := n.take(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := n.findAgain(); err != nil {
-		return err
-	}
 	return n.stopAll(ctx, n.started())
 }
 
@@ -49,14 +46,11 @@ func (n *Network) Remove(ctx context.Context) error {
 	if !n.holdsNetwork() {
 		return nil
 	}
-	unlock, err := n.lock(ctx, wholeNetwork)
+	unlock, err := n.take(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := n.findAgain(); err != nil {
-		return err
-	}
 	for _, name := range n.started() {
 		if _, alive := n.current(name); alive {
 			return codes.Errorf("MF-NETWORK-RUNNING", "%s of %s still runs; take the network down first", name, n.state)

@@ -35,7 +35,7 @@ func (n *Network) rotationProcess() *process {
 
 // RotateLogs keeps the logs of a folder within bounds until the context ends, which is
 // no error: a log of more than 4 MiB becomes its own older part, of which there is one.
-// Code: MF-NETWORK-STATE.
+// Code: MF-NETWORK-LOGS.
 func RotateLogs(ctx context.Context, folder string) error {
 	tick := time.NewTicker(logInterval)
 	defer tick.Stop()
@@ -45,7 +45,7 @@ func RotateLogs(ctx context.Context, folder string) error {
 			err = errors.Join(err, rotate(log, logLimit))
 		}
 		if err != nil {
-			return codes.Wrapf("MF-NETWORK-STATE", "the logs in %s can't be rotated: %w; make the folder writable", folder, err)
+			return codes.Wrapf("MF-NETWORK-LOGS", "the logs in %s can't be rotated: %w; make the folder writable", folder, err)
 		}
 		select {
 		case <-ctx.Done():

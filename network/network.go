@@ -202,6 +202,31 @@ func (n *Network) begin(ctx context.Context) (unlock func(), err error) {
 	return unlock, nil
 }
 
+// take locks the network for what concerns every process, and finds those that run
+// though what is written down of them is lost.
+func (n *Network) take(ctx context.Context) (unlock func(), err error) {
+	if unlock, err = n.lock(ctx, wholeNetwork); err != nil {
+		return nil, err
+	}
+	if err := n.findAgain(); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// takePeer is take for the work on one organisation's peer.
+func (n *Network) takePeer(ctx context.Context, org string) (p *peer, unlock func(), err error) {
+	if p, err = n.peerOf(org); err != nil {
+		return nil, nil, err
+	}
+	if err := n.mustBeMade(); err != nil {
+		return nil, nil, err
+	}
+	unlock, err = n.take(ctx)
+	return p, unlock, err
+}
+
 // made says whether the state folder has the record of a network.
 func (n *Network) made() bool { return exists(n.recordFile()) }
 

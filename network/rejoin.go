@@ -20,14 +20,7 @@ import (
 // MF-NETWORK-DOWN (the network has never been up), MF-NETWORK-CHANGED,
 // MF-NETWORK-PROCESS, MF-NETWORK-TOOL, MF-NETWORK-READY, MF-NETWORK-STATE.
 func (n *Network) RejoinPeer(ctx context.Context, org string, report Reporter) error {
-	p, err := n.peerOf(org)
-	if err != nil {
-		return err
-	}
-	if err := n.mustBeMade(); err != nil {
-		return err
-	}
-	unlock, err := n.lock(ctx, wholeNetwork)
+	p, unlock, err := n.takePeer(ctx, org)
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,11 @@ package ledgertest
 
 import (
 	"crypto/sha256"
-	"encoding/asn1"
-	"math/big"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
+
+	"github.com/medfed/medfed/chaincode/blockhash"
 )
 
 // Blocks gives the chain as the messages a peer stores: each transaction with
@@ -20,24 +20,9 @@ func (l *Ledger) Blocks() []*common.Block {
 	var previous []byte
 	for number, b := range l.blocks {
 		chain[number] = b.message(uint64(number), previous)
-		previous = headerHash(chain[number].Header)
+		previous = blockhash.Header(chain[number].Header)
 	}
 	return chain
-}
-
-// headerHash is the hash by which a block's successor names it: that of the
-// header's DER form.
-func headerHash(h *common.BlockHeader) []byte {
-	der, err := asn1.Marshal(struct {
-		Number       *big.Int
-		PreviousHash []byte
-		DataHash     []byte
-	}{new(big.Int).SetUint64(h.Number), h.PreviousHash, h.DataHash})
-	if err != nil {
-		panic(err) // numbers and bytes always have a DER form
-	}
-	sum := sha256.Sum256(der)
-	return sum[:]
 }
 
 func (b *block) message(number uint64, previous []byte) *common.Block {

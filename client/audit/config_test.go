@@ -9,6 +9,8 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/orderer"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/medfed/medfed/chaincode/blockhash"
 )
 
 // reconfiguration is an update to blocks of another size, which takes a majority of
@@ -73,7 +75,7 @@ func (f *forger) configBlock(blocks []*common.Block, channelHeader *common.Chann
 	last := blocks[len(blocks)-1]
 	block := proto.Clone(last).(*common.Block)
 	block.Header.Number++
-	block.Header.PreviousHash = headerHash(last.Header)
+	block.Header.PreviousHash = blockhash.Header(last.Header)
 	creator := f.consenters[1]
 	payload := &common.Payload{
 		Header: &common.Header{
@@ -85,7 +87,7 @@ func (f *forger) configBlock(blocks []*common.Block, channelHeader *common.Chann
 	envelope := &common.Envelope{Payload: encoded(f, payload)}
 	envelope.Signature = f.sign(creator, envelope.Payload)
 	block.Data.Data = [][]byte{encoded(f, envelope)}
-	block.Header.DataHash = dataHash(block.Data)
+	block.Header.DataHash = blockhash.Data(block.Data)
 	block.Metadata.Metadata[common.BlockMetadataIndex_TRANSACTIONS_FILTER] = []byte{0}
 	part := &block.Metadata.Metadata[common.BlockMetadataIndex_SIGNATURES]
 	signed := decoded(f, *part, &common.Metadata{})

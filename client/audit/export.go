@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/medfed/medfed/chaincode/blockhash"
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
@@ -69,7 +70,7 @@ func export(ctx context.Context, source Source, by string, w io.Writer, progress
 		if err != nil {
 			return Exported{}, err
 		}
-		done.Head = hex.EncodeToString(headerHash(block.Header))
+		done.Head = hex.EncodeToString(blockhash.Header(block.Header))
 		if number == 0 {
 			done.Genesis = done.Head
 			bundle, err = newBundleWriter(w, Manifest{

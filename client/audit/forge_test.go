@@ -26,6 +26,8 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
+
+	"github.com/medfed/medfed/chaincode/blockhash"
 )
 
 // What real networks made: two rounds of a task, recorded by TestRecord, and what
@@ -97,7 +99,7 @@ func bundled(t rapid.TB, blocks []*common.Block) []byte {
 	return out.Bytes()
 }
 
-func hashOf(block *common.Block) string { return hex.EncodeToString(headerHash(block.Header)) }
+func hashOf(block *common.Block) string { return hex.EncodeToString(blockhash.Header(block.Header)) }
 
 func encoded(t rapid.TB, m proto.Message) []byte {
 	t.Helper()
@@ -164,7 +166,7 @@ func (f *forger) forge() []*common.Block {
 		if i == 0 {
 			block.Data.Data[0] = f.genesis(block.Data.Data[0])
 		} else {
-			block.Header.PreviousHash = headerHash(blocks[i-1].Header)
+			block.Header.PreviousHash = blockhash.Header(blocks[i-1].Header)
 			for j, raw := range block.Data.Data {
 				block.Data.Data[j] = f.transaction(place{block: number, transaction: j}, raw)
 			}
@@ -172,7 +174,7 @@ func (f *forger) forge() []*common.Block {
 		if p.block != nil {
 			p.block(number, block)
 		}
-		block.Header.DataHash = dataHash(block.Data)
+		block.Header.DataHash = blockhash.Data(block.Data)
 		if i > 0 {
 			f.order(block)
 			f.commit(block)
@@ -368,7 +370,7 @@ func (f *forger) order(block *common.Block) {
 	signed := decoded(f, *part, &common.Metadata{})
 	for _, s := range signed.Signatures {
 		number := decoded(f, s.IdentifierHeader, &common.IdentifierHeader{}).Identifier
-		s.Signature = f.sign(f.consenters[number], signed.Value, s.IdentifierHeader, headerBytes(block.Header))
+		s.Signature = f.sign(f.consenters[number], signed.Value, s.IdentifierHeader, blockhash.HeaderBytes(block.Header))
 	}
 	*part = encoded(f, signed)
 }

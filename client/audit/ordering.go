@@ -6,6 +6,8 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/msp"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/medfed/medfed/chaincode/blockhash"
 )
 
 // quorum is how many of n consenters must have signed a block, so that any two
@@ -32,7 +34,7 @@ func (c *channel) checkOrderers(number uint64, block *common.Block, lastConfig u
 	holds := map[string]bool{} // by certificate
 	for _, s := range signed.GetSignatures() {
 		if id := c.consenterOf(s); id != nil && !holds[id.key()] {
-			message := bytes.Join([][]byte{signed.Value, s.IdentifierHeader, headerBytes(block.Header)}, nil)
+			message := bytes.Join([][]byte{signed.Value, s.IdentifierHeader, blockhash.HeaderBytes(block.Header)}, nil)
 			holds[id.key()] = id.verify(message, s.GetSignature()) == nil
 		}
 	}

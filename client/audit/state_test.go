@@ -10,6 +10,8 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
+
+	"github.com/medfed/medfed/chaincode/blockhash"
 )
 
 // written makes a transaction that writes public keys.
@@ -187,5 +189,5 @@ func counts(t rapid.TB, b *common.Block) string {
 	if b.Header.GetNumber() > 0 { // nobody signs the first block, and it has no commit hash
 		signed, noted = decoded(t, b.Metadata.Metadata[0], signed), decoded(t, b.Metadata.Metadata[4], noted)
 	}
-	return fmt.Sprintf("%x %x %x %x %x", headerBytes(b.Header), dataHash(b.Data), signed.Value, b.Metadata.Metadata[2], noted.Value)
+	return fmt.Sprintf("%x %x %x %x %x", blockhash.HeaderBytes(b.Header), blockhash.Data(b.Data), signed.Value, b.Metadata.Metadata[2], noted.Value)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/medfed/medfed/chaincode/blockhash"
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
@@ -94,7 +95,7 @@ func (v *verifier) block(number uint64, raw []byte) error {
 	if err := checkForm(number, block); err != nil {
 		return err
 	}
-	v.previous = headerHash(block.Header)
+	v.previous = blockhash.Header(block.Header)
 	if number == 0 {
 		return v.first(block)
 	}

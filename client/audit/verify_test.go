@@ -19,6 +19,7 @@ import (
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer/lifecycle"
 	"pgregory.net/rapid"
 
+	"github.com/medfed/medfed/chaincode/blockhash"
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/fl"
 )
@@ -124,7 +125,7 @@ func TestEveryKindOfByteIsGuarded(t *testing.T) {
 			e := decoded(t, b[n].Data.Data[0], &common.Envelope{})
 			flip(e.Signature)
 			b[n].Data.Data[0] = encoded(t, e)
-			b[n].Header.DataHash = dataHash(b[n].Data)
+			b[n].Header.DataHash = blockhash.Data(b[n].Data)
 			return b
 		}},
 		"transactions split elsewhere": {"MF-AUDIT-BLOCK", inBlock(n).String(), func(b []*common.Block) []*common.Block {
@@ -195,7 +196,7 @@ func TestEveryKindOfByteIsGuarded(t *testing.T) {
 			e := decoded(t, b[0].Data.Data[0], &common.Envelope{})
 			flip(e.Payload)
 			b[0].Data.Data[0] = encoded(t, e)
-			b[0].Header.DataHash = dataHash(b[0].Data)
+			b[0].Header.DataHash = blockhash.Data(b[0].Data)
 			return b
 		}},
 	} {

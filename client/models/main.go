@@ -12,20 +12,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
-	"time"
 
-	"github.com/google/renameio/v2"
-	"github.com/vbauerster/mpb/v8/cwriter"
+	"github.com/medfed/medfed/client/bars"
 )
 
 // report is what is written. A value is nil where it could not be measured.
@@ -40,14 +36,11 @@ type report struct {
 
 // bench is the measuring.
 type bench struct {
-	out    io.Writer
-	status *os.File // a terminal, for what is being done; nil for none
-	folder string   // for all that is made on the way
-	binary string   // medfed
+	*bars.Bars
+	folder string // for all that is made on the way
+	binary string // medfed
 	quick  bool
 	models map[string]made // trained so far
-	missed []string        // bars
-	said   []string        // why something is null
 }
 
 func main() {
@@ -78,10 +71,7 @@ func run(ctx context.Context, out string, quick bool) (missed bool, err error) {
 	if folder, err = filepath.Abs(folder); err != nil {
 		return false, err
 	}
-	b := &bench{out: os.Stdout, folder: folder, quick: quick, models: map[string]made{}}
-	if cwriter.IsTerminal(int(os.Stderr.Fd())) {
-		b.status = os.Stderr
-	}
+	b := &bench{Bars: bars.New(os.Stdout), folder: folder, quick: quick, models: map[string]made{}}
 	if b.binary, err = build(ctx, folder); err != nil {
 		return false, err
 	}
@@ -89,21 +79,7 @@ func run(ctx context.Context, out string, quick bool) (missed bool, err error) {
 	if err := b.measure(ctx, &r); err != nil {
 		return false, err
 	}
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return false, err
-	}
-	if err := renameio.WriteFile(out, append(text, '\n'), 0o644); err != nil {
-		return false, err
-	}
-	for _, reason := range b.said {
-		fmt.Fprintln(b.out, "not measured:", reason)
-	}
-	for _, bar := range b.missed {
-		fmt.Fprintln(b.out, "MISSED:", bar)
-	}
-	fmt.Fprintln(b.out, "written to", out)
-	return len(b.missed) > 0, nil
+	return b.Write(out, r)
 }
 
 // build makes the program that is measured.
@@ -117,59 +93,14 @@ func build(ctx context.Context, folder string) (string, error) {
 // measure goes through the bars, the quick ones first. What takes memory of this process
 // itself comes last: that of a program that it starts is counted from what it has.
 func (b *bench) measure(ctx context.Context, r *report) error {
-	steps := []struct {
-		title string
-		to    *any
-		run   func(context.Context) (any, error)
-	}{
-		{"levels of 12 bits", &r.Levels, b.levels},
-		{"files that claim much", &r.Bombs, b.bombs},
-		{"classes of other names", &r.Classes, b.classes},
-		{"memory of 10,000 images", &r.Memory, b.memory},
-		{"one image alone", &r.Single, b.single},
-		{"ONNX against medfed", &r.ONNX, b.onnx},
-	}
-	for i, s := range steps {
-		started := time.Now()
-		b.doing("%d of %d · %s", i+1, len(steps), s.title)
-		value, err := s.run(ctx)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.title, err)
-		}
-		text, err := json.Marshal(value)
-		if err != nil {
-			return err
-		}
-		*s.to = value
-		b.doing("")
-		fmt.Fprintf(b.out, "%d of %d · %s (%.0f s): %s\n", i+1, len(steps), s.title, time.Since(started).Seconds(), text)
-	}
-	return nil
-}
-
-// doing shows what is being done, on a terminal.
-func (b *bench) doing(format string, a ...any) {
-	if b.status != nil {
-		fmt.Fprintf(b.status, "\r\x1b[K"+format, a...)
-	}
-}
-
-// say prints a line.
-func (b *bench) say(format string, a ...any) {
-	b.doing("")
-	fmt.Fprintf(b.out, "  "+format+"\n", a...)
-}
-
-// bar takes note where a bar is missed.
-func (b *bench) bar(held bool, format string, a ...any) {
-	if !held {
-		b.missed = append(b.missed, fmt.Sprintf(format, a...))
-	}
-}
-
-// unmeasured takes note of why something is null.
-func (b *bench) unmeasured(format string, a ...any) {
-	b.said = append(b.said, fmt.Sprintf(format, a...))
+	return b.Measure(ctx, []bars.Step{
+		{Title: "levels of 12 bits", To: &r.Levels, Run: b.levels},
+		{Title: "files that claim much", To: &r.Bombs, Run: b.bombs},
+		{Title: "classes of other names", To: &r.Classes, Run: b.classes},
+		{Title: "memory of 10,000 images", To: &r.Memory, Run: b.memory},
+		{Title: "one image alone", To: &r.Single, Run: b.single},
+		{Title: "ONNX against medfed", To: &r.ONNX, Run: b.onnx},
+	})
 }
 
 // errFailed is the error where medfed fails and should not.

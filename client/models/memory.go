@@ -31,7 +31,7 @@ func (b *bench) memory(ctx context.Context) (any, error) {
 	n := manyImages
 	if b.quick {
 		n = manyImages / 10
-		b.unmeasured("memory of %d images: -quick reads %d", manyImages, n)
+		b.Unmeasured("memory of %d images: -quick reads %d", manyImages, n)
 	}
 	measured := map[string]peaks{}
 	for _, c := range []struct {
@@ -41,31 +41,31 @@ func (b *bench) memory(ctx context.Context) (any, error) {
 		name := fmt.Sprintf("%s at %d×%d", c.architecture, c.side, c.side)
 		folder := fmt.Sprintf("images-%d", c.side)
 		if _, err := os.Stat(filepath.Join(b.folder, folder)); err != nil {
-			b.doing("%s: drawing %d images", name, n)
+			b.Doing("%s: drawing %d images", name, n)
 			if err := drawMany(filepath.Join(b.folder, folder), n, c.side, c.distinct); err != nil {
 				return nil, err
 			}
 		}
-		b.doing("%s: training on %d images", name, n*9/10)
+		b.Doing("%s: training on %d images", name, n*9/10)
 		trained, err := b.must(ctx, "simulate", "--images", folder, "--model", c.architecture, "--image-size", fmt.Sprint(c.side),
 			"--clients", "1", "--participation", "1", "--masters", "0", "--rounds", "1", "--epochs", "1",
 			"--learning-rate", "0.01", "--curve", "none", "--out", folder+".safetensors")
 		if err != nil {
 			return nil, err
 		}
-		b.doing("%s: scoring on %d images", name, n*9/10)
+		b.Doing("%s: scoring on %d images", name, n*9/10)
 		scored, err := b.must(ctx, "model", "evaluate", folder+".safetensors", "--images", folder, "--split", "train")
 		if err != nil {
 			return nil, err
 		}
 		if trained.peakMB == 0 {
-			b.unmeasured("memory: this system does not tell a process's peak")
+			b.Unmeasured("memory: this system does not tell a process's peak")
 			return nil, nil
 		}
 		p := peaks{rounded(trained.peakMB), rounded(scored.peakMB)}
 		measured[name] = p
-		b.say("%s, %d files of which %d differ: %.0f MB training, %.0f MB scoring", name, n, c.distinct, p.Training, p.Scoring)
-		b.bar(p.Training <= manyMB && p.Scoring <= manyMB, "%s: %.0f MB training and %.0f MB scoring, the bar is %d", name, p.Training, p.Scoring, manyMB)
+		b.Say("%s, %d files of which %d differ: %.0f MB training, %.0f MB scoring", name, n, c.distinct, p.Training, p.Scoring)
+		b.Bar(p.Training <= manyMB && p.Scoring <= manyMB, "%s: %.0f MB training and %.0f MB scoring, the bar is %d", name, p.Training, p.Scoring, manyMB)
 	}
 	if b.quick {
 		return nil, nil

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/medfed/medfed/client/bars"
 	"github.com/medfed/medfed/trainer/dataset"
 )
 
@@ -31,14 +32,10 @@ func TestTheReportsKeys(t *testing.T) {
 
 // Levels are counted: of a ramp all, and a miss is told.
 func TestLevels(t *testing.T) {
-	b := &bench{folder: t.TempDir(), out: new(bytes.Buffer)}
+	b := &bench{folder: t.TempDir(), Bars: bars.New(new(bytes.Buffer))}
 	got, err := b.levels(t.Context())
-	if err != nil || !maps.Equal(got.(map[string]int), map[string]int{"png": 4096, "dicom": 4096}) || len(b.missed) > 0 {
-		t.Errorf("%v, missed %q (%v)", got, b.missed, err)
-	}
-	b.bar(false, "%d", 1)
-	if !slices.Equal(b.missed, []string{"1"}) {
-		t.Errorf("missed %q", b.missed)
+	if err != nil || !maps.Equal(got.(map[string]int), map[string]int{"png": 4096, "dicom": 4096}) || len(b.Missed()) > 0 {
+		t.Errorf("%v, missed %q (%v)", got, b.Missed(), err)
 	}
 }
 

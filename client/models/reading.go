@@ -42,7 +42,7 @@ func (b *bench) levels(ctx context.Context) (any, error) {
 			met[v] = true
 		}
 		counts[format] = len(met)
-		b.bar(len(met) == depth, "12 bits in %s: %d of %d levels are told apart", format, len(met), depth)
+		b.Bar(len(met) == depth, "12 bits in %s: %d of %d levels are told apart", format, len(met), depth)
 	}
 	return counts, nil
 }
@@ -68,13 +68,13 @@ func (b *bench) bombs(ctx context.Context) (any, error) {
 	peaks := map[string]float64{}
 	note := func(name string, bytes int, o outcome) {
 		peaks[name] = rounded(o.peakMB)
-		b.bar(o.peakMB <= bombMB, "%s (%d bytes): %.0f MB resident, the bar is %d", name, bytes, o.peakMB, bombMB)
+		b.Bar(o.peakMB <= bombMB, "%s (%d bytes): %.0f MB resident, the bar is %d", name, bytes, o.peakMB, bombMB)
 	}
 	for name, content := range files {
 		if len(content) > bombBytes {
 			return nil, fmt.Errorf("%s has %d bytes", name, len(content))
 		}
-		b.doing("a file of %d bytes: %s", len(content), name)
+		b.Doing("a file of %d bytes: %s", len(content), name)
 		path := filepath.Join(b.folder, "bombs", name)
 		if err := write(path, content); err != nil {
 			return nil, err
@@ -101,7 +101,7 @@ func (b *bench) bombs(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	for name, images := range map[string]string{"a folder of four of each, eight workers": "many", "an archive of files of 30 MB": "many.zip"} {
-		b.doing("%s", name)
+		b.Doing("%s", name)
 		o, err := b.medfedWith(ctx, []string{"GOMAXPROCS=8"}, "model", "evaluate", model.file, "--images", images, "--split", "train", "--skip-bad-images")
 		if err != nil {
 			return nil, err

@@ -68,7 +68,7 @@ func (b *bench) train(ctx context.Context, s shape) (made, error) {
 	if m, there := b.models[s.name()]; there {
 		return m, nil
 	}
-	b.doing("training %s", s.name())
+	b.Doing("training %s", s.name())
 	folder := strings.ReplaceAll(s.name(), " ", "-")
 	m, random := made{file: folder + ".safetensors"}, rand.New(rand.NewPCG(1, uint64(s.levels)))
 	for i := range b.asked() + 20 {
@@ -133,7 +133,7 @@ func (b *bench) single(ctx context.Context) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.doing("%s: an image alone", s.name())
+		b.Doing("%s: an image alone", s.name())
 		some := m.images[:3]
 		together, err := b.predict(ctx, m, some)
 		if err != nil {
@@ -148,7 +148,7 @@ func (b *bench) single(ctx context.Context) (any, error) {
 			alone = append(alone, one...)
 		}
 		equal[s.name()] = len(together) == 6 && slices.Equal(together, alone)
-		b.bar(equal[s.name()], "%s: an image alone gets %v, in company %v", s.name(), alone, together)
+		b.Bar(equal[s.name()], "%s: an image alone gets %v, in company %v", s.name(), alone, together)
 	}
 	return equal, nil
 }
@@ -160,7 +160,7 @@ const onnxBar = 1e-5
 func (b *bench) onnx(ctx context.Context) (any, error) {
 	runtime, err := onnxruntime.Find(".")
 	if err != nil {
-		b.unmeasured("ONNX: %v", err)
+		b.Unmeasured("ONNX: %v", err)
 		return nil, nil
 	}
 	worst := map[string]float64{}
@@ -169,7 +169,7 @@ func (b *bench) onnx(ctx context.Context) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.doing("%s: %d images", s.name(), len(m.images))
+		b.Doing("%s: %d images", s.name(), len(m.images))
 		if _, err := b.must(ctx, "model", "export", m.file, "--onnx", m.file+".onnx"); err != nil {
 			return nil, err
 		}
@@ -197,8 +197,8 @@ func (b *bench) onnx(ctx context.Context) (any, error) {
 			worst[s.name()] = max(worst[s.name()], math.Abs(p-want[i]))
 			low, high = min(low, p), max(high, p)
 		}
-		b.say("%s: %.1e apart over %d images, with probabilities from %.3f to %.3f", s.name(), worst[s.name()], len(m.images), low, high)
-		b.bar(worst[s.name()] <= onnxBar, "%s in ONNX: %.1e apart, the bar is %.0e", s.name(), worst[s.name()], onnxBar)
+		b.Say("%s: %.1e apart over %d images, with probabilities from %.3f to %.3f", s.name(), worst[s.name()], len(m.images), low, high)
+		b.Bar(worst[s.name()] <= onnxBar, "%s in ONNX: %.1e apart, the bar is %.0e", s.name(), worst[s.name()], onnxBar)
 	}
 	return worst, nil
 }
@@ -263,14 +263,14 @@ func (b *bench) classes(ctx context.Context) (any, error) {
 			return nil, err
 		}
 		refused[command] = o.code == want
-		b.bar(refused[command], "%s takes other classes: %q instead of %s", command, o.code, want)
+		b.Bar(refused[command], "%s takes other classes: %q instead of %s", command, o.code, want)
 	}
-	b.doing("a node: its test, which has a ledger of its own")
+	b.Doing("a node: its test, which has a ledger of its own")
 	test := exec.CommandContext(ctx, "go", "test", "-count=1", "-run", "^TestScripts$/^classes$", "./client/cmd/medfed")
 	output, err := test.CombinedOutput()
 	refused["node"] = err == nil
-	b.say("node: by the script classes.txtar of client/cmd/medfed, on a ledger in memory")
-	b.bar(err == nil, "a node takes other classes: %s", output)
+	b.Say("node: by the script classes.txtar of client/cmd/medfed, on a ledger in memory")
+	b.Bar(err == nil, "a node takes other classes: %s", output)
 
 	var scores [2]map[string]any
 	for i, images := range []string{own, reordered} {
@@ -290,6 +290,6 @@ func (b *bench) classes(ctx context.Context) (any, error) {
 		scores[i] = result.Metrics
 	}
 	refused["same_score_in_another_order"] = reflect.DeepEqual(scores[0], scores[1]) && scores[0]["auc"] != nil
-	b.bar(refused["same_score_in_another_order"], "the same classes in another order: %v and %v", scores[0], scores[1])
+	b.Bar(refused["same_score_in_another_order"], "the same classes in another order: %v and %v", scores[0], scores[1])
 	return refused, nil
 }

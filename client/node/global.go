@@ -108,7 +108,10 @@ func (n *Node) attend(ctx context.Context, v View) {
 		n.measured = made
 		n.background.Go(func() { n.report(ctx, v, ref, made) })
 	}
-	n.background.Go(func() { n.retain(ctx, v.Task.Task.Retention, made) })
+	if made > n.cleared {
+		n.cleared = made
+		n.background.Go(func() { n.retain(ctx, v.Task.Task.Retention, made) })
+	}
 	store, pins := n.Store.(pinner)
 	attested := n.attests == ref.Digest || made == v.Round.Round.Number && v.attested(Me{ID: n.ID}) == ref.Digest
 	if pins && made > n.pinned && attested {

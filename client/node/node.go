@@ -104,6 +104,7 @@ type Node struct {
 	attests    string // digest this node attested last; it may look again only when the next round is open
 	measured   int    // round whose global model has been measured on Test
 	pinned     int    // round whose global model has been pinned
+	cleared    int    // round after which what is no longer kept has been removed
 	retained   retained
 	background sync.WaitGroup
 }

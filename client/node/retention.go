@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/medfed/medfed/chaincode/fl"
@@ -26,12 +27,17 @@ func (r *retained) note(round int, cid string) {
 	r.stored[round] = append(r.stored[round], cid)
 }
 
-// take gives what this node has stored in a round and forgets it.
-func (r *retained) take(round int) []string {
+// of is what this node has stored in a round.
+func (r *retained) of(round int) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	defer delete(r.stored, round)
-	return r.stored[round]
+	return slices.Clone(r.stored[round])
+}
+
+func (r *retained) forget(round int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.stored, round)
 }
 
 // keepCopies pins, as a master, the updates that were had on the organisation's own IPFS node:
@@ -88,7 +94,7 @@ func (n *Node) removeUpdates(ctx context.Context, store remover, round int) erro
 	if err != nil {
 		return err
 	}
-	cids := n.retained.take(round) // an update that came too late, a proposal that others did not take
+	cids := n.retained.of(round) // an update that came too late, a proposal that others did not take
 	for _, update := range state.Updates {
 		cids = append(cids, update.Model.CID)
 	}
@@ -100,6 +106,7 @@ func (n *Node) removeUpdates(ctx context.Context, store remover, round int) erro
 			return err
 		}
 	}
+	n.retained.forget(round)
 	return nil
 }
 

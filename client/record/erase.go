@@ -17,9 +17,9 @@ type Erased struct {
 }
 
 // Erase begins the erasure of a record, or goes on with it: every node of the
-// client forgets the ciphertexts, which is seen on each, the custodian's collections are purged, an
-// officer attests for the own organisation, and once every member has attested
-// the erasure is complete. Repeating it is safe. Caller: an officer of the
+// client forgets the ciphertexts, which is seen on each, the custodian's collections
+// are purged, an officer attests for the own organisation, and once every member has
+// attested the erasure is complete. Repeating it is safe. Caller: an officer of the
 // custodian, or the patient, who can't attest for the hospital. Needs Key only
 // where the nodes of Own, Others and Public are to forget.
 func (c *Client) Erase(ctx context.Context, rec string) (Erased, error) {

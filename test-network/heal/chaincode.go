@@ -45,7 +45,7 @@ func (b *bench) chaincodeStopped(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	before := roundsFirst / time.Since(began).Seconds()
-	b.say("undisturbed %.1f s a round", 1/before)
+	b.Say("undisturbed %.1f s a round", 1/before)
 	lasts := hangs
 	if b.quick {
 		lasts = hangsQuick
@@ -69,18 +69,18 @@ func (b *bench) chaincodeStopped(ctx context.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.say("slowest of a node: %s of %s, %.1f s; of a client that has just begun: %.1f s", slowest.Detail, slowest.Node, slowest.Seconds, late)
+	b.Say("slowest of a node: %s of %s, %.1f s; of a client that has just begun: %.1f s", slowest.Detail, slowest.Node, slowest.Seconds, late)
 	result := stopped{
 		Rounds: rounds, Pace: round(float64(rounds) / lasts.Seconds() / before), Slowest: round(max(slowest.Seconds, late)), Seconds: lasts.Seconds(),
 	}
-	b.bar(b.quick || result.Pace >= 0.5, "rounds went on at %.2f of their pace, want half", result.Pace)
-	b.bar(result.Slowest <= slowestBar, "a transaction took %.1f s, want at most %.0f s", result.Slowest, slowestBar)
+	b.Bar(b.quick || result.Pace >= 0.5, "rounds went on at %.2f of their pace, want half", result.Pace)
+	b.Bar(result.Slowest <= slowestBar, "a transaction took %.1f s, want at most %.0f s", result.Slowest, slowestBar)
 	return result, t.stop()
 }
 
-// newcomers are clients, of that organisation and of others, that submit one transaction each, from time to
-// time, and know nothing of what others have found out; the result is the longest it took
-// one, in seconds, infinite where it failed.
+// newcomers are clients, of that organisation and of others, that submit one transaction
+// each, from time to time, and know nothing of what others have found out; the result is
+// the longest it took one, in seconds, infinite where it failed.
 func (b *bench) newcomers(ctx context.Context, until time.Time) (slowest float64) {
 	tick := time.NewTicker(askEvery)
 	defer tick.Stop()
@@ -88,7 +88,7 @@ func (b *bench) newcomers(ctx context.Context, until time.Time) (slowest float64
 		for _, org := range []string{"hospital1", "hospital2", "researchcentre"} {
 			began := time.Now()
 			if err := b.submit(ctx, org); err != nil {
-				b.say("a client of %s: %v", org, err)
+				b.Say("a client of %s: %v", org, err)
 				return math.Inf(1)
 			}
 			slowest = max(slowest, time.Since(began).Seconds())
@@ -116,7 +116,7 @@ func (b *bench) submit(ctx context.Context, org string) error {
 // task goes on.
 func (b *bench) logs(ctx context.Context) (any, error) {
 	if b.quick {
-		b.unmeasured("log_mb_after_20_rounds: it takes 20 rounds")
+		b.Unmeasured("log_mb_after_20_rounds: it takes 20 rounds")
 		return nil, nil
 	}
 	var err error

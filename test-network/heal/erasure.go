@@ -87,7 +87,7 @@ func (b *bench) erased(ctx context.Context) (any, error) {
 			serve++
 		}
 	}
-	b.bar(serve == 0 && len(blocks) > 0, "%d IPFS nodes have one of %d blocks of what was erased, want none", serve, len(blocks))
+	b.Bar(serve == 0 && len(blocks) > 0, "%d IPFS nodes have one of %d blocks of what was erased, want none", serve, len(blocks))
 	return serve, nil
 }
 
@@ -158,10 +158,10 @@ func (b *bench) canaryFiles(context.Context) (any, error) {
 		if slices.ContainsFunc(sought, func(text []byte) bool { return bytes.Contains(content, text) }) {
 			found++
 			name, _ := filepath.Rel(b.network.StateDir(), path)
-			b.say("%s holds the canary", name)
+			b.Say("%s holds the canary", name)
 		}
 		return err
 	})
-	b.bar(found == 0, "%d files hold what was erased, want none", found)
+	b.Bar(found == 0, "%d files hold what was erased, want none", found)
 	return found, err
 }

@@ -54,18 +54,18 @@ func (b *bench) lost(ctx context.Context, name, process string) (any, error) {
 		return nil, err
 	}
 	seconds := round(time.Since(began).Seconds())
-	b.say("%s", said)
+	b.Say("%s", said)
 	after, err := b.processes(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for other, pid := range before {
-		b.bar(other == process || after[other] == pid, "medfed network up for %s took the place of %s, which was healthy", process, other)
+		b.Bar(other == process || after[other] == pid, "medfed network up for %s took the place of %s, which was healthy", process, other)
 	}
 	if err := t.await(ctx, t.rounds+2); err != nil {
 		return nil, err
 	}
-	b.bar(seconds <= healedBar, "%s was whole again after %.1f s, want at most %.0f s", process, seconds, healedBar)
+	b.Bar(seconds <= healedBar, "%s was whole again after %.1f s, want at most %.0f s", process, seconds, healedBar)
 	return seconds, t.stop()
 }
 

@@ -11,22 +11,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strconv"
 	"syscall"
-	"time"
-
-	"github.com/google/renameio/v2"
 
 	"github.com/medfed/medfed/chaincode/codes"
+	"github.com/medfed/medfed/client/bars"
 	"github.com/medfed/medfed/network"
 )
 
@@ -44,15 +40,13 @@ type report struct {
 
 // bench is the measuring.
 type bench struct {
-	out     io.Writer
+	*bars.Bars
 	network *network.Network // up
 	bin     string           // folder of the programs
 	folder  string           // for all that is made on the way
 	quick   bool
-	canary  []byte   // of the record that was erased
-	many    *task    // that goes through many rounds; of the last two steps
-	missed  []string // bars
-	said    []string // why something is null
+	canary  []byte // of the record that was erased
+	many    *task  // that goes through many rounds; of the last two steps
 }
 
 func main() {
@@ -85,7 +79,7 @@ func run(ctx context.Context, out, bin string, quick bool) (missed bool, err err
 	if folder, err = filepath.Abs(folder); err != nil {
 		return false, err
 	}
-	b := &bench{out: os.Stdout, bin: bin, folder: folder, quick: quick}
+	b := &bench{Bars: bars.New(os.Stdout), bin: bin, folder: folder, quick: quick}
 	if b.network, err = bringUp(ctx, filepath.Join(folder, "network"), bin); err != nil {
 		return false, err
 	}
@@ -94,21 +88,7 @@ func run(ctx context.Context, out, bin string, quick bool) (missed bool, err err
 	if err := b.measure(ctx, &r); err != nil {
 		return false, err
 	}
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return false, err
-	}
-	if err := renameio.WriteFile(out, append(text, '\n'), 0o644); err != nil {
-		return false, err
-	}
-	for _, reason := range b.said {
-		fmt.Fprintln(b.out, "not measured:", reason)
-	}
-	for _, bar := range b.missed {
-		fmt.Fprintln(b.out, "MISSED:", bar)
-	}
-	fmt.Fprintln(b.out, "written to", out)
-	return len(b.missed) > 0, nil
+	return b.Write(out, r)
 }
 
 // The network takes the first free block of ports from firstPort on, away from those of
@@ -140,47 +120,14 @@ func bringUp(ctx context.Context, folder, bin string) (n *network.Network, err e
 // measure goes through the steps. Each breaks something of the same network and leaves it
 // whole for the next.
 func (b *bench) measure(ctx context.Context, r *report) error {
-	steps := []struct {
-		title string
-		to    *any
-		run   func(context.Context) (any, error)
-	}{
-		{"nodes that serve what was erased", &r.ServedAfterErasure, b.erased},
-		{"files that hold what was erased", &r.CanaryFiles, b.canaryFiles},
-		{"one chaincode service of five hangs", &r.ChaincodeStopped, b.chaincodeStopped},
-		{"an IPFS repository is deleted", &r.RepositoryLost, b.repositoryLost},
-		{"a peer's folder is deleted", &r.PeerLost, b.peerLost},
-		{"advice that tests have followed", &r.AdviceTested, b.adviceTested},
-		{"logs after 20 rounds", &r.LogsAfterManyRounds, b.logs},
-		{"repositories from round 20 to 60", &r.IPFSPerRound, b.repositories},
-	}
-	for i, s := range steps {
-		started := time.Now()
-		value, err := s.run(ctx)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.title, err)
-		}
-		text, err := json.Marshal(value)
-		if err != nil {
-			return err
-		}
-		*s.to = value
-		fmt.Fprintf(b.out, "%d of %d · %s (%.0f s): %s\n", i+1, len(steps), s.title, time.Since(started).Seconds(), text)
-	}
-	return nil
-}
-
-// say prints a line.
-func (b *bench) say(format string, a ...any) { fmt.Fprintf(b.out, "  "+format+"\n", a...) }
-
-// bar takes note where a bar is missed.
-func (b *bench) bar(held bool, format string, a ...any) {
-	if !held {
-		b.missed = append(b.missed, fmt.Sprintf(format, a...))
-	}
-}
-
-// unmeasured takes note of why something is null.
-func (b *bench) unmeasured(format string, a ...any) {
-	b.said = append(b.said, fmt.Sprintf(format, a...))
+	return b.Measure(ctx, []bars.Step{
+		{Title: "nodes that serve what was erased", To: &r.ServedAfterErasure, Run: b.erased},
+		{Title: "files that hold what was erased", To: &r.CanaryFiles, Run: b.canaryFiles},
+		{Title: "one chaincode service of five hangs", To: &r.ChaincodeStopped, Run: b.chaincodeStopped},
+		{Title: "an IPFS repository is deleted", To: &r.RepositoryLost, Run: b.repositoryLost},
+		{Title: "a peer's folder is deleted", To: &r.PeerLost, Run: b.peerLost},
+		{Title: "advice that tests have followed", To: &r.AdviceTested, Run: b.adviceTested},
+		{Title: "logs after 20 rounds", To: &r.LogsAfterManyRounds, Run: b.logs},
+		{Title: "repositories from round 20 to 60", To: &r.IPFSPerRound, Run: b.repositories},
+	})
 }

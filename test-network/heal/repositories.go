@@ -20,7 +20,7 @@ const (
 // grows most does so in a round, in 10^6 bytes.
 func (b *bench) repositories(ctx context.Context) (any, error) {
 	if b.quick {
-		b.unmeasured("ipfs_mb_per_round_after_20: it takes %d rounds", roundsLong)
+		b.Unmeasured("ipfs_mb_per_round_after_20: it takes %d rounds", roundsLong)
 		return nil, nil
 	}
 	defer b.many.stop()
@@ -46,8 +46,8 @@ func (b *bench) repositories(ctx context.Context) (any, error) {
 			most, which = grown, name
 		}
 	}
-	b.say("%s grew most, from %.2f to %.2f MB in %d rounds; a model has %.2f MB", which, float64(before[which])/1e6, float64(after[which])/1e6, roundsLong-roundsSettled, float64(size)/1e6)
-	b.bar(most <= growthBar*float64(size), "%s grows by %.0f bytes a round, want at most a tenth of a model's %d", which, most, size)
+	b.Say("%s grew most, from %.2f to %.2f MB in %d rounds; a model has %.2f MB", which, float64(before[which])/1e6, float64(after[which])/1e6, roundsLong-roundsSettled, float64(size)/1e6)
+	b.Bar(most <= growthBar*float64(size), "%s grows by %.0f bytes a round, want at most a tenth of a model's %d", which, most, size)
 	return round(most / 1e6), b.many.stop()
 }
 

@@ -152,18 +152,18 @@ func (n *network) feed(data dataset.Split, examples []int) error {
 	size := len(n.images) / n.design.capacity
 	for i, example := range examples {
 		out := n.images[i*size : (i+1)*size]
-		if n.view == nil {
-			in, err := data.Example(example, out)
-			if err != nil {
-				return err
-			}
-			copy(out, in)
-		} else {
-			in, err := data.Example(example, n.room)
-			if err != nil {
-				return err
-			}
+		room := out
+		if n.view != nil {
+			room = n.room
+		}
+		in, err := data.Example(example, room)
+		if err != nil {
+			return err
+		}
+		if n.view != nil {
 			n.view(out, in, example)
+		} else {
+			copy(out, in)
 		}
 		if n.labels != nil {
 			n.labels[i] = float32(data.Labels[example])
