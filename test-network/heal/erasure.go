@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/record"
@@ -33,9 +34,6 @@ func (b *bench) erased(ctx context.Context) (any, error) {
 	if _, err := scenario.Records(ctx, scenario.RecordConfig{Network: b.network, Programs: b.bin, Dir: filepath.Join(b.folder, "record"), Data: data}); err != nil {
 		return nil, err
 	}
-	if b.canary, err = os.ReadFile(filepath.Join(b.folder, "record", "patient-identifier")); err != nil {
-		return nil, err
-	}
 	private, public, err := b.ipfsNodes()
 	if err != nil {
 		return nil, err
@@ -48,6 +46,8 @@ func (b *bench) erased(ctx context.Context) (any, error) {
 		return nil, fmt.Errorf("hospital1 has %d records, not the scene's one", len(records))
 	}
 	id := records[0].Record
+	_, pseudonym, _ := strings.Cut(records[0].Patient, "/")
+	b.canary = []byte(scenario.PatientIdentifier(pseudonym))
 	var erased struct {
 		CIDs []string `json:"cids"`
 	}

@@ -153,10 +153,14 @@ func (s *clinic) who(role, organisation, name string) who {
 	}
 }
 
+// PatientIdentifier is the scene's patient's number at the hospital, which nobody else may
+// learn, by the pseudonym.
+func PatientIdentifier(pseudonym string) string { return "MRN-" + pseudonym }
+
 // register adds the X-ray in two versions, and has the patient fetch the newest.
 func (s *clinic) register(ctx context.Context) error {
 	identifier := filepath.Join(s.Dir, "patient-identifier")
-	if err := os.WriteFile(identifier, []byte("MRN-"+s.patient.name), 0o600); err != nil {
+	if err := os.WriteFile(identifier, []byte(PatientIdentifier(s.patient.name)), 0o600); err != nil {
 		return codes.Wrapf("MF-SCENARIO", "%w; make the folder writable", err)
 	}
 	defer os.Remove(identifier)
