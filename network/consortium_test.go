@@ -175,6 +175,46 @@ func TestPortsAreDisjoint(t *testing.T) {
 	})
 }
 
+// However many public IPFS nodes and members there are, an erasure reaches each node
+// through the profile of a member.
+func TestEveryPublicNodeIsInAMembersProfile(t *testing.T) {
+	kinds := []collections.Kind{collections.Hospital, collections.ResearchCentre, collections.Partner, collections.Auditor}
+	rapid.Check(t, func(t *rapid.T) {
+		c := &Consortium{Name: "x", Domain: "x.test", Channel: "x", Chaincode: Chaincode{Name: "x", Version: "1"}, BasePort: 20000}
+		for i := range rapid.IntRange(4, 12).Draw(t, "organisations") {
+			o := Organisation{Orderer: true}
+			o.Name, o.MSP, o.Kind = "o"+string(rune('a'+i)), "M"+string(rune('a'+i)), kinds[0]
+			if i > 0 {
+				o.Kind = rapid.SampledFrom(kinds).Draw(t, "kind")
+			}
+			c.Organisations = append(c.Organisations, o)
+		}
+		for i := range rapid.IntRange(1, 20).Draw(t, "public") {
+			c.IPFS.Public = append(c.IPFS.Public, PublicNode{Name: "public" + string(rune('a'+i))})
+		}
+		n, err := Open(c, "state", "bin")
+		if err != nil {
+			t.Fatal(err)
+		}
+		reached := map[string]bool{}
+		for i, o := range c.Organisations {
+			nodes := n.profileIPFS(i)
+			if nodes.Public == nil {
+				t.Fatalf("%s has no public node", o.Name)
+			}
+			if !o.Kind.Member() {
+				continue
+			}
+			for _, node := range append(nodes.PublicErased, *nodes.Public) {
+				reached[node.URL] = true
+			}
+		}
+		if len(reached) != len(c.IPFS.Public) {
+			t.Fatalf("members reach %d public nodes of %d", len(reached), len(c.IPFS.Public))
+		}
+	})
+}
+
 // A network's ports are where a base port and a constant put them: profiles,
 // firewalls and people rely on it.
 func TestPortsOfFirstOrganisation(t *testing.T) {

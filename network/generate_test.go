@@ -177,10 +177,10 @@ func TestProfiles(t *testing.T) {
 		if own.MSP != o.MSP || len(own.Peers) != 1 || own.Peers[0] != gateway || own.Authorities[0] != "ca-"+o.Name {
 			t.Errorf("%s: %+v", o.Name, own)
 		}
-		if _, has := p.Medfed.IPFS["private"]; has != private {
+		if has := p.Medfed.IPFS.Private != nil; has != private {
 			t.Errorf("%s: private IPFS node: %t", o.Name, has)
 		}
-		if _, has := p.Medfed.IPFS["public"]; !has {
+		if p.Medfed.IPFS.Public == nil {
 			t.Errorf("%s: no public IPFS node", o.Name)
 		}
 		if len(p.Peers) != 5 || len(p.Channels["medfed"].Peers) != 5 {

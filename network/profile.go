@@ -48,9 +48,15 @@ type profileChannel struct {
 }
 
 type profileMedfed struct {
-	Channel   string                 `yaml:"channel"`
-	Chaincode string                 `yaml:"chaincode"`
-	IPFS      map[string]profileIPFS `yaml:"ipfs,omitempty"`
+	Channel   string       `yaml:"channel"`
+	Chaincode string       `yaml:"chaincode"`
+	IPFS      profileNodes `yaml:"ipfs,omitempty"`
+}
+
+type profileNodes struct {
+	Private      *profileIPFS  `yaml:"private,omitempty"`
+	Public       *profileIPFS  `yaml:"public,omitempty"`
+	PublicErased []profileIPFS `yaml:"publicErased,omitempty"`
 }
 
 type profileIPFS struct {
@@ -128,17 +134,33 @@ func (n *Network) gatewayPeers(o *Organisation) []string {
 	return all
 }
 
-// profileIPFS are an organisation's IPFS nodes: its own of the private swarm,
-// and one of the public network, which the organisations share.
-func (n *Network) profileIPFS(i int) map[string]profileIPFS {
-	nodes := map[string]profileIPFS{}
+// profileIPFS are an organisation's IPFS nodes: its own of the private swarm, and one
+// of the public network, which the organisations share. Every public node is in the
+// profile of a member, which removes from it what is erased: where there are more of
+// them than members, a member has several.
+func (n *Network) profileIPFS(i int) profileNodes {
+	var nodes profileNodes
+	o, members, turn := &n.consortium.Organisations[i], 0, i
+	for k := range n.consortium.Organisations {
+		if !n.consortium.Organisations[k].Kind.Member() {
+			continue
+		}
+		if k == i {
+			turn = members
+		}
+		members++
+	}
 	for _, s := range n.swarms {
 		for k, node := range s.nodes {
 			entry := profileIPFS{"http://" + node.rpc(), n.tokenFile(node)}
-			if s.private && node.Owner == n.consortium.Organisations[i].Name {
-				nodes["private"] = entry
-			} else if !s.private && k == i%len(s.nodes) {
-				nodes["public"] = entry
+			switch {
+			case s.private && node.Owner == o.Name:
+				nodes.Private = &entry
+			case s.private:
+			case k == turn%len(s.nodes):
+				nodes.Public = &entry
+			case o.Kind.Member() && k%members == turn:
+				nodes.PublicErased = append(nodes.PublicErased, entry)
 			}
 		}
 	}

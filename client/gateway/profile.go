@@ -56,6 +56,8 @@ type Medfed struct {
 	IPFS      struct {
 		Private IPFS `yaml:"private"`
 		Public  IPFS `yaml:"public"`
+		// Nodes of the public network besides, which no other member removes erased records from.
+		PublicErased []IPFS `yaml:"publicErased"`
 	} `yaml:"ipfs"`
 }
 
@@ -97,6 +99,9 @@ func (p *Profile) resolve(folder string) {
 	}
 	absolute(&p.Medfed.IPFS.Private.TokenFile)
 	absolute(&p.Medfed.IPFS.Public.TokenFile)
+	for i := range p.Medfed.IPFS.PublicErased {
+		absolute(&p.Medfed.IPFS.PublicErased[i].TokenFile)
+	}
 }
 
 func (p *Profile) check(path string) error {

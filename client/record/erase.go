@@ -21,7 +21,7 @@ type Erased struct {
 // are purged, an officer attests for the own organisation, and once every member has
 // attested the erasure is complete. Repeating it is safe. Caller: an officer of the
 // custodian, or the patient, who can't attest for the hospital. Needs Key only
-// where the nodes of Own, Others and Public are to forget.
+// where the nodes of Own, Others, Public and PublicErased are to forget.
 func (c *Client) Erase(ctx context.Context, rec string) (Erased, error) {
 	erased := Erased{CIDs: []string{}}
 	public, err := c.Ledger.Records.RequestErasure(ctx, record.ErasureRequest{Record: rec, Members: append([]string{}, c.Members...)})
@@ -68,7 +68,7 @@ func (c *Client) cids(ctx context.Context, rec record.Record) ([]string, error) 
 	return found, nil
 }
 
-// Attest makes the own node, and the public one that the organisation uses, forget the
+// Attest makes the own node, and the public ones that the organisation sees to, forget the
 // ciphertexts of a record and signs that they have. A holder names as many as it holds
 // versions, unless they are dropped already: it does not sign for what it was not told of,
 // MF-ERASURE-CIDS. Where not all are named, the nodes remove whatever is not pinned: a copy

@@ -64,6 +64,10 @@ type Client struct {
 	Others []Holder           // other members' private nodes that keep files too
 	Public Store              // a node of the public IPFS, nil for none
 
+	// PublicErased are other nodes of the public IPFS from which the identity's
+	// organisation removes what is erased: no other member does.
+	PublicErased []Store
+
 	Members []string // MSP identifiers of all that have a private node, sorted: they attest erasures
 
 	// Progress is told how many bytes of a step are done, of how many, 0 when not
@@ -157,13 +161,21 @@ func forget(ctx context.Context, nodes []Store, cids ...string) error {
 	return errors.Join(failures...)
 }
 
-// collect removes from the own node and the public one what nothing pinned holds.
+// collect removes from the own node and the public ones what nothing pinned holds.
 func (c *Client) collect(ctx context.Context) error {
 	failures := []error{c.Own.Collect(ctx)}
-	if c.Public != nil {
-		failures = append(failures, c.Public.Collect(ctx))
+	for _, node := range c.public() {
+		failures = append(failures, node.Collect(ctx))
 	}
 	return errors.Join(failures...)
+}
+
+// public are the nodes of the public IPFS from which the client removes what is erased.
+func (c *Client) public() []Store {
+	if c.Public == nil {
+		return c.PublicErased
+	}
+	return append([]Store{c.Public}, c.PublicErased...)
 }
 
 // keepers are the nodes of the private IPFS that the client can reach.
@@ -179,12 +191,7 @@ func (c *Client) keepers() []Store {
 }
 
 // nodes are those of both networks that the client can reach.
-func (c *Client) nodes() []Store {
-	if c.Public == nil {
-		return c.keepers()
-	}
-	return append(c.keepers(), c.Public)
-}
+func (c *Client) nodes() []Store { return append(c.keepers(), c.public()...) }
 
 // counted tells the progress of what is read, and counts it.
 type counted struct {

@@ -334,8 +334,10 @@ func TestErasePurgesWhatItHasRemoved(t *testing.T) {
 	if !slices.Equal(w.members, []string{hospital, "Hospital2MSP", centre}) {
 		t.Errorf("named %v", w.members)
 	}
-	if removed, purged := w.at("remove from other"), w.at("record:Purge"); purged < removed {
-		t.Errorf("order %v", w.happened)
+	for _, name := range []string{"own", "other", "public", "public too"} {
+		if removed, purged := w.at("remove from "+name), w.at("record:Purge"); removed < 0 || purged < removed {
+			t.Errorf("not removed from %s before the purge: %v", name, w.happened)
+		}
 	}
 	if again, err := w.as(consortium.RoleCustodian).Erase(t.Context(), added.Record); err != nil || len(again.CIDs) > 0 {
 		t.Errorf("%+v, %v", again, err)
@@ -364,7 +366,7 @@ func TestAttestForgetsFirst(t *testing.T) {
 		t.Errorf("%v, %v", err, w.happened)
 	}
 	client.MSP = "Hospital2MSP" // a member that holds no version, and whose nodes a copy went through
-	for _, node := range []*node{w.own, w.public} {
+	for _, node := range []*node{w.own, w.public, w.publicToo} {
 		node.files["x"], node.pinned["y"], node.files["y"] = []byte("x"), true, []byte("y")
 		node.stuck = codes.Errorf("MF-IPFS-KEPT", "it stays; look")
 		_, err = client.Attest(t.Context(), added.Record, nil, false)
@@ -376,7 +378,7 @@ func TestAttestForgetsFirst(t *testing.T) {
 	if _, err := client.Attest(t.Context(), added.Record, nil, false); err != nil {
 		t.Error(err)
 	}
-	for _, node := range []*node{w.own, w.public} {
+	for _, node := range []*node{w.own, w.public, w.publicToo} {
 		if len(node.files) != 1 || node.files["y"] == nil {
 			t.Errorf("%s has %v", node.name, node.files)
 		}

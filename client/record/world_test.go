@@ -51,7 +51,7 @@ type world struct {
 	directory map[string]records.Recipient // by role and identity
 	keys      []records.HospitalKey
 
-	own, other, public                *node
+	own, other, public, publicToo     *node
 	officer, patient, asker, hospital *envelope.Identity
 }
 
@@ -72,6 +72,7 @@ func newWorld(t *testing.T) *world {
 		directory: map[string]records.Recipient{},
 	}
 	w.own, w.other, w.public = w.node("own"), w.node("other"), w.node("public")
+	w.publicToo = w.node("public too")
 	w.other.from = w.own
 	for _, identity := range []**envelope.Identity{&w.officer, &w.patient, &w.asker, &w.hospital} {
 		var err error
@@ -105,7 +106,7 @@ func (w *world) node(name string) *node {
 
 // as is the client of one of the people.
 func (w *world) as(role consortium.Role) *record.Client {
-	c := &record.Client{MSP: hospital, Role: role, Ledger: gateway.ContractsOf(w), Own: w.own, Public: w.public}
+	c := &record.Client{MSP: hospital, Role: role, Ledger: gateway.ContractsOf(w), Own: w.own, Public: w.public, PublicErased: []record.Store{w.publicToo}}
 	switch role {
 	case consortium.RoleCustodian:
 		c.Key, c.Others = w.officer, []record.Holder{{MSP: centre, Store: w.other}}

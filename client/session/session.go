@@ -47,6 +47,7 @@ type Stores struct {
 	MSP             string   // of the profile's organisation
 	Members         []string // MSP identifiers of all that have a private node, sorted
 	Private, Public record.Store
+	PublicErased    []record.Store // other nodes of the public network, which erasures remove from as well
 }
 
 // OpenStores prepares clients of a profile's IPFS nodes. It does not wait for them.
@@ -63,6 +64,13 @@ func OpenStores(profile string) (Stores, error) {
 		if *node, err = ipfs.Open(ipfs.Config{URL: named.URL, TokenFile: named.TokenFile}); err != nil {
 			return Stores{}, err
 		}
+	}
+	for _, named := range p.Medfed.IPFS.PublicErased {
+		node, err := ipfs.Open(ipfs.Config{URL: named.URL, TokenFile: named.TokenFile})
+		if err != nil {
+			return Stores{}, err
+		}
+		s.PublicErased = append(s.PublicErased, node)
 	}
 	return s, nil
 }

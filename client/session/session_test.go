@@ -57,7 +57,13 @@ func TestAProfileNamesSomeNodesOrNone(t *testing.T) {
 			wantCode(t, err, "MF-PROFILE-IPFS")
 		}
 	}
-	_, err := session.OpenStores(filepath.Join(t.TempDir(), "none.yaml"))
+	several, err := session.OpenStores(profileWith(t, public+", publicErased: [{url: 'http://127.0.0.1:3'}, {url: 'http://127.0.0.1:4'}]"))
+	if err != nil || len(several.PublicErased) != 2 {
+		t.Errorf("%d public nodes to remove from besides, %v", len(several.PublicErased), err)
+	}
+	_, err = session.OpenStores(profileWith(t, "publicErased: [{url: nowhere}]"))
+	wantCode(t, err, "MF-IPFS-CONFIG")
+	_, err = session.OpenStores(filepath.Join(t.TempDir(), "none.yaml"))
 	wantCode(t, err, "MF-GATEWAY-PROFILE")
 	_, err = session.OpenStores(profileWith(t, "private: {url: 'ftp://127.0.0.1'}"))
 	if err == nil {

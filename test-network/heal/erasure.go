@@ -117,8 +117,10 @@ func (b *bench) ipfsNodes() (private map[string]gateway.IPFS, public []gateway.I
 		if node := p.Medfed.IPFS.Private; node.URL != "" {
 			private[o.Name] = node
 		}
-		if node := p.Medfed.IPFS.Public; node.URL != "" && !slices.Contains(public, node) {
-			public = append(public, node)
+		for _, node := range append([]gateway.IPFS{p.Medfed.IPFS.Public}, p.Medfed.IPFS.PublicErased...) {
+			if node.URL != "" && !slices.Contains(public, node) {
+				public = append(public, node)
+			}
 		}
 	}
 	return private, public, nil

@@ -27,7 +27,7 @@ func (a *app) records(replicas []string, command func(*record.Client) error) (er
 	}
 	who := l.Identity()
 	c := &record.Client{
-		MSP: who.MSP, Role: who.Role, Ledger: gateway.ContractsOf(l), Key: key, Own: stores.Private, Public: stores.Public,
+		MSP: who.MSP, Role: who.Role, Ledger: gateway.ContractsOf(l), Key: key, Own: stores.Private, Public: stores.Public, PublicErased: stores.PublicErased,
 		Members: stores.Members,
 	}
 	for _, profile := range replicas {
