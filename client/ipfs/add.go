@@ -16,6 +16,12 @@ import (
 // MF-IPFS-ADD. An error of r itself comes back unchanged, and nothing is pinned.
 // r is not read any more once Add has returned.
 func (c *Client) Add(ctx context.Context, r io.Reader) (string, error) {
+	return c.AddNamed(ctx, "", r)
+}
+
+// AddNamed is Add with a name on the pin, at most 255 bytes, by which [Client.Named] finds
+// it: whoever was killed before the CID was written down anywhere has it again.
+func (c *Client) AddNamed(ctx context.Context, name string, r io.Reader) (string, error) {
 	ctx, progress, stop := c.watch(ctx)
 	defer stop()
 	content := cut(r, progress)
@@ -25,7 +31,7 @@ func (c *Client) Add(ctx context.Context, r io.Reader) (string, error) {
 		s, err := compute(chunks, chunks)
 		ours <- computed{s, err}
 	}()
-	theirs, err := c.upload(ctx, &sent{leaves: content})
+	theirs, err := c.upload(ctx, name, &sent{leaves: content})
 	failed := content.end()
 	own := <-ours
 
@@ -48,7 +54,7 @@ type computed struct {
 }
 
 // upload sends the content and returns the CID that the node reports.
-func (c *Client) upload(ctx context.Context, content io.Reader) (string, error) {
+func (c *Client) upload(ctx context.Context, name string, content io.Reader) (string, error) {
 	var around bytes.Buffer
 	form := multipart.NewWriter(&around)
 	if _, err := form.CreateFormFile("file", ""); err != nil {
@@ -59,7 +65,11 @@ func (c *Client) upload(ctx context.Context, content io.Reader) (string, error) 
 		return "", err
 	}
 	head, tail := around.Bytes()[:before], around.Bytes()[before:]
-	answer, err := c.api.Request("add").
+	request := c.api.Request("add")
+	if name != "" {
+		request.Option("pin-name", name)
+	}
+	answer, err := request.
 		Option("cid-version", 1).
 		Option("hash", "sha2-256").
 		Option("raw-leaves", true).

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,6 +34,7 @@ type fakeNode struct {
 	mu     sync.Mutex
 	blocks map[string][]byte
 	pins   map[string]bool
+	names  map[string]string // of pins, by CID
 
 	onBlock func(w http.ResponseWriter, id string, data []byte) bool // true: it has answered; set by lieOnBlocks
 	onAdd   func(w http.ResponseWriter, r *http.Request) bool
@@ -42,7 +44,7 @@ type fakeNode struct {
 }
 
 func newFakeNode(t testing.TB) *fakeNode {
-	n := &fakeNode{blocks: map[string][]byte{}, pins: map[string]bool{}}
+	n := &fakeNode{blocks: map[string][]byte{}, pins: map[string]bool{}, names: map[string]string{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/v0/version", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, map[string]string{"Version": "0.42.0"})
@@ -128,7 +130,7 @@ func (n *fakeNode) add(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n.mu.Lock()
-	n.pins[root.String()] = r.URL.Query().Get("pin") == "true"
+	n.pins[root.String()], n.names[root.String()] = r.URL.Query().Get("pin") == "true", r.URL.Query().Get("pin-name")
 	n.mu.Unlock()
 	answer(w, map[string]string{"Name": root.String(), "Hash": root.String(), "Size": "1"})
 }
@@ -275,7 +277,7 @@ func (n *fakeNode) pinAdd(w http.ResponseWriter, r *http.Request) {
 	}
 	id := r.URL.Query().Get("arg")
 	n.mu.Lock()
-	n.pins[id] = true
+	n.pins[id], n.names[id] = true, r.URL.Query().Get("name")
 	n.mu.Unlock()
 	answer(w, map[string]any{"Progress": 1})
 	json.NewEncoder(w).Encode(map[string]any{"Pins": []string{id}})
@@ -315,7 +317,15 @@ func (n *fakeNode) pinList(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("arg")
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !n.held()[id] {
+	if id == "" {
+		for id := range n.pins {
+			if name := n.names[id]; strings.Contains(name, r.URL.Query().Get("name")) {
+				answer(w, map[string]string{"Cid": id, "Name": name, "Type": "recursive"})
+			}
+		}
+		return
+	}
+	if held := n.held()[id]; !held || r.URL.Query().Get("type") == "recursive" && !n.pins[id] {
 		refuse(w, "path '"+id+"' is not pinned")
 		return
 	}

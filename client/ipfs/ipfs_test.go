@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -581,6 +582,9 @@ func TestPins(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := client.Remove(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
 	node.onPin = func(w http.ResponseWriter) bool { answer(w, map[string]int{"Progress": 1}); return true }
 	wantCode(t, client.Pin(t.Context(), id), "MF-IPFS-RPC")
 	peers, err := client.Peers(t.Context())
@@ -588,6 +592,37 @@ func TestPins(t *testing.T) {
 		t.Errorf("%v, %v", peers, err)
 	}
 }
+
+// named is what AddNamed, Named and Pin promise together.
+func named(t *testing.T, client *ipfs.Client) {
+	ids := map[string]string{}
+	for _, name := range []string{"task a/1", "task a/2", "task b/1", "of task a/1", ""} {
+		id, err := client.AddNamed(t.Context(), name, strings.NewReader("content of "+name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[name] = id
+	}
+	want := map[string]string{ids["task a/1"]: "task a/1", ids["task a/2"]: "task a/2"}
+	check := func(when string) {
+		t.Helper()
+		if got, err := client.Named(t.Context(), "task a/"); err != nil || !maps.Equal(got, want) {
+			t.Errorf("%s: %v, want %v; %v", when, got, want, err)
+		}
+	}
+	check("when all are added")
+	if err := client.Pin(t.Context(), ids["task a/1"]); err != nil {
+		t.Fatal(err)
+	}
+	check("when one is pinned again")
+	if err := client.Remove(t.Context(), ids["task a/1"]); err != nil {
+		t.Fatal(err)
+	}
+	delete(want, ids["task a/1"])
+	check("when one is removed")
+}
+
+func TestPinsHaveNames(t *testing.T) { named(t, newFakeNode(t).client(t, nil)) }
 
 // Every call against a node that is dead, silent, or refuses the token.
 func TestUnusableNodes(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -201,6 +202,22 @@ func (n *kubo) connect(other *kubo) error {
 	return nil
 }
 
+// has reports whether a block is in the running node's own repository.
+func (n *kubo) has(t testing.TB, id string) bool {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+n.api+"/api/v0/block/stat?offline=true&arg="+id, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
+}
+
 // pins lists what the running node keeps, sorted: Kubo lists in no order.
 func (n *kubo) pins(t testing.TB) []string {
 	t.Helper()
@@ -270,11 +287,10 @@ func TestKuboPrivateSwarm(t *testing.T) {
 		wantCode(t, impatient.Pin(t.Context(), absent), "MF-IPFS-TIMEOUT")
 	})
 	t.Run("removed means gone", func(t *testing.T) {
-		removed(t, to, func(id string) bool {
-			_, err := b.command("block", "stat", "--offline", id, "--api", multiaddress(b.api), "--api-auth", "bearer:"+token).Output()
-			return err == nil
-		})
+		removed(t, to, func(id string) bool { return b.has(t, id) })
 	})
+	t.Run("pins have names", func(t *testing.T) { named(t, to) })
+	t.Run("a killed upload", func(t *testing.T) { killedUpload(t, b) })
 	t.Run("without the token there is no RPC", func(t *testing.T) {
 		stranger, err := ipfs.Open(ipfs.Config{URL: "http://" + b.api, TokenFile: tokenFile(t, "guess")})
 		if err != nil {
@@ -299,4 +315,89 @@ func TestKuboWrongSwarmKey(t *testing.T) {
 	}
 	_, err = b.client(t, 2*time.Second).Get(context.Background(), id)
 	wantCode(t, err, "MF-IPFS-TIMEOUT")
+}
+
+// killedUpload kills whoever uploads in the middle of it, while another's upload goes on: the
+// blocks that came before stay until garbage is collected, and then they are gone. What is
+// still being uploaded meanwhile comes to its end, and a reader does not wait.
+func killedUpload(t *testing.T, n *kubo) {
+	client := n.client(t, time.Minute)
+	readable := content(3<<20 + 1)
+	kept, err := client.Add(t.Context(), bytes.NewReader(readable))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// The one that is killed: its connection breaks, as a process's does.
+	half := content(11 << 20) // Kubo holds 8 MiB back before it stores them
+	half[0]++                 // no block of the other files
+	first, err := ipfs.ComputeCID(bytes.NewReader(half[:1<<20]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dying, kill := context.WithCancel(t.Context())
+	source, into := io.Pipe()
+	died := make(chan error, 1)
+	go func() { _, err := client.Add(dying, source); died <- err }()
+	into.Write(half)
+	await(t, "the killed upload's first block", func() bool { return n.has(t, first) })
+	kill()
+	into.Close()
+	if err := <-died; !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+
+	// The one that goes on.
+	other := bytes.Clone(half)
+	other[0]++
+	source, into = io.Pipe()
+	type added struct {
+		id  string
+		err error
+	}
+	done := make(chan added, 1)
+	go func() { id, err := client.Add(t.Context(), source); done <- added{id, err} }()
+	into.Write(other)
+	begun, err := ipfs.ComputeCID(bytes.NewReader(other[:1<<20]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the other upload's first block", func() bool { return n.has(t, begun) })
+
+	collected := make(chan error, 1)
+	go func() { collected <- client.Collect(t.Context()) }()
+	for range 20 { // the collection waits for the upload, and a reader for neither
+		if got, err := read(t.Context(), client, kept); err != nil || !bytes.Equal(got, readable) {
+			t.Fatalf("%d bytes, %v", len(got), err)
+		}
+	}
+	select {
+	case err := <-collected:
+		t.Fatalf("collected in the middle of an upload: %v", err)
+	default:
+	}
+	into.Close()
+	whole := <-done
+	if whole.err != nil {
+		t.Fatal(whole.err)
+	}
+	if err := <-collected; err != nil {
+		t.Fatal(err)
+	}
+	if n.has(t, first) {
+		t.Error("a block of the killed upload is there")
+	}
+	if got, err := read(t.Context(), client, whole.id); err != nil || !bytes.Equal(got, other) {
+		t.Errorf("of the upload that went on there are %d bytes, %v", len(got), err)
+	}
+}
+
+// await asks until something is so: a node tells nobody of a block.
+func await(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	for until := time.Now().Add(time.Minute); !so(); {
+		if time.Now().After(until) {
+			t.Fatalf("%s does not come", what)
+		}
+	}
 }

@@ -11,9 +11,14 @@ import (
 )
 
 // Pin makes the node fetch everything below the CID and keep it. It may take as
-// long as it progresses. Pinning what is pinned is a success.
+// long as it progresses. Pinning what is pinned is a success, and leaves the pin as
+// it is: Kubo would take it away before it made it anew, without its name, and where
+// the call ended between the two, the next collection of garbage would remove the file.
 func (c *Client) Pin(ctx context.Context, s string) error {
 	if err := CheckCID(s); err != nil {
+		return err
+	}
+	if pinned, err := c.pinned(ctx, s, "recursive"); err != nil || pinned {
 		return err
 	}
 	ctx, progress, stop := c.watch(ctx)
@@ -75,4 +80,37 @@ func (c *Client) unpin(ctx context.Context, s string) error {
 		return c.explain(ctx, "unpinning "+s, err)
 	}
 	return nil
+}
+
+// pinned reports whether the node keeps a CID by a pin of a type: recursive, or all for
+// one that it is below of, too.
+func (c *Client) pinned(ctx context.Context, s, of string) (bool, error) {
+	ctx, cancel := c.patience(ctx)
+	defer cancel()
+	err := c.api.Request("pin/ls", s).Option("type", of).Option("offline", true).Exec(ctx, nil)
+	var answer *rpc.Error
+	if errors.As(err, &answer) && strings.Contains(answer.Message, "not pinned") {
+		return false, nil
+	}
+	if err != nil {
+		return false, c.explain(ctx, "looking for a pin of "+s, err)
+	}
+	return true, nil
+}
+
+// Named lists what is pinned under names that begin as asked: names by their CIDs.
+func (c *Client) Named(ctx context.Context, prefix string) (map[string]string, error) {
+	found := map[string]string{}
+	request := c.api.Request("pin/ls").Option("type", "recursive").Option("name", prefix).Option("stream", true)
+	err := c.listen(ctx, c.timeout, "listing pins", request, func(told json.RawMessage) error {
+		var pin struct{ Cid, Name string }
+		if err := json.Unmarshal(told, &pin); err != nil {
+			return err
+		}
+		if strings.HasPrefix(pin.Name, prefix) { // the node asks only that the name has it somewhere
+			found[pin.Cid] = pin.Name
+		}
+		return nil
+	})
+	return found, err
 }

@@ -3,10 +3,8 @@ package ipfs
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -95,18 +93,15 @@ func (c *Client) checkRemoved(ctx context.Context, id string) error {
 	defer cancel()
 	doing := "looking for block " + id
 	err := c.api.Request("block/stat", id).Option("offline", true).Exec(ctx, nil)
-	if err == nil {
-		err = c.api.Request("pin/ls", id).Option("type", "all").Exec(ctx, nil)
-		var answer *rpc.Error
-		if errors.As(err, &answer) && strings.Contains(answer.Message, "not pinned") {
-			return codes.Errorf("MF-IPFS-KEPT", "the node at %s keeps block %s, which nothing pinned holds; do it once more, and see the node's log when it stays", c.url, id)
+	if err != nil {
+		if err = c.explain(ctx, doing, err); codes.Of(err) == "MF-IPFS-NOT-FOUND" {
+			return nil
 		}
+		return err
 	}
-	if err == nil { // of other content
-		return nil
-	}
-	if err = c.explain(ctx, doing, err); codes.Of(err) == "MF-IPFS-NOT-FOUND" {
-		return nil
+	ofOtherContent, err := c.pinned(ctx, id, "all")
+	if err == nil && !ofOtherContent {
+		return codes.Errorf("MF-IPFS-KEPT", "the node at %s keeps block %s, which nothing pinned holds; do it once more, and see the node's log when it stays", c.url, id)
 	}
 	return err
 }

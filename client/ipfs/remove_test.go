@@ -68,9 +68,12 @@ func removed(t *testing.T, client *ipfs.Client, has func(id string) bool) {
 	if _, err := client.Add(t.Context(), io.MultiReader(bytes.NewReader(first[:2*leaf+1]), iotest.ErrReader(broken))); !errors.Is(err, broken) {
 		t.Fatal(err)
 	}
-	if err := client.Collect(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	await(t, "a repository without garbage", func() bool { // Kubo stores what came of the broken one a moment later
+		if err := client.Collect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return !has(ids["middle"])
+	})
 	check("without garbage", "second", "shared", "other end")
 	if err := client.Remove(t.Context(), kept); err != nil {
 		t.Fatal(err)

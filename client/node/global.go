@@ -110,7 +110,7 @@ func (n *Node) attend(ctx context.Context, v View) {
 	}
 	if made > n.cleared {
 		n.cleared = made
-		n.background.Go(func() { n.retain(ctx, v.Task.Task.Retention, made) })
+		n.background.Go(func() { n.retain(ctx, v.Task, made) })
 	}
 	store, pins := n.Store.(pinner)
 	attested := n.attests == ref.Digest || made == v.Round.Round.Number && v.attested(Me{ID: n.ID}) == ref.Digest

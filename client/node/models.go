@@ -49,10 +49,14 @@ func newModels(store Store, identity *envelope.Identity, journal *journal) *mode
 	return &models{store: store, identity: identity, journal: journal}
 }
 
-// put encrypts weights to the recipients and stores them.
-func (m *models) put(ctx context.Context, w *weights.Weights, recipients []string, round int) (fl.ModelRef, error) {
+// put encrypts weights to the recipients and stores them, under a name where there are names.
+func (m *models) put(ctx context.Context, w *weights.Weights, recipients []string, round int, name string) (fl.ModelRef, error) {
 	defer m.journal.span(SpanIPFS, round, "add")()
-	ref, err := Put(ctx, m.store, w, recipients)
+	add := m.store.Add
+	if store, names := m.store.(namer); names {
+		add = func(ctx context.Context, r io.Reader) (string, error) { return store.AddNamed(ctx, name, r) }
+	}
+	ref, err := sealInto(ctx, add, w, recipients)
 	if err == nil {
 		m.keep(ref.Digest, w)
 	}
@@ -62,13 +66,17 @@ func (m *models) put(ctx context.Context, w *weights.Weights, recipients []strin
 // Put encrypts weights to the recipients, stores them, and gives the reference
 // that the ledger takes.
 func Put(ctx context.Context, store Store, w *weights.Weights, recipients []string) (fl.ModelRef, error) {
+	return sealInto(ctx, store.Add, w, recipients)
+}
+
+func sealInto(ctx context.Context, add func(context.Context, io.Reader) (string, error), w *weights.Weights, recipients []string) (fl.ModelRef, error) {
 	plain := w.Bytes()
 	sealed, err := envelope.SealReader(bytes.NewReader(plain), recipients...)
 	if err != nil {
 		return fl.ModelRef{}, err
 	}
 	defer sealed.Close()
-	cid, err := store.Add(ctx, sealed)
+	cid, err := add(ctx, sealed)
 	if err != nil {
 		return fl.ModelRef{}, err
 	}

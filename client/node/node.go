@@ -48,8 +48,8 @@ type Ledger interface {
 // Store is what a node asks of its organisation's private IPFS node. The bytes
 // that Get gives have been checked against the CID. A Store that can also Pin
 // keeps a copy of each global model that this node attested, from one that can Remove goes
-// what the task's terms no longer keep, and one that can Check is checked before the node
-// starts.
+// what the task's terms no longer keep, in one that can give names is found again what a node
+// stored before it was killed, and one that can Check is checked before the node starts.
 type Store interface {
 	Add(ctx context.Context, r io.Reader) (cid string, err error)
 	Get(ctx context.Context, cid string) (io.ReadCloser, error)
@@ -61,6 +61,11 @@ type (
 	}
 	remover interface {
 		Remove(context.Context, string) error
+	}
+	namer interface {
+		// AddNamed is Add, under a name, and Named gives the names that begin so by their CIDs.
+		AddNamed(ctx context.Context, name string, r io.Reader) (cid string, err error)
+		Named(ctx context.Context, prefix string) (map[string]string, error)
 	}
 	checker interface{ Check(context.Context) error }
 )

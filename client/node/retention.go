@@ -2,10 +2,13 @@ package node
 
 import (
 	"context"
-	"slices"
+	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/medfed/medfed/chaincode/fl"
+	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/trainer/weights"
 )
 
@@ -13,32 +16,15 @@ import (
 type retained struct {
 	removing        sync.Mutex // held meanwhile
 	updates, models int
-
-	mu     sync.Mutex
-	stored map[int][]string // CIDs of what this node has stored in a round, for the ledger may not name all
 }
 
-func (r *retained) note(round int, cid string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.stored == nil {
-		r.stored = map[int][]string{}
-	}
-	r.stored[round] = append(r.stored[round], cid)
-}
+// pinPrefix begins the names of this node's pins for its task.
+func (n *Node) pinPrefix() string { return fmt.Sprintf("medfed/%s/%.16s/", n.Task, form.Digest(n.ID)) }
 
-// of is what this node has stored in a round.
-func (r *retained) of(round int) []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.stored[round])
-}
-
-func (r *retained) forget(round int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.stored, round)
-}
+// pinName is the name under which a node pins what it has made in a round, 0 for the first
+// model. The ledger may never hear of it: a node is killed before it has submitted, an update
+// comes too late, others take another proposal.
+func (n *Node) pinName(round int) string { return n.pinPrefix() + strconv.Itoa(round) }
 
 // keepCopies pins, as a master, the updates that were had on the organisation's own IPFS node:
 // beside its trainer's, each then has a copy for as long as it is kept.
@@ -61,12 +47,16 @@ func (n *Node) keepCopies(ctx context.Context, updates []fl.Update, had []*weigh
 // those that came through it, which a task no longer keeps once a round has closed. What
 // fails is tried again after the next round. A node that starts again begins with the first
 // round: what is removed already costs a question.
-func (n *Node) retain(ctx context.Context, r fl.Retention, closed int) {
+func (n *Node) retain(ctx context.Context, task fl.TaskState, closed int) {
 	store, removes := n.Store.(remover)
 	if !removes || !n.retained.removing.TryLock() {
 		return
 	}
 	defer n.retained.removing.Unlock()
+	r := task.Task.Retention
+	if err := n.removeStray(ctx, store, task, closed); err != nil {
+		n.removalFailed(ctx, "what the ledger does not name", closed, err)
+	}
 	for round := n.retained.updates + 1; !r.KeepsUpdates(round, closed); round++ {
 		if err := n.removeUpdates(ctx, store, round); err != nil {
 			n.removalFailed(ctx, "updates", round, err)
@@ -89,24 +79,79 @@ func (n *Node) removalFailed(ctx context.Context, what string, round int, err er
 	}
 }
 
+// removeStray removes what this node has stored in rounds that are over and the ledger does
+// not name; a proposal that others did not take goes with the updates of its round.
+func (n *Node) removeStray(ctx context.Context, store remover, task fl.TaskState, closed int) error {
+	pins, names := n.Store.(namer)
+	if !names {
+		return nil
+	}
+	named, err := pins.Named(ctx, n.pinPrefix())
+	if err != nil {
+		return err
+	}
+	of := map[int][]string{}
+	for cid, name := range named {
+		round, err := strconv.Atoi(strings.TrimPrefix(name, n.pinPrefix()))
+		if err == nil && round <= closed {
+			of[round] = append(of[round], cid)
+		}
+	}
+	for round, cids := range of {
+		kept, err := n.namedOnLedger(ctx, task, round, closed)
+		if err != nil {
+			return err
+		}
+		for _, cid := range cids {
+			if kept[cid] {
+				continue
+			}
+			if err := store.Remove(ctx, cid); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// namedOnLedger is what the ledger names of a round, by CID, its updates and proposals only
+// as long as they are kept.
+func (n *Node) namedOnLedger(ctx context.Context, task fl.TaskState, round, closed int) (map[string]bool, error) {
+	if round == 0 {
+		return map[string]bool{task.Task.Initial.CID: true, task.Task.First.CID: true}, nil
+	}
+	state, err := n.rounds(round).GetRound(ctx, fl.RoundRequest{Task: n.Task, Round: round})
+	if err != nil {
+		return nil, err
+	}
+	kept := map[string]bool{}
+	if state.Round.Global != nil {
+		kept[state.Round.Global.CID] = true
+	}
+	if task.Task.Retention.KeepsUpdates(round, closed) {
+		for _, update := range state.Updates {
+			kept[update.Model.CID] = true
+		}
+		for _, proposal := range state.Proposals {
+			kept[proposal.Model.CID] = true
+		}
+	}
+	return kept, nil
+}
+
 func (n *Node) removeUpdates(ctx context.Context, store remover, round int) error {
 	state, err := n.rounds(round).GetRound(ctx, fl.RoundRequest{Task: n.Task, Round: round})
 	if err != nil {
 		return err
 	}
-	cids := n.retained.of(round) // an update that came too late, a proposal that others did not take
 	for _, update := range state.Updates {
-		cids = append(cids, update.Model.CID)
-	}
-	for _, cid := range cids {
-		if global := state.Round.Global; global != nil && cid == global.CID {
+		if global := state.Round.Global; global != nil && update.Model.CID == global.CID {
 			continue
 		}
-		if err := store.Remove(ctx, cid); err != nil {
+		if err := store.Remove(ctx, update.Model.CID); err != nil {
 			return err
 		}
 	}
-	n.retained.forget(round)
 	return nil
 }
 

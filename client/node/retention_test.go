@@ -2,6 +2,7 @@ package node
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/medfed/medfed/chaincode/fl"
@@ -56,13 +57,13 @@ func TestRemovalThatFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.retain(t.Context(), w.terms.Retention, 3)
+	n.retain(t.Context(), w.task(), 3)
 	if n.retained.updates != 0 || !w.files.has(w.round(1).Updates[0].Model.CID) {
 		t.Errorf("removed up to round %d, though nothing can be", n.retained.updates)
 	}
 	w.files.stuck = false
 	for range 2 {
-		n.retain(t.Context(), w.terms.Retention, 3)
+		n.retain(t.Context(), w.task(), 3)
 		if n.retained.updates != 2 || n.retained.models != 2 {
 			t.Errorf("removed up to round %d, models up to %d", n.retained.updates, n.retained.models)
 		}
@@ -73,5 +74,52 @@ func TestRemovalThatFails(t *testing.T) {
 		if gone != (round < 3) || w.files.has(state.Round.Global.CID) == gone {
 			t.Errorf("round %d: the updates are gone: %t; the global model is there: %t", round, gone, w.files.has(state.Round.Global.CID))
 		}
+	}
+}
+
+// TestWhatTheLedgerNeverHeardOfIsRemoved: a node that was killed between IPFS and the ledger
+// finds what it stored by the pin's name, and removes it once the round is over, with terms
+// that keep everything too. What others have stored, and what is of a round to come, stays.
+func TestWhatTheLedgerNeverHeardOfIsRemoved(t *testing.T) {
+	w := newWorld(t, func(terms *fl.Terms) { terms.Rounds = 2 })
+	lost := map[string]string{}
+	for _, id := range w.nodes {
+		n, err := New(w.config(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := n.pinPrefix() + "2/of something else"
+		for _, name := range []string{n.pinName(0), n.pinName(1), n.pinName(2), n.pinName(3), other, "x" + n.pinName(1)} {
+			cid, err := w.files.AddNamed(t.Context(), name, strings.NewReader(id+name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			lost[cid] = name
+		}
+	}
+	w.run(w.nodes...)
+	w.wantCompleted()
+	for _, id := range w.nodes { // each sees the last round's end when it comes again, if it has not
+		n, err := New(w.config(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.retain(t.Context(), w.task(), 2)
+		for cid, name := range lost {
+			over := slices.Contains([]string{n.pinName(0), n.pinName(1), n.pinName(2)}, name)
+			if own := strings.Contains(name, n.pinPrefix()); own && w.files.has(cid) == over {
+				t.Errorf("%s is there: %t", name, over)
+			}
+		}
+	}
+	for round := 1; round <= 2; round++ {
+		for _, update := range w.round(round).Updates {
+			if !w.files.has(update.Model.CID) {
+				t.Errorf("round %d: an update that the ledger names is gone", round)
+			}
+		}
+	}
+	if first := w.task().Task.First.CID; !w.files.has(first) {
+		t.Error("the first model is gone")
 	}
 }

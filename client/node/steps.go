@@ -62,7 +62,7 @@ func (n *Node) start(ctx context.Context, v View, a Action) error {
 	if err != nil {
 		return err
 	}
-	ref, err := n.models.put(ctx, first, Recipients(v.Task), 0)
+	ref, err := n.models.put(ctx, first, Recipients(v.Task), 0, n.pinName(0))
 	if err != nil {
 		return err
 	}
@@ -149,10 +149,9 @@ func (n *Node) store(ctx context.Context, v View, a Action, w *weights.Weights) 
 	if ref, done := made.stored[a.Kind]; done {
 		return ref, nil
 	}
-	ref, err := n.models.put(ctx, w, Recipients(v.Task), a.Round)
+	ref, err := n.models.put(ctx, w, Recipients(v.Task), a.Round, n.pinName(a.Round))
 	if err == nil {
 		made.stored[a.Kind] = ref
-		n.retained.note(a.Round, ref.CID)
 	}
 	return ref, err
 }

@@ -382,9 +382,9 @@ type losing struct {
 	adds, lost int
 }
 
-func (l *losing) Add(ctx context.Context, r io.Reader) (string, error) {
+func (l *losing) AddNamed(ctx context.Context, name string, r io.Reader) (string, error) {
 	if l.adds++; l.adds == 1 {
-		return l.files.Add(ctx, r)
+		return l.files.AddNamed(ctx, name, r)
 	}
 	l.lost++
 	nowhere := &files{content: map[string][]byte{}}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -389,10 +390,15 @@ type files struct {
 	content map[string][]byte
 	gets    map[string]int // by CID
 	pins    map[string]int
-	stuck   bool // nothing can be removed
+	names   map[string]string // by CID
+	stuck   bool              // nothing can be removed
 }
 
 func (f *files) Add(ctx context.Context, r io.Reader) (string, error) {
+	return f.AddNamed(ctx, "", r)
+}
+
+func (f *files) AddNamed(ctx context.Context, name string, r io.Reader) (string, error) {
 	content, err := io.ReadAll(r)
 	if err != nil {
 		return "", err
@@ -407,7 +413,19 @@ func (f *files) Add(ctx context.Context, r io.Reader) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.content[cid] = content
+	if f.names == nil {
+		f.names = map[string]string{}
+	}
+	f.names[cid] = name
 	return cid, nil
+}
+
+func (f *files) Named(_ context.Context, prefix string) (map[string]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	found := maps.Clone(f.names)
+	maps.DeleteFunc(found, func(cid, name string) bool { return f.content[cid] == nil || !strings.HasPrefix(name, prefix) })
+	return found, nil
 }
 
 func (f *files) Get(ctx context.Context, cid string) (io.ReadCloser, error) {
