@@ -36,15 +36,15 @@ func DefaultCacheFolder() (string, error) {
 	return filepath.Join(folder, "medfed", "features"), nil
 }
 
-// Cache is a folder of features, so that each is computed once.
+// Cache is a folder of features, so that each is computed once, and of decoded images.
 //
 // An entry is found by its content: the digest of the image as it goes into the
 // backbone, decoded, resized and normalised, or of its file and all that says how it is
 // read, and of the backbone's name and weights. Another image size, normalisation or weight file is another entry, and
 // nothing has to be invalidated. An entry carries its own checksum; a damaged one is
 // computed again. Entries are written whole or not at all, so that several processes
-// may use one cache. What was used longest ago goes when the cache is full. An entry
-// without features remembers an image that has been decoded.
+// may use one cache. What was used longest ago goes when the cache is full. Images for
+// models without a backbone lie beside the features: [Cache.Decoded].
 type Cache struct {
 	folder string
 	limit  int64 // bytes
@@ -177,18 +177,6 @@ func keysOf(b *Backbone, images dataset.Split) ([]string, error) {
 		keys = append(keys, hex.EncodeToString(h.Sum(nil)))
 	})
 	return keys, err
-}
-
-// Has implements [dataset.Decoded].
-func (c *Cache) Has(digest string) bool { return c.read(decodedKey(digest), nil) }
-
-// Add implements [dataset.Decoded]. Where there is no room, the image is decoded again.
-func (c *Cache) Add(digest string) { _ = c.write(decodedKey(digest), nil) }
-
-// decodedKey names the entry, without features, of an image that has been decoded.
-func decodedKey(digest string) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "medfed/decoded/1\n%s\n", digest))
-	return hex.EncodeToString(sum[:])
 }
 
 // path is where an entry lies: in one of 256 folders, as git has it.

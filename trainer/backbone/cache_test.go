@@ -225,22 +225,6 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestDecodedImagesAreRemembered beside the features, and for another process.
-func TestDecodedImagesAreRemembered(t *testing.T) {
-	c := open(t, DefaultCacheLimit)
-	if c.Has("a") {
-		t.Error("an image is remembered that nobody decoded")
-	}
-	c.Add("a")
-	other, err := OpenCache(c.folder, DefaultCacheLimit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !other.Has("a") || other.Has("b") {
-		t.Errorf("a is remembered: %t, b: %t", other.Has("a"), other.Has("b"))
-	}
-}
-
 // TestImagesOfAFolderThatLieInAFile have the features of those in memory, under the same
 // entries, as they are and enlarged.
 func TestImagesOfAFolderThatLieInAFile(t *testing.T) {

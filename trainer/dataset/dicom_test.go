@@ -1,7 +1,9 @@
 package dataset
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"image/color"
 	"math"
 	"os"
@@ -158,19 +160,20 @@ func TestUnread(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Unread, o.Decoded = true, &remembered{}
+	r := remembered{}
+	o.Unread, o.Decoded = true, r.open
 	if _, err := LoadFolder(t.Context(), folder, o); err != nil {
 		t.Fatal(err)
 	}
-	if r := o.Decoded.(*remembered); len(r.added) != 4 || r.found != 0 { // b/cut.png can't be decoded
-		t.Errorf("%d images are remembered as decoded, %d of them from before", len(r.added), r.found)
+	if got, put := r.counts(); put != 4 || got != 0 { // b/cut.png can't be decoded
+		t.Errorf("%d images are decoded, %d are from before", put, got)
 	}
 	left, err := LoadFolder(t.Context(), folder, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := o.Decoded.(*remembered); len(r.added) != 4 || r.found != 4 {
-		t.Errorf("a second time %d images are remembered as decoded, %d of them from before", len(r.added), r.found)
+	if got, put := r.counts(); put != 0 || got != 4 {
+		t.Errorf("a second time %d images are decoded, %d are from before", put, got)
 	}
 	if left.Data.SHA256 != read.Data.SHA256 || len(left.Bad) != 1 || left.Data.Train.Values != nil || left.Data.Train.Len() != 3 || left.Data.Validation.Unread != nil {
 		t.Errorf("got %+v, want %+v", left, read)
@@ -205,27 +208,101 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// remembered counts what is asked for.
-type remembered struct {
+// TestDecodedOnce: a second reading decodes nothing and gives the same values and patients;
+// what has changed alone is decoded, and all where they are read in another way. What a file
+// says of itself is looked at each time.
+func TestDecodedOnce(t *testing.T) {
+	patient := func(id string) func([]byte) []byte { return said(0x0010, 0x0020, "LO", id) }
+	burned := said(0x0028, 0x0301, "CS", "YES")
+	files := map[string][]byte{
+		"a/1.dcm": radiograph(2, 1, []uint16{0, 4095}, patient("p"), monochrome), "b/2.dcm": radiograph(2, 1, []uint16{7, 9}, patient("p"), monochrome),
+		"a/3.png": plain(t, 3, 2, color.Gray{51}), "test/b/4.png": plain(t, 3, 2, color.Gray{9}), "b/cut.png": plain(t, 3, 2, color.Gray{9})[:60],
+		"test/a/5.dcm": radiograph(2, 1, []uint16{1, 2}, monochrome, burned),
+	}
+	folder := lay(t, files)
+	r := remembered{}
+	o := FolderOptions{Size: 2, Channels: 1, SkipBad: true, Decoded: r.open, DICOM: dicom.Options{BurnedIn: true, PatientKey: []byte("k")}}
+	load := func(what string, want, got int) *Folder {
+		t.Helper()
+		f, err := LoadFolder(t.Context(), folder, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if old, decoded := r.counts(); decoded != want || old != got {
+			t.Errorf("%s: %d images are decoded, want %d, and %d are from before, want %d", what, decoded, want, old, got)
+		}
+		return f
+	}
+	first := load("at first", 5, 0)
+	for what, memory := range map[string]int64{"a second time": 0, "into a file": 1} {
+		o.InMemory = memory
+		second := load(what, 0, 5)
+		if d, want := second.Data, first.Data; !slices.Equal(valuesOf(t, d.Train), valuesOf(t, want.Train)) || !slices.Equal(valuesOf(t, d.Test), valuesOf(t, want.Test)) || !slices.Equal(d.Train.Patients, want.Train.Patients) || d.SHA256 != want.SHA256 || len(second.Bad) != 1 {
+			t.Errorf("%s: got %+v, want %+v", what, second, first)
+		}
+	}
+	if err := os.WriteFile(folder+"/a/3.png", plain(t, 3, 2, color.Gray{52}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f := load("with another image", 1, 4); f.Data.SHA256 == first.Data.SHA256 {
+		t.Error("what has changed is passed over")
+	}
+	for what, other := range map[string]func(*FolderOptions){
+		"another size": func(o *FolderOptions) { o.Size = 3 }, "another depth": func(o *FolderOptions) { o.Channels = 3 },
+		"another window": func(o *FolderOptions) { o.Input.Window = Window{0, 9} }, "another mean": func(o *FolderOptions) { o.Input.Mean, o.Input.Std = []float64{1}, []float64{1} },
+		"another fit": func(o *FolderOptions) { o.Input.Fit = FitPad }, "unread": func(o *FolderOptions) { o.Unread = true },
+	} {
+		before := o
+		other(&o)
+		load(what, 5, 0)
+		o = before
+	}
+	o.DICOM.BurnedIn = false
+	if f := load("without writing in the picture", 0, 5); len(f.Bad) != 2 || f.Bad[1].Path != "test/a/5.dcm" {
+		t.Errorf("left out are %v", f.Bad)
+	}
+}
+
+// remembered keeps images by the way in which they are decoded.
+type remembered map[string]*kept
+
+func (r remembered) open(way string, length int) Decoded {
+	key := fmt.Sprint(way, length)
+	if r[key] == nil {
+		r[key] = &kept{values: map[[sha256.Size]byte][]float32{}}
+	}
+	return r[key]
+}
+
+// counts gives how many images were there and how many were decoded, since it was asked.
+func (r remembered) counts() (got, put int) {
+	for _, k := range r {
+		got, put = got+k.got, put+k.put
+		k.got, k.put = 0, 0
+	}
+	return got, put
+}
+
+type kept struct {
 	sync.Mutex
-	added map[string]int
-	found int
+	values   map[[sha256.Size]byte][]float32
+	got, put int
 }
 
-func (r *remembered) Has(digest string) bool {
-	r.Lock()
-	defer r.Unlock()
-	if r.added[digest] > 0 {
-		r.found++
+func (k *kept) Get(file [sha256.Size]byte) (values []float32, ok bool) {
+	k.Lock()
+	defer k.Unlock()
+	if values, ok = k.values[file]; ok {
+		k.got++
 	}
-	return r.added[digest] > 0
+	return values, ok
 }
 
-func (r *remembered) Add(digest string) {
-	r.Lock()
-	defer r.Unlock()
-	if r.added == nil {
-		r.added = map[string]int{}
-	}
-	r.added[digest]++
+func (k *kept) Put(file [sha256.Size]byte, values []float32) {
+	k.Lock()
+	defer k.Unlock()
+	k.values[file] = values
+	k.put++
 }
+
+func (k *kept) Close() {}

@@ -43,8 +43,9 @@ type FolderOptions struct {
 	// Unread leaves the images in their files until they are needed: [Split.Unread]. With
 	// SkipBad each is decoded once before, unless Decoded tells of it.
 	Unread bool
-	// Decoded, when not nil, remembers what has been decoded without an error.
-	Decoded Decoded
+	// Decoded, when not nil, opens what is kept of images that are decoded in one way, of
+	// that many values each.
+	Decoded func(way string, length int) Decoded
 	// InMemory is how many bytes of decoded images are held in memory, 0 for 32 MiB. All of a
 	// folder that has more go to a file without a name in the system's temporary folder, and
 	// are read from there when they are needed.
@@ -54,11 +55,13 @@ type FolderOptions struct {
 	Progress func(done, total int)
 }
 
-// Decoded remembers images by what [Unread.Digest] gives. It is asked by several goroutines
-// at once, and may forget.
+// Decoded keeps decoded images from one run to another, by the SHA-256 of their files. It is
+// used by several goroutines at once, and may forget.
 type Decoded interface {
-	Has(digest string) bool
-	Add(digest string)
+	// Get gives the values of an image that was put, and reports whether it has it.
+	Get(file [sha256.Size]byte) (values []float32, ok bool)
+	Put(file [sha256.Size]byte, values []float32)
+	Close() // after which it is not used
 }
 
 // Folder is a set read from image files.
@@ -127,11 +130,7 @@ func LoadFolder(ctx context.Context, folder string, o FolderOptions) (*Folder, e
 	classes := classesOf(files)
 	f := &Folder{Data: &Data{Name: cmp.Or(o.Name, folder), Channels: o.Channels, Size: o.Size, Classes: classes}}
 	f.Empty = slices.DeleteFunc(folders, func(name string) bool { return slices.Contains(classes, name) })
-	length := o.Size * o.Size * o.Channels
-	if o.Unread {
-		length = 0
-	}
-	all, err := f.entries(files, length, cmp.Or(o.InMemory, inMemory))
+	all, err := f.entries(files, o.length(), cmp.Or(o.InMemory, inMemory))
 	if err != nil {
 		return nil, err
 	}
@@ -319,6 +318,11 @@ func (f *Folder) entries(files []file, length int, memory int64) ([]entry, error
 
 // readFiles reads all files, several at once.
 func readFiles(ctx context.Context, folder fs.FS, all []entry, o FolderOptions) error {
+	var kept Decoded
+	if o.Decoded != nil {
+		kept = o.Decoded(o.way(), o.length())
+		defer kept.Close()
+	}
 	workers, ctx := errgroup.WithContext(ctx)
 	workers.SetLimit(runtime.GOMAXPROCS(0))
 	var mutex sync.Mutex
@@ -329,7 +333,7 @@ func readFiles(ctx context.Context, folder fs.FS, all []entry, o FolderOptions) 
 				return err
 			}
 			var values []float32
-			if values, all[i].err = all[i].decode(ctx, folder, o); values != nil {
+			if values, all[i].err = all[i].decode(ctx, folder, o, kept); values != nil {
 				if err := all[i].write(values); err != nil {
 					return err
 				}
@@ -349,8 +353,9 @@ func readFiles(ctx context.Context, folder fs.FS, all []entry, o FolderOptions) 
 	return nil
 }
 
-// decode reads a file and gives its values; none where the options leave it unread.
-func (e *entry) decode(ctx context.Context, folder fs.FS, o FolderOptions) (values []float32, err error) {
+// decode reads a file and gives its values, those that are kept or those that it decodes;
+// none where the options leave it unread. kept may be nil.
+func (e *entry) decode(ctx context.Context, folder fs.FS, o FolderOptions, kept Decoded) (values []float32, err error) {
 	r, err := folder.Open(e.path)
 	if err != nil {
 		return nil, err
@@ -375,24 +380,39 @@ func (e *entry) decode(ctx context.Context, folder fs.FS, o FolderOptions) (valu
 		return nil, fmt.Errorf("the file's SHA-256 is %s, not %s as before or in the manifest", found, said)
 	}
 	e.digest = found
-	if o.Unread && (!o.SkipBad || o.Decoded != nil && o.Decoded.Has(e.content(o))) {
+	if o.Unread && !o.SkipBad {
 		e.hash, err = look(b, o.DICOM)
 		return nil, err
 	}
+	if kept != nil {
+		if values, ok := kept.Get(sum); ok {
+			e.hash, err = look(b, o.DICOM)
+			return values, err
+		}
+	}
 	values, e.hash, err = decode(ctx, b, int(stored), o.Size, o.Channels, o.Input, o.DICOM)
-	if !o.Unread {
-		return values, err
+	if err != nil {
+		return nil, err
 	}
-	if err == nil && o.Decoded != nil { // it was decoded only to see that it can be
-		o.Decoded.Add(e.content(o))
+	values = values[:o.length()] // none where it was decoded only to see that it can be
+	if kept != nil {
+		kept.Put(sum, values)
 	}
-	return nil, err
+	return values, nil
 }
 
-// content tells what the values of an image of a known digest are made from.
-func (e *entry) content(o FolderOptions) string {
+// length is how many values are read of an image.
+func (o FolderOptions) length() int {
+	if o.Unread {
+		return 0
+	}
+	return o.Size * o.Size * o.Channels
+}
+
+// way tells all that decides what is read of the content of an image's file.
+func (o FolderOptions) way() string {
 	const reader = 1 // to be counted up when other values are read of the same
-	return fmt.Sprintf("%s\n%d %d %d %d %+v", e.digest, reader, o.Size, o.Channels, o.DICOM.Frame, o.Input)
+	return fmt.Sprintf("%d %d %d %d %+v", reader, o.Size, o.Channels, o.DICOM.Frame, o.Input)
 }
 
 // namePatients gives the images of one patient, as DICOM files tell them, one name: the
@@ -462,7 +482,7 @@ func (f *Folder) part(part int) *Split {
 // MF-DATA-IMAGE.
 func ReadImage(ctx context.Context, path string, o FolderOptions) ([]float32, error) {
 	e := entry{file: file{path: filepath.Base(path)}}
-	values, err := e.decode(ctx, os.DirFS(filepath.Dir(path)), o)
+	values, err := e.decode(ctx, os.DirFS(filepath.Dir(path)), o, nil)
 	if err != nil {
 		return nil, codes.Wrapf("MF-DATA-IMAGE", "%s cannot be used: %w; name DICOM, PNG and JPEG images", path, err)
 	}

@@ -45,7 +45,7 @@ func (u *Unread) selected(indices []int) *Unread {
 
 // Digest tells what an image will be read as: the content of its file, and all that says
 // how it becomes numbers. Images of one digest have the same values.
-func (u *Unread) Digest(i int) string { return u.images[i].content(u.options) }
+func (u *Unread) Digest(i int) string { return u.images[i].digest + "\n" + u.options.way() }
 
 // Read reads some images, one after another. The error is MF-DATA-IMAGE and names the
 // file, or wraps ctx.Err().
@@ -56,7 +56,7 @@ func (u *Unread) Read(ctx context.Context, some []int) ([]float32, error) {
 	for k, i := range some {
 		workers.Go(func() error {
 			e := u.images[i]
-			decoded, err := e.decode(ctx, u.folder, u.options)
+			decoded, err := e.decode(ctx, u.folder, u.options, nil)
 			if err != nil {
 				return codes.Wrapf("MF-DATA-IMAGE", "%s cannot be used: %w; repair it or take it out of the data set, or have bad files skipped (--skip-bad-images)", e.path, err)
 			}

@@ -111,12 +111,10 @@ func (d *dataFlags) loadImages(ctx context.Context, a *app) (*dataset.Data, erro
 		Input: d.input, DICOM: dicom.Options{Frame: d.frame, BurnedIn: d.burnedIn},
 		Progress: func(done, total int) { shown.Step("reading images", done, total) },
 	}
-	if d.unread && d.skipBad {
-		cache, err := openFeatureCache()
-		if err != nil {
-			return nil, err
-		}
-		options.Decoded = cache
+	if cache, err := openFeatureCache(); err == nil {
+		options.Decoded = cache.Decoded
+	} else {
+		fmt.Fprintf(a.stderr, "medfed: images are decoded in every run: %v\n", err)
 	}
 	folder, err := dataset.LoadFolder(ctx, d.images, options)
 	if err != nil {
