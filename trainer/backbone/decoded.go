@@ -122,7 +122,7 @@ func (d *decoded) Get(digest [sha256.Size]byte) (values []float32, ok bool) {
 
 // take reads a record that is wanted, and forgets a damaged one.
 func (d *decoded) take(digest [sha256.Size]byte, from place, record []byte) bool {
-	whole := d.read(digest, from, record)
+	whole := d.read(from, record)
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	if whole {
@@ -135,9 +135,9 @@ func (d *decoded) take(digest [sha256.Size]byte, from place, record []byte) bool
 }
 
 // read reads a record and reports whether it is whole.
-func (d *decoded) read(digest [sha256.Size]byte, from place, record []byte) bool {
+func (d *decoded) read(from place, record []byte) bool {
 	_, err := from.pack.file.ReadAt(record, from.at)
-	return err == nil && bytes.HasPrefix(record, digest[:]) && bytes.HasSuffix(record, d.sum(record))
+	return err == nil && bytes.HasSuffix(record, d.sum(record))
 }
 
 // Put implements [dataset.Decoded].
@@ -226,11 +226,11 @@ func (d *decoded) putTogether() bool {
 		d.room += p.size
 		for at := int64(0); at < p.size; at += d.record() {
 			from := place{p, at}
-			if _, err := p.file.ReadAt(record, at); err != nil {
+			if !d.read(from, record) {
 				continue
 			}
 			digest := [sha256.Size]byte(record)
-			if d.records[digest] != from || !d.read(digest, from, record) {
+			if d.records[digest] != from { // there twice
 				continue
 			}
 			if delete(d.records, digest); !d.append(digest, record) {

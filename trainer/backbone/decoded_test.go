@@ -118,18 +118,15 @@ func TestDamagedImagesAreDecodedAgain(t *testing.T) {
 		t.Fatal("another way is none")
 	}
 	paths, _ := packs(t, c)
-	for _, path := range paths { // of the first way or the second
-		whole, err := os.ReadFile(path)
-		if err != nil {
+	var contents [2][]byte // of the first way and the second, or the other way round
+	for i, path := range paths {
+		var err error
+		if contents[i], err = os.ReadFile(path); err != nil {
 			t.Fatal(err)
 		}
-		other, err := os.ReadFile(paths[0])
-		if path == paths[0] {
-			other, err = os.ReadFile(paths[1])
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	}
+	for i, path := range paths {
+		whole, other := contents[i], contents[1-i]
 		flipped := slices.Clone(whole)
 		flipped[2*recordSize+sha256.Size+3] ^= 1
 		for name, damage := range map[string]struct {
@@ -199,20 +196,25 @@ func TestImagesTakeHalfOfTheCache(t *testing.T) {
 func TestImagesThatWereUsedLongestAgoGo(t *testing.T) {
 	c, folder := open(t, 6*recordSize), shades(t, t.TempDir(), 0, 3)
 	ways := []dataset.Input{{}, {Inverted: true}, {Fit: dataset.FitPad}}
-	for _, in := range ways[:2] {
-		load(t, c, folder, in)
-	}
-	paths, _ := packs(t, c)
-	left := filepath.Join(filepath.Dir(paths[0]), temporaryPrefix+"x")
-	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for i, path := range append(paths, left) {
-		used := time.Now().Add(-time.Duration(10+i) * time.Hour)
+	age := func(path string, hours time.Duration) {
+		used := time.Now().Add(-hours * time.Hour)
 		if err := os.Chtimes(path, used, used); err != nil {
 			t.Fatal(err)
 		}
 	}
+	load(t, c, folder, ways[0])
+	first, _ := packs(t, c)
+	load(t, c, folder, ways[1])
+	both, _ := packs(t, c)
+	for _, path := range both {
+		age(path, 10)
+	}
+	age(first[0], 20)
+	left := filepath.Join(filepath.Dir(first[0]), temporaryPrefix+"x")
+	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	age(left, 2)
 	for i, want := range []int64{0, 3, 0} { // the first is used, and the second goes for the third
 		if _, decoded := load(t, c, folder, ways[[]int{0, 2, 0}[i]]); decoded != want {
 			t.Errorf("%d images are decoded, want %d", decoded, want)
