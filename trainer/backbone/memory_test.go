@@ -152,12 +152,16 @@ func featuresOfAll(t *testing.T, folder string) {
 	}
 }
 
-// trainOnAll reads a folder to small images, trains the paper's network on them for an
-// epoch, and scores it.
+// trainOnAll reads a folder to small images, twice, the second time from the cache, trains
+// the paper's network on them for an epoch, and scores it.
 func trainOnAll(t *testing.T, folder string) {
-	set, err := dataset.LoadFolder(t.Context(), folder, dataset.FolderOptions{Size: 64, Channels: 1})
-	if err != nil {
-		t.Fatal(err)
+	cache := open(t, DefaultCacheLimit)
+	var set *dataset.Folder
+	for range 2 {
+		var err error
+		if set, err = dataset.LoadFolder(t.Context(), folder, dataset.FolderOptions{Size: 64, Channels: 1, Decoded: cache.Decoded}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	start, err := os.ReadFile(filepath.Join(folder, startName))
 	if err != nil {
