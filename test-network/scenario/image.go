@@ -19,18 +19,20 @@ func WriteImage(path string, data *dataset.Data, index int) (err error) {
 	if index < 0 || index >= data.Train.Len() {
 		return codes.Errorf("MF-SCENARIO", "%s has no training image %d; name one of %d", data.Name, index, data.Train.Len())
 	}
+	values, err := data.Train.Example(index, make([]float32, data.Size*data.Size*data.Channels))
+	if err != nil {
+		return err
+	}
 	f, err := os.Create(path)
 	if err != nil {
 		return codes.Wrapf("MF-SCENARIO", "%w; make the folder writable", err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	return png.Encode(f, picture(data, index))
+	return png.Encode(f, picture(values, data.Size, data.Channels))
 }
 
 // picture turns normalised values back into the bytes they were made from.
-func picture(data *dataset.Data, index int) image.Image {
-	side, channels := data.Size, data.Channels
-	values := data.Train.Values[index*side*side*channels:]
+func picture(values []float32, side, channels int) image.Image {
 	picture := image.NewNRGBA(image.Rect(0, 0, side, side))
 	for y := range side {
 		for x := range side {

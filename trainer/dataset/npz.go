@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/sbinet/npyio/npy"
@@ -17,7 +18,10 @@ import (
 
 // read parses a verified MedMNIST file.
 func read(ctx context.Context, info Info, in Input, file *source.File) (*Data, error) {
-	data, err := parseNPZ(ctx, info, in, file, file.Size)
+	data, err := parseNPZ(ctx, info, in, file, file.Size, inMemory)
+	if codes.Of(err) != "" { // not the file's fault
+		return nil, err
+	}
 	if err != nil {
 		return nil, codes.Wrapf("MF-DATA-CORRUPT", "%s is not a readable MedMNIST file: %w; it is not the data set: move it away and fetch %s, or name the folder that has the official file", file.Name(), err, info.URL)
 	}
@@ -40,13 +44,20 @@ func (c contextReader) Read(b []byte) (int, error) {
 
 // parseNPZ reads the six arrays of a MedMNIST file: {train,val,test}_images,
 // bytes of shape (N,28,28) or (N,28,28,3), and {train,val,test}_labels, bytes of
-// shape (N,1), with the sizes that info says.
-func parseNPZ(ctx context.Context, info Info, in Input, r io.ReaderAt, size int64) (*Data, error) {
+// shape (N,1), with the sizes that info says. Images that take more than that much memory, in
+// bytes, go to a file, as those of a folder do.
+func parseNPZ(ctx context.Context, info Info, in Input, r io.ReaderAt, size, memory int64) (*Data, error) {
 	archive, err := zip.NewReader(r, size)
 	if err != nil {
 		return nil, err
 	}
 	data := &Data{Name: info.Name, Channels: info.Channels, Size: info.Size, Classes: slices.Clone(info.Classes)}
+	place := placing{in: in, channels: info.Channels, length: info.Size * info.Size * info.Channels}
+	if 4*int64(place.length)*int64(info.Train+info.Validation+info.Test) > memory {
+		if place.file, err = nameless(); err != nil {
+			return nil, err
+		}
+	}
 	for _, part := range []struct {
 		name  string
 		n     int
@@ -60,61 +71,95 @@ func parseNPZ(ctx context.Context, info Info, in Input, r io.ReaderAt, size int6
 		if info.Channels > 1 {
 			shape = append(shape, info.Channels)
 		}
-		images, err := readBytes(ctx, archive, part.name+"_images.npy", shape)
-		if err != nil {
+		images, write := place.split(part.n)
+		if err := readBytes(ctx, archive, part.name+"_images.npy", shape, place.length, write); err != nil {
 			return nil, err
 		}
-		labels, err := readBytes(ctx, archive, part.name+"_labels.npy", []int{part.n, 1})
-		if err != nil {
-			return nil, err
-		}
-		*part.split = Split{Values: in.numbered(images, info.Channels), Labels: make([]int, part.n)}
-		for i, label := range labels {
-			if int(label) >= len(info.Classes) {
-				return nil, fmt.Errorf("%s_labels: label %d of image %d is not below %d", part.name, label, i, len(info.Classes))
+		*part.split, part.split.Labels = images, make([]int, part.n)
+		err := readBytes(ctx, archive, part.name+"_labels.npy", []int{part.n, 1}, 1, func(i int, label []byte) error {
+			if int(label[0]) >= len(info.Classes) {
+				return fmt.Errorf("%s_labels: label %d of image %d is not below %d", part.name, label[0], i, len(info.Classes))
 			}
-			part.split.Labels[i] = int(label)
+			part.split.Labels[i] = int(label[0])
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	return data, nil
 }
 
+// placing gives images of a set their places: in memory, or one after another in a file.
+type placing struct {
+	in               Input
+	channels, length int
+	file             *os.File // nil for memory
+	at               int64    // the end of what is placed in it
+}
+
+// split makes room for n images, and what brings the bytes of one there as numbers.
+func (p *placing) split(n int) (Split, func(i int, image []byte) error) {
+	numbers := p.in.bytes()
+	if p.file == nil {
+		values := make([]float32, n*p.length)
+		return Split{Values: values}, func(i int, image []byte) error {
+			writeNumbers(values[i*p.length:], image, &numbers, p.channels)
+			return nil
+		}
+	}
+	rows, room := make([]row, n), make([]float32, p.length)
+	for i := range rows {
+		rows[i] = row{file: p.file, length: p.length, at: p.at}
+		p.at += 4 * int64(p.length)
+	}
+	return Split{rows: rows}, func(i int, image []byte) error {
+		writeNumbers(room, image, &numbers, p.channels)
+		return rows[i].write(room)
+	}
+}
+
 // readBytes reads the one member of a name that must be an array of bytes of that shape, in C
-// order, no longer and no shorter. Memory is taken only for that shape.
-func readBytes(ctx context.Context, archive *zip.Reader, member string, shape []int) ([]byte, error) {
+// order, no longer and no shorter, and gives do so many at a time.
+func readBytes(ctx context.Context, archive *zip.Reader, member string, shape []int, some int, do func(i int, values []byte) error) error {
 	file, err := only(archive, member)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	rc, err := file.Open()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", member, err)
+		return fmt.Errorf("%s: %w", member, err)
 	}
 	defer rc.Close()
 	r := bufio.NewReaderSize(contextReader{ctx, rc}, 1<<16)
 	header, err := readHeader(r)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", member, err)
+		return fmt.Errorf("%s: %w", member, err)
 	}
 	if d := header.Descr; d.Type != "|u1" || d.Fortran || !slices.Equal(d.Shape, shape) {
-		return nil, fmt.Errorf("%s: type %q, Fortran order %v, shape %v where |u1, false, %v belongs", member, d.Type, d.Fortran, d.Shape, shape)
+		return fmt.Errorf("%s: type %q, Fortran order %v, shape %v where |u1, false, %v belongs", member, d.Type, d.Fortran, d.Shape, shape)
 	}
 	n := 1
 	for _, d := range shape {
 		n *= d
 	}
-	values := make([]byte, n)
-	if _, err := io.ReadFull(r, values); err != nil {
-		return nil, fmt.Errorf("%s: %w", member, err)
+	values := make([]byte, some)
+	for i := range n / some {
+		if _, err := io.ReadFull(r, values); err != nil {
+			return fmt.Errorf("%s: %w", member, err)
+		}
+		if err := do(i, values); err != nil {
+			return err
+		}
 	}
 	// The read to the end also makes the zip reader compare its checksum.
 	switch extra, err := io.Copy(io.Discard, io.LimitReader(r, 1)); {
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", member, err)
+		return fmt.Errorf("%s: %w", member, err)
 	case extra > 0:
-		return nil, fmt.Errorf("%s: it does not end after %d values", member, n)
+		return fmt.Errorf("%s: it does not end after %d values", member, n)
 	}
-	return values, nil
+	return nil
 }
 
 // only is the member of that name. Two are refused: readers differ in which they take.
@@ -160,8 +205,13 @@ func readHeader(r *bufio.Reader) (header npy.Header, err error) {
 // numbered is what a model gets of bytes, the channels of a pixel side by side.
 func (in Input) numbered(pixels []byte, channels int) []float32 {
 	numbers, values := in.bytes(), make([]float32, len(pixels))
-	for i, v := range pixels {
-		values[i] = numbers[i%channels][v]
-	}
+	writeNumbers(values, pixels, &numbers, channels)
 	return values
+}
+
+// writeNumbers writes what a model gets of each byte, the channels of a pixel side by side.
+func writeNumbers(out []float32, pixels []byte, numbers *[3][256]float32, channels int) {
+	for i, v := range pixels {
+		out[i] = numbers[i%channels][v]
+	}
 }

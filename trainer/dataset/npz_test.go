@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,6 +137,40 @@ func TestReadsAnNPZ(t *testing.T) {
 	}
 }
 
+// TestLargeSetsLieInAFile, and their values are those of a set held in memory.
+func TestLargeSetsLieInAFile(t *testing.T) {
+	for _, channels := range []int{1, 3} {
+		info, members := small(channels)
+		b, in := npz(t, members...), Input{Inverted: true, Mean: []float64{0.4}, Std: []float64{0.2}}
+		all := int64(4 * (3 + 2 + 2) * 2 * 2 * channels)
+		held, err := parseNPZ(t.Context(), info, in, bytes.NewReader(b), int64(len(b)), all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := parseNPZ(t.Context(), info, in, bytes.NewReader(b), int64(len(b)), all-1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, part := range []Split{stored.Train, stored.Validation, stored.Test} {
+			want := []Split{held.Train, held.Validation, held.Test}[i]
+			if part.Values != nil || !slices.Equal(part.Labels, want.Labels) || !slices.Equal(valuesOf(t, part), valuesOf(t, want)) {
+				t.Errorf("got %+v, want %+v", part, want)
+			}
+		}
+		t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "none"))
+		path := place(t, &info, b)
+		file, err := source.Open(t.Context(), info, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parseNPZ(t.Context(), info, in, file, file.Size, all-1); err == nil || !strings.HasPrefix(err.Error(), "MF-DATA-FOLDER: ") {
+			t.Errorf("without a folder for temporary files: %v", err)
+		}
+		file.Close()
+		t.Setenv("TMPDIR", "")
+	}
+}
+
 func TestNormalisation(t *testing.T) {
 	for v, want := range map[int]float32{0: -1, 255: 1, 51: -0.6, 204: 0.6} {
 		if got := (Input{}).bytes()[0][v]; got != want {
@@ -201,7 +236,7 @@ func TestArrayHeaderWithAbsurdLength(t *testing.T) {
 	w.Write([]byte{0x93, 'N', 'U', 'M', 'P', 'Y', 2, 0, 0xff, 0xff, 0xff, 0xff, 0})
 	z.Close()
 	info, _ := small(1)
-	_, err := parseNPZ(t.Context(), info, Input{}, bytes.NewReader(b.Bytes()), int64(b.Len()))
+	_, err := parseNPZ(t.Context(), info, Input{}, bytes.NewReader(b.Bytes()), int64(b.Len()), inMemory)
 	if err == nil || !strings.Contains(err.Error(), "longer than") {
 		t.Errorf("got %v", err)
 	}
@@ -230,7 +265,7 @@ func FuzzParseNPZ(f *testing.F) {
 	f.Add(npz(f, members...))
 	f.Add([]byte("PK"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		data, err := parseNPZ(t.Context(), info, Input{}, bytes.NewReader(b), int64(len(b)))
+		data, err := parseNPZ(t.Context(), info, Input{}, bytes.NewReader(b), int64(len(b)), inMemory)
 		if err == nil && (data.Train.Len() != 3 || len(data.Train.Values) != 12) {
 			t.Fatal("taken with other sizes")
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 )
 
-// inMemory is how many bytes of a folder's decoded images are held in memory where
+// inMemory is how many bytes of images, of a folder or of MedMNIST, are held in memory where
 // [FolderOptions.InMemory] does not say.
 const inMemory = 32 << 20
 
