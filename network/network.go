@@ -65,6 +65,9 @@ func Open(c *Consortium, stateDir, binDir string) (*Network, error) {
 	for _, a := range n.authorities {
 		n.processes = append(n.processes, n.authorityProcess(a))
 	}
+	if garbage := n.garbageProcess(); len(garbage.args) > 2 { // there are IPFS nodes
+		n.processes = append(n.processes, garbage)
+	}
 	for _, s := range n.swarms {
 		for _, node := range s.nodes {
 			n.processes = append(n.processes, n.ipfsProcess(s, node))

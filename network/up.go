@@ -207,7 +207,7 @@ func (n *Network) bringUp(ctx context.Context, r *reporting, missing []*process)
 			return err
 		}
 	}
-	if err := n.start(ctx, n.withPrefix("log-rotation"), func() {}); err != nil {
+	if err := n.start(ctx, n.withPrefix("log-rotation", "garbage-collection"), func() {}); err != nil {
 		return err
 	}
 	return all(ctx, []func(context.Context) error{

@@ -54,7 +54,7 @@ func newNetwork(a *app) *cobra.Command {
 	l := &localNetwork{}
 	c := group("network", "Bring the consortium's network up on this machine, or down",
 		newNetworkUp(a, l), newNetworkDown(a, l), newNetworkStatus(a, l), newNetworkEnv(a, l),
-		newNetworkCheck(a, l), newNetworkRepair(a, l), newNetworkRejoin(a, l), newNetworkRotateLogs())
+		newNetworkCheck(a, l), newNetworkRepair(a, l), newNetworkRejoin(a, l), newNetworkRotateLogs(), newNetworkCollectGarbage())
 	l.bind(c)
 	return c
 }
@@ -189,6 +189,29 @@ func newNetworkRotateLogs() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE:   func(cmd *cobra.Command, args []string) error { return network.RotateLogs(cmd.Context(), args[0]) },
+	}
+}
+
+// newNetworkCollectGarbage is what up starts beside the IPFS nodes.
+func newNetworkCollectGarbage() *cobra.Command {
+	return &cobra.Command{
+		Use:    "collect-garbage [RPC TOKENFILE]...",
+		Short:  "Have IPFS nodes remove the blocks that no pin holds, every hour; up starts it",
+		Hidden: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args)%2 != 0 {
+				return usage("%d arguments; name an RPC's address and its token file for each node", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var nodes []network.GarbageNode
+			for pair := range slices.Chunk(args, 2) {
+				nodes = append(nodes, network.GarbageNode{RPC: pair[0], TokenFile: pair[1]})
+			}
+			network.CollectGarbage(cmd.Context(), nodes, cmd.ErrOrStderr())
+			return nil
+		},
 	}
 }
 
