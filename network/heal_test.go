@@ -63,18 +63,15 @@ func heal(t *testing.T, n *Network, lost ...string) map[string]Loss {
 	return l.all
 }
 
-// What hangs is named with what to do, and keeps Up from nothing else.
-func saysWhatHangs(t *testing.T, n *Network) {
-	const asleep, dead = "peer-hospital4", "ipfs-hospital2"
+// What hangs is named with what to do. Up ends it and starts it again, with all others
+// running on.
+func healsWhatHangs(t *testing.T, n *Network) {
+	const asleep, orderer, node = "peer-hospital4", "orderer2", "ipfs-hospital2"
 	if err := n.SignalProcess(asleep, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.SignalProcess(dead, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	pid, _ := n.current(asleep)
 	advice := fmt.Sprintf("kill -CONT %d", pid)
-	hasCode(t, n.Up(t.Context(), nil), "MF-NETWORK-HANGS", asleep, advice)
 	all, err := n.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -91,8 +88,20 @@ func saysWhatHangs(t *testing.T, n *Network) {
 	if out, err := exec.Command("sh", "-c", advice).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v, %s", advice, err, out)
 	}
-	up(t, n)
 	statuses(t, n, Healthy)
+	for _, name := range []string{asleep, orderer, node} {
+		if err := n.SignalProcess(name, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, loss := range heal(t, n, asleep, orderer, node) {
+		if said := loss.String(); !strings.Contains(said, name+" ran and did not answer") || loss.Lost != "" {
+			t.Errorf("said %q", said)
+		}
+	}
+	if err := n.awaitGateway(t.Context(), n.peers[3]); err != nil {
+		t.Error(err)
+	}
 }
 
 // damaged gives what CheckBlocks finds wrong, by peer.
@@ -376,6 +385,42 @@ func TestAProcessThatHangsIsTold(t *testing.T) {
 	if err := n.stop(t.Context(), p.name); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Up ends a process that ran before and does not answer, also by force, and starts it again.
+// One that does not answer then either is told.
+func TestAProcessThatHangsIsStartedAgain(t *testing.T) {
+	n := scripted(t, map[string]string{"server": `trap "" TERM; ` + forever})
+	n.consortium.Timeouts.Stop = 500 * time.Millisecond // in vain
+	first := 0
+	p := &process{name: "server1", program: "server", dir: n.state}
+	p.healthy = func(context.Context) error {
+		if pid, _ := n.current(p.name); pid == first {
+			return context.DeadlineExceeded
+		}
+		return nil
+	}
+	t.Cleanup(func() { n.kill(context.WithoutCancel(t.Context()), p.name) })
+	if err := n.launch(p); err != nil {
+		t.Fatal(err)
+	}
+	first, _ = n.current(p.name)
+	for round, hung := range []bool{true, false} {
+		l := &losses{printer: printer{t, time.Now()}, all: map[string]Loss{}}
+		before, _ := n.current(p.name)
+		anew, err := n.startAnew(t.Context(), &reporting{to: l}, []*process{p}, func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, alive := n.current(p.name)
+		if _, told := l.all[p.name]; anew != hung || told != hung || !alive || (after != before) != hung {
+			t.Errorf("%d: started again: %t, told: %t, runs: %t, process %d and then %d", round, anew, told, alive, before, after)
+		}
+	}
+	n.consortium.Timeouts.Start = 200 * time.Millisecond
+	p.healthy = func(context.Context) error { return context.DeadlineExceeded }
+	_, err := n.startAnew(t.Context(), &reporting{}, []*process{p}, func() {})
+	hasCode(t, err, "MF-NETWORK-PROCESS", p.name)
 }
 
 // A full disk is told before anything is started, and with room again it is not.

@@ -82,7 +82,7 @@ func TestNetwork(t *testing.T) {
 		{"PrivateSwarmRefusesWithoutKey", swarmRefusesWithoutKey},
 		{"Enrol", enrol},
 		{"SurvivesOrdererAndPeerKilled", survivesKills},
-		{"SaysWhatHangs", saysWhatHangs},
+		{"HealsWhatHangs", healsWhatHangs},
 		{"InterruptedDeploymentGoesOn", interruptedDeployment},
 		{"FailureNamesProcessAndPort", failures},
 		{"CancelledUpLeavesNothing", cancelledUp},

@@ -16,7 +16,7 @@ import (
 
 // Reporter hears how far Up has come. Step is called whenever something has
 // been done: done of total parts of the named step. Lost is called for each
-// process that had lost its folder, when it serves again. Steps overlap, but
+// process that had lost its folder or did not answer, when it serves again. Steps overlap, but
 // calls do not.
 type Reporter interface {
 	Step(name string, done, total int)
@@ -69,9 +69,10 @@ func (r *reporting) lost(l Loss) {
 // committed a transaction. On a network that is up it only asks every process
 // for its health. A peer or an orderer whose ledger is gone joins the channel
 // again, an IPFS node whose repository is gone gets a new one that its neighbours
-// are told of; what is lost with them is reported. A connection profile that is
-// gone is written again. What is healthy runs on
-// meanwhile. When Up fails it stops what it has started; certificates, ledgers and
+// are told of; what is lost with them is reported. A process that runs and does not
+// answer for some ten seconds, or that a signal has suspended, is ended and started
+// again, which is reported too. A connection profile that is gone is written again.
+// What is healthy runs on meanwhile. When Up fails it stops what it has started; certificates, ledgers and
 // logs stay. The report may be nil.
 //
 // Codes: MF-NETWORK-PORT (a port is taken), MF-NETWORK-HOST (a node belongs to
@@ -80,7 +81,7 @@ func (r *reporting) lost(l Loss) {
 // state was made from another consortium.yaml), MF-NETWORK-STATE (the folder
 // can't be used), MF-NETWORK-PROCESS, MF-NETWORK-TOOL, MF-NETWORK-CHANNEL and
 // MF-NETWORK-READY (something failed; the error names it and shows the end of
-// its log), MF-NETWORK-HANGS (a process runs and does not answer; all others have
+// its log), MF-NETWORK-HANGS (a process does not answer and can't be ended; all others have
 // been seen to), MF-NETWORK-DISK (the state folder's disk is full),
 // MF-NETWORK-RUNFILE (what is written down of a process is damaged).
 func (n *Network) Up(ctx context.Context, report Reporter) error {
@@ -207,7 +208,7 @@ func (n *Network) bringUp(ctx context.Context, r *reporting, missing []*process)
 			return err
 		}
 	}
-	if err := n.start(ctx, n.withPrefix("log-rotation", "garbage-collection"), func() {}); err != nil {
+	if _, err := n.startAnew(ctx, r, n.withPrefix("log-rotation", "garbage-collection"), func() {}); err != nil {
 		return err
 	}
 	return all(ctx, []func(context.Context) error{
@@ -336,6 +337,36 @@ func (n *Network) makeLedgerFiles(ctx context.Context) error {
 // start starts those of the named kinds of process that do not run, and waits
 // until all of them are healthy.
 func (n *Network) start(ctx context.Context, processes []*process, done func()) error {
+	return n.startAnd(ctx, processes, done, n.awaitHealthy)
+}
+
+// startAnew is start, but one that ran before and does not answer is ended and started
+// again, which the report hears. It reports whether there was one.
+func (n *Network) startAnew(ctx context.Context, r *reporting, processes []*process, done func()) (anew bool, err error) {
+	var ended atomic.Bool
+	err = n.startAnd(ctx, processes, done, func(ctx context.Context, p *process, ranBefore bool) error {
+		err := n.awaitHealthy(ctx, p, ranBefore)
+		if !ranBefore || codes.Of(err) != processHangs {
+			return err
+		}
+		if err := n.stop(ctx, p.name); err != nil {
+			return codes.Wrapf(processHangs, "%s does not answer: %w", p.name, err)
+		}
+		ended.Store(true)
+		if err := n.launch(p); err != nil {
+			return err
+		}
+		if err := n.awaitHealthy(ctx, p, false); err != nil {
+			return err
+		}
+		r.lost(Loss{Process: p.name, Healed: "ran and did not answer, so it was ended and started again; it has all that it had confirmed"})
+		return nil
+	})
+	return ended.Load(), err
+}
+
+// startAnd starts those that do not run, and waits for all of them.
+func (n *Network) startAnd(ctx context.Context, processes []*process, done func(), await func(ctx context.Context, p *process, ranBefore bool) error) error {
 	var parts []func(context.Context) error
 	for _, p := range processes {
 		_, ranBefore := n.current(p.name)
@@ -346,7 +377,7 @@ func (n *Network) start(ctx context.Context, processes []*process, done func()) 
 		}
 		parts = append(parts, func(ctx context.Context) error {
 			defer done()
-			return n.awaitHealthy(ctx, p, ranBefore)
+			return await(ctx, p, ranBefore)
 		})
 	}
 	return all(ctx, parts)
@@ -376,7 +407,7 @@ func (n *Network) bringLedgerUp(ctx context.Context, r *reporting) error {
 		}
 	}
 	servers := n.ledgerServers()
-	hung := n.start(ctx, servers, r.step(StepServers, len(servers)))
+	anew, hung := n.startAnew(ctx, r, servers, r.step(StepServers, len(servers)))
 	if hung != nil && codes.Of(hung) != processHangs {
 		return hung
 	}
@@ -406,7 +437,7 @@ func (n *Network) bringLedgerUp(ctx context.Context, r *reporting) error {
 		}
 		done()
 	}
-	if rec.Ready {
+	if rec.Ready && !anew {
 		return nil
 	}
 	if err := n.awaitGateways(ctx, r); err != nil {
@@ -458,7 +489,7 @@ func (n *Network) bringAuthoritiesUp(ctx context.Context, r *reporting) error {
 		identities += len(o.Identities)
 	}
 	done := r.step(StepAuthorities, len(servers)+identities)
-	if err := n.start(ctx, servers, done); err != nil {
+	if _, err := n.startAnew(ctx, r, servers, done); err != nil {
 		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -491,7 +522,7 @@ func (n *Network) bringSwarmsUp(ctx context.Context, r *reporting) error {
 		}
 		losses = append(losses, lost...)
 	}
-	if err := n.start(ctx, servers, done); err != nil {
+	if _, err := n.startAnew(ctx, r, servers, done); err != nil {
 		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
