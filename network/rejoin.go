@@ -11,9 +11,8 @@ import (
 // RejoinPeer takes from an organisation's peer everything it has stored, as the
 // loss of its disk would, and has it join the channel again: it gets the blocks
 // from the orderers and its collections' values from the other members that hold
-// them. What it alone held is lost, a hospital's own collections among it, and
-// costs a second for each block that wrote some. Orderers, peers and chaincode
-// services that do not run are started. It returns when the peer's gateway has
+// them. What it alone held is lost, a hospital's own collections among it. Orderers,
+// peers and chaincode services that do not run are started. It returns when the peer's gateway has
 // committed a transaction; the report, which may be nil, hears what is lost.
 //
 // Codes: MF-NETWORK-UNKNOWN (no such organisation, or it has no peer),

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,10 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	operator.refused(t, "MF-USAGE", command...)
 	operator.must(t, append(command, "--remove")...)
 	t.Logf("rejoined in %.2fs", time.Since(began).Seconds())
+	// What nobody else holds is not waited for, block by block.
+	if waited, err := strconv.ParseFloat(metric(t, "http://"+w.listens(peer, "operations")+"/metrics", "gossip_privdata_fetch_duration_sum"), 64); err != nil || waited >= 1 {
+		t.Errorf("the peer looked for private data for %v s, %v", waited, err)
+	}
 	_, err = w.officer.Ledger.Records.GetPrivate(t.Context(), custodianMSP, records.VersionRequest{Record: kept, Version: 1})
 	w.denied("MF-PRIVATE-READ", err)
 	w.settle()

@@ -343,8 +343,7 @@ func (w *ward) endorsed(proposal *fabric.Proposal) *fabric.Transaction {
 // endorseWithout gives a transaction that organisations other than the custodian
 // have endorsed. The custodian's peer has endorsed it too, and its endorsement is
 // withheld: it holds what the transaction would write, and the policy alone keeps
-// that out. (A peer that lacks the private data of a block looks for it for
-// pullRetryThreshold, also where the transaction is invalid.)
+// that out.
 func (w *ward) endorseWithout(p party, name string, request any, endorsers []string, options ...fabric.ProposalOption) *fabric.Transaction {
 	w.t.Helper()
 	proposal := w.propose(p, name, request, append(options, fabric.WithEndorsingOrganizations(custodianMSP))...)
