@@ -355,40 +355,9 @@ func TestADamagedFileIsTold(t *testing.T) {
 	}
 }
 
-// A process that ran before and never answers is given up after some questions,
-// with advice that works: it ends by force and begins again.
-func TestAProcessThatHangsIsTold(t *testing.T) {
-	n := scripted(t, map[string]string{"server": forever})
-	silent := true
-	p := &process{name: "server1", program: "server", dir: n.state, healthy: func(context.Context) error {
-		if silent {
-			return context.DeadlineExceeded
-		}
-		return nil
-	}}
-	if err := n.launch(p); err != nil {
-		t.Fatal(err)
-	}
-	pid, _ := n.current(p.name)
-	advice := fmt.Sprintf("kill -KILL %d", pid)
-	hasCode(t, n.start(t.Context(), []*process{p}, func() {}), "MF-NETWORK-HANGS", p.name, advice, "medfed network up")
-	if out, err := exec.Command("sh", "-c", advice).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v, %s", advice, err, out)
-	}
-	if err := n.awaitEnd(t.Context(), p.name); err != nil {
-		t.Fatal(err)
-	}
-	silent = false
-	if err := n.start(t.Context(), []*process{p}, func() {}); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.stop(t.Context(), p.name); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// Up ends a process that ran before and does not answer, also by force, and starts it again.
-// One that does not answer then either is told.
+// A process that ran before and does not answer is given up after some questions. Up, which
+// the message names, ends it, also by force, and starts it again. One that does not answer
+// then either is told.
 func TestAProcessThatHangsIsStartedAgain(t *testing.T) {
 	n := scripted(t, map[string]string{"server": `trap "" TERM; ` + forever})
 	n.consortium.Timeouts.Stop = 500 * time.Millisecond // in vain
@@ -405,7 +374,8 @@ func TestAProcessThatHangsIsStartedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, _ = n.current(p.name)
-	for round, hung := range []bool{true, false} {
+	hasCode(t, n.start(t.Context(), []*process{p}, func() {}), "MF-NETWORK-HANGS", p.name, "medfed network up")
+	for round, hung := range []bool{true, false} { // as the message says
 		l := &losses{printer: printer{t, time.Now()}, all: map[string]Loss{}}
 		before, _ := n.current(p.name)
 		anew, err := n.startAnew(t.Context(), &reporting{to: l}, []*process{p}, func() {})

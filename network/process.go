@@ -213,7 +213,7 @@ func hanging(name string, pid int) *codes.Error {
 	if suspended(pid) {
 		return codes.Errorf(processHangs, "%s (process %d) is suspended by a signal and answers nothing; let it go on with kill -CONT %d", name, pid, pid)
 	}
-	return codes.Errorf("MF-NETWORK-HANGS", "%s (process %d) runs and does not answer; wait if the machine is busy, or end it with kill -KILL %d and start it again with medfed network up: it loses nothing that it has confirmed", name, pid, pid)
+	return codes.Errorf("MF-NETWORK-HANGS", "%s (process %d) runs and does not answer; wait if the machine is busy, or run medfed network up, which ends it and starts it again: it loses nothing that it has confirmed", name, pid)
 }
 
 func errorText(err error) string {

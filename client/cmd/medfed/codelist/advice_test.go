@@ -22,13 +22,12 @@ var takes = regexp.MustCompile(`(?i)\b(remov(e|es|ing)|--remove|delet(e|es|ing)|
 var ran = map[string]string{
 	// What nothing is lost by.
 	"the ledgers and keys beside it are whole, so remove nothing: if consortium.yaml is the one that this network was made from, write {\"made\":%q} into that file, and medfed network up finds out the rest": "network interruptedDeployment",
-	"let it go on with kill -CONT %d": "network saysWhatHangs",
-	"wait if the machine is busy, or end it with kill -KILL %d and start it again with medfed network up: it loses nothing that it has confirmed": "network TestAProcessThatHangsIsTold",
-	"find out what it is (ss -ltnp), end it if it is %s, and try again":                                                                           "network TestADamagedFileIsTold",
-	"move it away, and medfed network up writes it again as it was made":                                                                          "network interruptedDeployment",
-	"correct it, or move it away, and medfed network up writes it again as it was made":                                                           "network interruptedDeployment",
-	"repair it or take it out of the data set, or have bad files skipped (--skip-bad-images)":                                                     "trainer/dataset TestBadFilesAreRefusedOrSkippedByName",
-	"it is not the data set: move it away and fetch %s, or name the folder that has the official file":                                            "trainer/dataset/source TestAWrongFileIsMovedAway",
+	"let it go on with kill -CONT %d":                                                                  "network healsWhatHangs",
+	"find out what it is (ss -ltnp), end it if it is %s, and try again":                                "network TestADamagedFileIsTold",
+	"move it away, and medfed network up writes it again as it was made":                               "network interruptedDeployment",
+	"correct it, or move it away, and medfed network up writes it again as it was made":                "network interruptedDeployment",
+	"repair it or take it out of the data set, or have bad files skipped (--skip-bad-images)":          "trainer/dataset TestBadFilesAreRefusedOrSkippedByName",
+	"it is not the data set: move it away and fetch %s, or name the folder that has the official file": "trainer/dataset/source TestAWrongFileIsMovedAway",
 	"export it anew":       "trainer/dicom TestRefused",
 	"export the file anew": "trainer/dicom TestRefused",
 
