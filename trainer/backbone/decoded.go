@@ -34,7 +34,7 @@ type decoded struct {
 	records map[[sha256.Size]byte]place // by the digest of the file
 	written *pack                       // by this run; nil before the first
 	full    bool                        // an image found no room
-	repack  bool                        // the packs are many, or damaged
+	repack  bool                        // the packs are many, alike or damaged
 	buffers sync.Pool
 }
 
@@ -62,15 +62,16 @@ func (c *Cache) Decoded(way string, length int) dataset.Decoded {
 	d.folder = filepath.Join(c.folder, "decoded", hex.EncodeToString(sum[:]))
 	d.buffers.New = func() any { return new(make([]byte, d.record())) }
 	entries, _ := os.ReadDir(d.folder)
+	listed := 0
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), temporaryPrefix) {
 			continue
 		}
 		if file, err := os.Open(filepath.Join(d.folder, e.Name())); err == nil {
-			d.list(file)
+			listed += d.list(file)
 		}
 	}
-	d.repack = len(d.packs) >= mostPacks
+	d.repack = len(d.packs) >= mostPacks || listed > 2*len(d.records) // nodes that began at once kept the same
 	return d
 }
 
@@ -78,8 +79,8 @@ func (c *Cache) Decoded(way string, length int) dataset.Decoded {
 // and the SHA-256 of the way and both.
 func (d *decoded) record() int64 { return int64(sha256.Size + 4*d.length + sha256.Size) }
 
-// list takes in the records of a pack.
-func (d *decoded) list(file *os.File) {
+// list takes in the records of a pack, and counts them.
+func (d *decoded) list(file *os.File) int {
 	p := &pack{file: file}
 	d.packs = append(d.packs, p)
 	var digest [sha256.Size]byte
@@ -90,6 +91,7 @@ func (d *decoded) list(file *os.File) {
 		d.records[digest] = place{p, p.size}
 	}
 	d.room -= p.size
+	return int(p.size / d.record())
 }
 
 // sum is the checksum of a record.
@@ -142,7 +144,10 @@ func (d *decoded) read(from place, record []byte) bool {
 
 // Put implements [dataset.Decoded].
 func (d *decoded) Put(digest [sha256.Size]byte, values []float32) {
-	if !d.hasRoom() {
+	d.mutex.Lock()
+	room := d.hasRoom()
+	d.mutex.Unlock()
+	if !room {
 		return
 	}
 	buffer := d.buffers.Get().(*[]byte)
@@ -154,13 +159,13 @@ func (d *decoded) Put(digest [sha256.Size]byte, values []float32) {
 	copy((*buffer)[len(record):], d.sum(*buffer))
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
-	d.append(digest, *buffer)
+	if d.hasRoom() { // still
+		d.append(digest, *buffer)
+	}
 }
 
-// hasRoom reports whether there is room for one more record.
+// hasRoom reports whether there is room for one more record. The mutex is held.
 func (d *decoded) hasRoom() bool {
-	d.mutex.Lock()
-	defer d.mutex.Unlock()
 	d.full = d.full || d.room < d.record()
 	return !d.full
 }
@@ -219,8 +224,13 @@ func (d *decoded) Close() {
 }
 
 // putTogether appends the whole records of all packs to that of this run, and reports
-// whether they are there.
+// whether they are there. What another process has put together it leaves.
 func (d *decoded) putTogether() bool {
+	for _, p := range d.packs {
+		if _, err := os.Stat(p.file.Name()); err != nil {
+			return false
+		}
+	}
 	record := make([]byte, d.record())
 	for _, p := range d.packs {
 		d.room += p.size

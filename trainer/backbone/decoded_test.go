@@ -254,6 +254,35 @@ func TestTwoProcessesDecodeAtOnce(t *testing.T) {
 	}
 }
 
+// TestPacksThatAreAlikeBecomeOne: nodes that begin at once keep the same, and the first that
+// ends later puts it together.
+func TestPacksThatAreAlikeBecomeOne(t *testing.T) {
+	c, file, want := open(t, DefaultCacheLimit), sha256.Sum256(nil), []float32{1, 2, 3, 4}
+	var nodes [3]dataset.Decoded
+	for i := range nodes {
+		nodes[i] = c.Decoded("way", 4)
+		nodes[i].Put(file, want)
+	}
+	for _, n := range nodes {
+		n.Close()
+	}
+	if paths, _ := packs(t, c); len(paths) != len(nodes) {
+		t.Fatalf("%d packs", len(paths))
+	}
+	for i := range nodes {
+		nodes[i] = c.Decoded("way", 4)
+	}
+	for _, n := range nodes {
+		if got, ok := n.Get(file); !ok || !slices.Equal(got, want) {
+			t.Errorf("got %v, %t", got, ok)
+		}
+		n.Close()
+	}
+	if paths, size := packs(t, c); len(paths) != 1 || size != recordSize {
+		t.Errorf("%d packs of %d bytes", len(paths), size)
+	}
+}
+
 // TestImagesThatCannotBeKept are decoded again.
 func TestImagesThatCannotBeKept(t *testing.T) {
 	c, folder := open(t, DefaultCacheLimit), shades(t, t.TempDir(), 0, 3)
