@@ -16,6 +16,7 @@ import (
 type retained struct {
 	removing        sync.Mutex // held meanwhile
 	updates, models int
+	stray           int // before which round what the ledger does not name has been looked for
 }
 
 // pinPrefix begins the names of this node's pins for its task.
@@ -93,7 +94,8 @@ func (n *Node) removeStray(ctx context.Context, store remover, task fl.TaskState
 	of := map[int][]string{}
 	for cid, name := range named {
 		round, err := strconv.Atoi(strings.TrimPrefix(name, n.pinPrefix()))
-		if err == nil && round <= closed {
+		seen := round < n.retained.stray && task.Task.Retention.KeepsUpdates(round, closed)
+		if err == nil && round <= closed && !seen {
 			of[round] = append(of[round], cid)
 		}
 	}
@@ -111,6 +113,7 @@ func (n *Node) removeStray(ctx context.Context, store remover, task fl.TaskState
 			}
 		}
 	}
+	n.retained.stray = closed + 1
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -122,4 +123,44 @@ func TestWhatTheLedgerNeverHeardOfIsRemoved(t *testing.T) {
 	if first := w.task().Task.First.CID; !w.files.has(first) {
 		t.Error("the first model is gone")
 	}
+}
+
+// TestStrayFilesAreLookedForOnce: with terms that keep everything, a round is read again for
+// what a node stored in it only when the node starts.
+func TestStrayFilesAreLookedForOnce(t *testing.T) {
+	w := newWorld(t, func(terms *fl.Terms) { terms.Rounds = 3 })
+	w.run(w.nodes...)
+	w.wantCompleted()
+	c := w.config(w.round(1).Updates[0].Node)
+	reads := &counting{Ledger: c.Ledger}
+	c.Ledger = reads
+	n, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.retain(t.Context(), w.task(), 3)
+	if reads.of["round:GetRound"] == 0 {
+		t.Error("no round is read at the start")
+	}
+	for range 2 {
+		reads.of = nil
+		n.retain(t.Context(), w.task(), 3)
+	}
+	if got := reads.of["round:GetRound"]; got > 0 {
+		t.Errorf("%d rounds are read again", got)
+	}
+}
+
+// counting counts what is asked of a ledger.
+type counting struct {
+	Ledger
+	of map[string]int
+}
+
+func (c *counting) Evaluate(ctx context.Context, transaction string, request, result any) error {
+	if c.of == nil {
+		c.of = map[string]int{}
+	}
+	c.of[transaction]++
+	return c.Ledger.Evaluate(ctx, transaction, request, result)
 }
