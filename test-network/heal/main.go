@@ -45,7 +45,8 @@ type bench struct {
 	bin     string           // folder of the programs
 	folder  string           // for all that is made on the way
 	quick   bool
-	canary  []byte // of the record that was erased
+	record  string // that was erased
+	canary  string // the patient's number in it
 	many    *task  // that goes through many rounds; of the last two steps
 }
 
