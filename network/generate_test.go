@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/medfed/medfed/collections"
 )
 
 var update = flag.Bool("update", false, "write the files in testdata from what is generated")
@@ -179,6 +181,9 @@ func TestProfiles(t *testing.T) {
 		}
 		if has := p.Medfed.IPFS.Private != nil; has != private {
 			t.Errorf("%s: private IPFS node: %t", o.Name, has)
+		}
+		if has := p.Medfed.DocumentKeys == n.path("keys", o.Name); has != (o.Kind == collections.Hospital) {
+			t.Errorf("%s: keys of private documents in %q", o.Name, p.Medfed.DocumentKeys)
 		}
 		if p.Medfed.IPFS.Public == nil {
 			t.Errorf("%s: no public IPFS node", o.Name)

@@ -66,6 +66,7 @@ func bindHost(host string) string {
 //	profiles/<org>.yaml       connection profiles
 //	identities/<org>/<name>/  MSP folder of an enrolled identity
 //	secrets/                  enrolment secrets, swarm key, IPFS tokens
+//	keys/<org>/               keys of a hospital's private documents, which its clients write
 //	locks/                    held while something is made once
 
 func (n *Network) path(elements ...string) string {

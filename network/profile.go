@@ -48,9 +48,12 @@ type profileChannel struct {
 }
 
 type profileMedfed struct {
-	Channel   string       `yaml:"channel"`
-	Chaincode string       `yaml:"chaincode"`
-	IPFS      profileNodes `yaml:"ipfs,omitempty"`
+	Channel   string `yaml:"channel"`
+	Chaincode string `yaml:"chaincode"`
+	// DocumentKeys is absolute: the officers of a hospital share one folder, wherever they
+	// have the profile.
+	DocumentKeys string       `yaml:"documentKeys,omitempty"`
+	IPFS         profileNodes `yaml:"ipfs,omitempty"`
 }
 
 type profileNodes struct {
@@ -79,7 +82,7 @@ func (n *Network) writeProfile(i int) error {
 		Peers:         map[string]profileServer{},
 		Authorities:   map[string]profileServer{},
 		Channels:      map[string]profileChannel{n.consortium.Channel: {Peers: map[string]map[string]bool{}}},
-		Medfed:        profileMedfed{n.consortium.Channel, n.consortium.Chaincode.Name, n.profileIPFS(i)},
+		Medfed:        profileMedfed{n.consortium.Channel, n.consortium.Chaincode.Name, n.documentKeys(o), n.profileIPFS(i)},
 	}
 	for _, peer := range n.peers {
 		trusted, err := os.ReadFile(peer.TLS.CA)
@@ -103,6 +106,11 @@ func (n *Network) writeProfile(i int) error {
 	}
 	p.Organizations[o.Name] = profileOrganization{o.MSP, n.gatewayPeers(o), []string{ca.Name}}
 	p.Authorities[ca.Name] = profileServer{URL: "https://" + ca.Address, CAName: ca.Name, TLSCACerts: profilePEM{string(trusted)}}
+	if folder := n.documentKeys(o); folder != "" {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return n.stateError(err)
+		}
+	}
 	content, err := yaml.Marshal(p)
 	if err != nil {
 		return err
@@ -111,6 +119,15 @@ func (n *Network) writeProfile(i int) error {
 		return n.stateError(err)
 	}
 	return nil
+}
+
+// documentKeys is the folder of the keys of a hospital's private documents, "" for an
+// organisation that keeps no records.
+func (n *Network) documentKeys(o *Organisation) string {
+	if o.Kind != collections.Hospital {
+		return ""
+	}
+	return n.path("keys", o.Name)
 }
 
 // gatewayPeers are the peers an organisation's clients connect to: its own, or

@@ -296,7 +296,7 @@ func (n *Network) generate(ctx context.Context, r *reporting) error {
 }
 
 // generated are the folders of the state folder, except the locks.
-var generated = []string{"crypto", "channel", "chaincode", "builders", "nodes", "logs", "run", "profiles", "identities", "secrets"}
+var generated = []string{"crypto", "channel", "chaincode", "builders", "nodes", "logs", "run", "profiles", "identities", "secrets", "keys"}
 
 // clear makes the state folder an empty one.
 func (n *Network) clear() error {

@@ -64,7 +64,7 @@ func TestTheLedgerIsWhatTheRulesMakeOfIt(t *testing.T) {
 }
 
 // negotiate comes to an agreement on version 1, in return for care that only the
-// sides and the custodian know of.
+// sides know of.
 func (w *ward) negotiate(id string) string {
 	w.t.Helper()
 	ctx := w.t.Context()
@@ -72,12 +72,14 @@ func (w *ward) negotiate(id string) string {
 		Consent: record.NewConsentID(), Record: id, Terms: terms(consent.Scope{Kind: consent.ScopeAllFuture}, consent.CompensationNone),
 	})
 	w.committed(err)
-	private := consent.PrivateTerms{Consent: asked.Consent, Offer: 2, Salt: record.NewSalt(), Care: "a place in the trial"}
+	private := consent.PrivateTerms{Consent: asked.Consent, Offer: 2, Care: "a place in the trial"}
+	sealed, err := w.patient.SealTerms(ctx, id, w.requester.id, private)
+	w.must(err)
 	countered, err := w.patient.Ledger.Consents.Counter(ctx, consent.OfferRequest{
-		Consent: asked.Consent, Offer: 2, Terms: terms(consent.Scope{Kind: consent.ScopeThis, Version: 1}, consent.CompensationCare), PrivateDigest: form.Digest(private),
+		Consent: asked.Consent, Offer: 2, Terms: terms(consent.Scope{Kind: consent.ScopeThis, Version: 1}, consent.CompensationCare), PrivateDigest: form.Digest(sealed),
 	})
 	w.committed(err)
-	_, err = w.patient.Ledger.Consents.PutTerms(ctx, custodianMSP, private)
+	_, err = w.patient.Ledger.Consents.PutTerms(ctx, custodianMSP, sealed)
 	w.committed(err)
 	_, err = w.requester.Ledger.Consents.Accept(ctx, consent.AcceptRequest{Consent: asked.Consent, Offer: 2, Digest: countered.Digest()})
 	w.committed(err)

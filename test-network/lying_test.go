@@ -186,11 +186,15 @@ func TestCase17GranteeNoticesFalseGrants(t *testing.T) {
 		lie  func([]consent.Grant) []consent.Grant
 	}{
 		{"another file and key", func(g []consent.Grant) []consent.Grant {
-			g[0].CID, g[0].PlainDigest, g[0].Wrap = forged.cid, forged.plainDigest, forged.wrap(w, grantee.Key.Recipient())
+			lie := w.opened(g[0])
+			lie.CID, lie.PlainDigest, lie.Wrap = forged.cid, forged.plainDigest, forged.wrap(w, grantee.Key.Recipient())
+			g[0].Sealed = w.seal(lie, grantee.Key)
 			return g
 		}},
 		{"another type of content", func(g []consent.Grant) []consent.Grant {
-			g[0].ContentType = "text/html"
+			lie := w.opened(g[0])
+			lie.ContentType = "text/html"
+			g[0].Sealed = w.seal(lie, grantee.Key)
 			return g
 		}},
 		{"the patient as the writer", func(g []consent.Grant) []consent.Grant {
@@ -236,17 +240,19 @@ func TestCase17PatientNoticesAFalseRecord(t *testing.T) {
 	patient.Ledger = connection.Contracts()
 
 	forged := w.forge("eno", w.own)
-	for _, lie := range []func(records.PrivateVersion) records.PrivateVersion{
-		func(v records.PrivateVersion) records.PrivateVersion {
+	truth := w.private(id, 1)
+	for _, lie := range []func(*record.PrivateVersion){
+		func(v *record.PrivateVersion) {
 			v.CID, v.PlainDigest, v.PatientWrap = forged.cid, forged.plainDigest, forged.wrap(w, patient.Key.Recipient())
-			return v
 		},
-		func(v records.PrivateVersion) records.PrivateVersion {
-			v.PatientIdentifier = "MRN-2"
-			return v
-		},
+		func(v *record.PrivateVersion) { v.PatientIdentifier = "MRN-2" },
 	} {
-		liar.tell(rewritten(w, lie))
+		liar.tell(rewritten(w, func(v records.SealedVersion) records.SealedVersion {
+			told := truth
+			lie(&told)
+			v.Sealed = w.seal(told, patient.Key)
+			return v
+		}))
 		output := filepath.Join(t.TempDir(), "one")
 		_, err := patient.Get(t.Context(), id, 1, output)
 		if w.denied("MF-RECORD-MISMATCH", err); liar.heard() == 0 {

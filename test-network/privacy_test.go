@@ -26,21 +26,29 @@ import (
 	"github.com/medfed/medfed/client/record"
 )
 
-// Case 14: what goes by transient is in the custodian's own peer's private store,
-// and in no block, event, response, log, IPFS node or other peer.
+// Case 14: what is private is in no file of any process; what goes by transient, which it
+// is sealed in, is in the custodian's own peer's private store, and in no block, event,
+// response, log, IPFS node or other peer.
 func TestCase14CanariesStayWithTheCustodian(t *testing.T) {
 	w := newWard(t)
 	identifier, note, file, spoiled := canary("MRN"), canary("note"), canary("file"), canary("spoiled")
 	id := w.add("", identifier, file).Record
 	w.add(id, "", file+" again")
-	private := consent.PrivateTerms{Consent: record.NewConsentID(), Offer: 1, Salt: record.NewSalt(), Amount: 4711, Currency: "EUR", Note: note}
+	private := consent.PrivateTerms{Consent: record.NewConsentID(), Offer: 1, Amount: 4711, Currency: "EUR", Note: note}
+	sealed, err := w.requester.SealTerms(t.Context(), id, w.requester.id, private)
+	w.must(err)
 	offer, err := w.requester.Ledger.Consents.Request(t.Context(), consent.AskRequest{
 		Consent: private.Consent, Record: id, Terms: terms(consent.Scope{Kind: consent.ScopeThis, Version: 1}, consent.CompensationMoney),
-		PrivateDigest: form.Digest(private),
+		PrivateDigest: form.Digest(sealed),
 	})
 	w.committed(err)
-	_, err = w.patient.Ledger.Consents.PutTerms(t.Context(), custodianMSP, private)
+	_, err = w.patient.Ledger.Consents.PutTerms(t.Context(), custodianMSP, sealed)
 	w.committed(err)
+	for _, side := range []party{w.patient, w.requester} {
+		if read, err := side.Terms(t.Context(), private.Consent, 1); err != nil || read != private {
+			t.Errorf("%s reads the terms %+v, %v", side.id, read, err)
+		}
+	}
 	w.accept(offer)
 	w.grant(offer.Consent, 1)
 	opened, err := w.requester.Open(t.Context(), record.Use{Consent: offer.Consent, Version: 1, Purpose: payment, Output: filepath.Join(t.TempDir(), "opened")})
@@ -48,21 +56,22 @@ func TestCase14CanariesStayWithTheCustodian(t *testing.T) {
 	grants, err := w.requester.Ledger.Accesses.ReadGrant(t.Context(), custodianMSP, consent.ReadGrantRequest{Access: opened.Access.Access})
 	w.must(err)
 	first, second := w.private(id, 1), w.private(id, 2)
-	bad := second
-	bad.Version, bad.PlainDigest, bad.ContentType = 3, spoiled, spoiled
+	bad := records.SealedVersion{Record: id, Version: 3, Sealed: spoiled + "!"}
 	_, err = w.officer.Ledger.Records.Stage(t.Context(), custodianMSP, bad)
 	w.denied("MF-PRIVATE-INVALID", err)
 
 	w.search(id, []needle{
-		{"the patient's identifier", identifier, true},
-		{"the note of the private terms", note, true},
-		{"the salt of the private terms", private.Salt, true},
-		{"the custodian's wrap", tail(first.CustodianWrap), true},
-		{"the patient's wrap", tail(first.PatientWrap), true},
-		{"the patient's wrap of version 2", tail(second.PatientWrap), true},
-		{"the grantee's wrap", tail(grants[0].Wrap), true},
-		{"the salt of version 1", first.Salt, true},
-		{"the digest of the plain file", first.PlainDigest, true},
+		{"the patient's identifier", identifier, false},
+		{"the note of the private terms", note, false},
+		{"the sealed terms", tail(sealed.Sealed), true},
+		{"the sealed private part of version 1", tail(w.held(id, 1).Sealed), true},
+		{"the sealed private part of version 2", tail(w.held(id, 2).Sealed), true},
+		{"the grantee's grant", tail(grants[0].Sealed), true},
+		{"the custodian's wrap", tail(first.CustodianWrap), false},
+		{"the patient's wrap", tail(first.PatientWrap), false},
+		{"the patient's wrap of version 2", tail(second.PatientWrap), false},
+		{"the salt of version 1", first.Salt, false},
+		{"the digest of the plain file", first.PlainDigest, false},
 		{"the plain file", file, false},
 		{"what was refused", spoiled, false},
 	})
@@ -135,10 +144,10 @@ func TestCase15DictionaryOfPatients(t *testing.T) {
 			enter(text, fmt.Sprintf("the hash of %.80q", text))
 		}
 	}
-	salted, err := json.Marshal(held)
+	sealed, err := json.Marshal(w.held(id, 1))
 	w.must(err)
-	const control = "the salted digest, which no guess gives"
-	enter(string(salted), control)
+	const control = "the digest of the sealed document, which no guess gives"
+	enter(string(sealed), control)
 
 	found := map[string]bool{}
 	files, err := filepath.Glob(filepath.Join(w.network.StateDir(), "nodes", "peer-hospital2", "data", "ledgersData", "chains", "chains", w.network.Consortium().Channel, "blockfile_*"))
@@ -386,7 +395,7 @@ func TestCase30RevokedGranteeCanNotOpenALaterVersion(t *testing.T) {
 	}
 	grants, err := w.requester.Ledger.Accesses.ReadGrant(t.Context(), custodianMSP, consent.ReadGrantRequest{Access: opened.Access.Access})
 	w.must(err)
-	old, err := envelope.Unwrap(grants[0].Wrap, w.requester.Key)
+	old, err := envelope.Unwrap(w.opened(grants[0]).Wrap, w.requester.Key)
 	w.must(err)
 
 	w.revoke(consentID)

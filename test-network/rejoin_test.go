@@ -32,7 +32,7 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	const peer = "peer-" + custodian
 	outlived := w.add("", canary("MRN"), "one").Record
 	purged := w.add("", canary("MRN"), "two").Record
-	needles := []needle{w.identifierOf(outlived), w.identifierOf(purged)}
+	needles := []needle{w.sealedOf(outlived), w.sealedOf(purged)}
 	w.search(outlived, needles)
 	_, err := w.officer.Erase(t.Context(), purged)
 	w.committed(err)
@@ -54,8 +54,8 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	gone("purged and outlived")
 	w.publish(w.officer) // the key that the officers share lies there too
 	kept := w.add("", canary("MRN"), "three").Record
-	needles = append(needles, w.identifierOf(kept))
-	again := w.private(kept, 1)
+	needles = append(needles, w.sealedOf(kept))
+	again := w.held(kept, 1)
 
 	w.must(n.StopProcess(t.Context(), peer))
 	w.rebuild(peer)
@@ -64,7 +64,7 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	connection, err := net.DialTimeout("tcp", w.listens(peer, "peer"), patience)
 	w.must(err)
 	w.must(connection.Close())
-	w.identifierOf(kept)
+	w.sealedOf(kept)
 	gone("after its databases were made anew")
 
 	operator := as(t, n, custodian+"/officer")
@@ -75,7 +75,7 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	operator.refused(t, "MF-NETWORK-BLOCKS", append([]string{"network", "check"}, which...)...)
 	operator.must(t, append([]string{"network", "repair", custodian}, which...)...)
 	operator.must(t, append([]string{"network", "check"}, which...)...)
-	w.identifierOf(kept)
+	w.sealedOf(kept)
 	gone("after its blocks were repaired")
 
 	w.must(n.StopProcess(t.Context(), peer))
@@ -106,7 +106,7 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	w.committed(err)
 	_, err = w.officer.Ledger.Records.Register(t.Context(), w.registration(again))
 	w.committed(err)
-	if got := w.private(again.Record, 1); got != again {
+	if got := w.held(again.Record, 1); got != again {
 		t.Errorf("the peer that has rejoined keeps %+v, want %+v", got, again)
 	}
 
@@ -120,7 +120,7 @@ func TestCase20PurgedAndExpiredStayGoneWhenAPeerRejoins(t *testing.T) {
 	if said := operator.must(t, append([]string{"network", "up"}, which...)...); !strings.Contains(said, "files 1 are pinned again") {
 		t.Errorf("up says %s", said)
 	}
-	w.identifierOf(kept)
+	w.sealedOf(kept)
 	gone("after its earlier copy was put back")
 }
 
@@ -137,10 +137,10 @@ func damage(t *testing.T, path string) {
 	}
 }
 
-// identifierOf is the patient's identifier in a record's collection.
-func (w *ward) identifierOf(id string) needle {
+// sealedOf is what the custodian's collection holds of a record's version 1.
+func (w *ward) sealedOf(id string) needle {
 	w.t.Helper()
-	return needle{what: "the patient's identifier in " + id, text: w.private(id, 1).PatientIdentifier, custodian: true}
+	return needle{what: "the sealed private part of " + id, text: tail(w.held(id, 1).Sealed), custodian: true}
 }
 
 // rebuild has a stopped peer drop its databases, which it makes anew from blocks

@@ -120,7 +120,7 @@ func (s *archive) register(n int) {
 	s.records = make([]string, n)
 	s.inParallel(n, func(i int) error {
 		private := staged
-		private.Record, private.Salt = record.NewRecordID(), record.NewSalt()
+		private.Record = record.NewRecordID()
 		if _, err := s.officer.Ledger.Records.Stage(s.t.Context(), custodianMSP, private); err != nil {
 			return err
 		}

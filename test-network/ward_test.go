@@ -1,21 +1,17 @@
 package testnetwork
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,11 +30,14 @@ import (
 	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/chaincode/form"
 	records "github.com/medfed/medfed/chaincode/record"
+	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
+	"github.com/medfed/medfed/client/keystore"
 	"github.com/medfed/medfed/client/record"
 	"github.com/medfed/medfed/client/session"
 	"github.com/medfed/medfed/network"
+	"github.com/medfed/medfed/test-network/traces"
 )
 
 // The custodian of every record in these tests.
@@ -58,6 +57,7 @@ type ward struct {
 	network                     *network.Network
 	peers                       []*gateway.Gateway // one to every member's peer
 	own, replica, public        *ipfs.Client
+	keys                        *keystore.Store // of the custodian's private documents
 	officer, patient, requester party
 }
 
@@ -75,6 +75,7 @@ func newWard(t *testing.T) *ward { return wardOf(t, liveNetwork(t)) }
 func wardOf(t *testing.T, n *network.Network) *ward {
 	w := &ward{t: t, network: n}
 	w.own = w.ipfs(w.profile(custodian).Medfed.IPFS.Private)
+	w.keys = keystore.Open(w.profile(custodian).Medfed.DocumentKeys)
 	w.replica = w.ipfs(w.profile("researchcentre").Medfed.IPFS.Private)
 	w.public = w.ipfs(w.profile(custodian).Medfed.IPFS.Public)
 	w.officer = w.party(custodian, "officer", consortium.RoleCustodian)
@@ -143,7 +144,7 @@ func (w *ward) party(org, name string, role consortium.Role) party {
 	connection, contract := w.fabric(id.MSP, dir)
 	return party{
 		Client: record.Client{
-			MSP: id.MSP, Role: id.Role, Ledger: w.connect(custodian, id).Contracts(), Key: key,
+			MSP: id.MSP, ID: id.ID(), Role: id.Role, Keys: w.keys, Ledger: w.connect(custodian, id).Contracts(), Key: key,
 			Own: w.own, Others: []record.Holder{{MSP: "ResearchCentreMSP", Store: w.replica}}, Public: w.public,
 		},
 		id: id.ID(), fabric: connection, contract: contract,
@@ -251,27 +252,51 @@ func (w *ward) add(to, identifier, content string) record.Added {
 	return added
 }
 
-// private is what the custodian's collection holds of a version.
-func (w *ward) private(id string, version int) records.PrivateVersion {
+// held is what the custodian's collection holds of a version.
+func (w *ward) held(id string, version int) records.SealedVersion {
 	w.t.Helper()
-	private, err := w.officer.Ledger.Records.GetPrivate(w.t.Context(), custodianMSP, records.VersionRequest{Record: id, Version: version})
+	sealed, err := w.officer.Ledger.Records.GetPrivate(w.t.Context(), custodianMSP, records.VersionRequest{Record: id, Version: version})
+	w.must(err)
+	return sealed
+}
+
+// private is what the patient opens of it.
+func (w *ward) private(id string, version int) record.PrivateVersion {
+	w.t.Helper()
+	private, err := envelope.OpenDocument[record.PrivateVersion](w.held(id, version).Sealed, w.patient.Key)
 	w.must(err)
 	return private
 }
 
-// staging is the private part of a new record's version 1, not yet sent.
-func (w *ward) staging() records.PrivateVersion {
+// opened is what the requester opens of a grant.
+func (w *ward) opened(grant consent.Grant) record.PrivateGrant {
 	w.t.Helper()
-	v := w.private(w.add("", "MRN-1", "one").Record, 1)
+	private, err := envelope.OpenDocument[record.PrivateGrant](grant.Sealed, w.requester.Key)
+	w.must(err)
+	return private
+}
+
+// seal encrypts a document to one of the parties.
+func (w *ward) seal(document any, to *envelope.Identity) string {
+	w.t.Helper()
+	sealed, err := envelope.SealDocument(document, to.Recipient())
+	w.must(err)
+	return sealed
+}
+
+// staging stands for the private part of a new record's version 1, not yet sent.
+func (w *ward) staging() records.SealedVersion {
+	w.t.Helper()
+	v := w.held(w.add("", "MRN-1", "one").Record, 1)
 	v.Record = record.NewRecordID()
 	return v
 }
 
 // registration makes a staged record public.
-func (w *ward) registration(v records.PrivateVersion) records.RegisterRequest {
+func (w *ward) registration(v records.SealedVersion) records.RegisterRequest {
 	_, pseudonym, _ := strings.Cut(w.patient.id, "/")
 	return records.RegisterRequest{
-		Record: v.Record, Kind: records.KindImage, Patient: pseudonym, Digest: form.Digest(v), Size: 1,
+		Record: v.Record, Kind: records.KindImage, Patient: pseudonym, Digest: form.Digest(v), Content: records.ContentDigest(record.NewSalt(), "", ""), Size: 1,
 		Holders: []string{custodianMSP, "ResearchCentreMSP"},
 	}
 }
@@ -379,8 +404,7 @@ func (w *ward) submit(transaction *fabric.Transaction) peer.TxValidationCode {
 	return status.Code
 }
 
-// canary is a text that is nowhere unless this test has put it there. It has no
-// long repetition, which the peers' databases would compress.
+// canary is a text that is nowhere unless this test has put it there.
 func canary(what string) string { return what + "-" + rand.Text() }
 
 // needle is a text to look for in every file of the network.
@@ -390,22 +414,8 @@ type needle struct {
 	custodian bool // its custodian's peer has it in its private store; nobody else may
 }
 
-// forms are the ways a text can be written down.
-func (n needle) forms() [][]byte {
-	text := []byte(n.text)
-	forms := [][]byte{text, []byte(hex.EncodeToString(text)), []byte(base64.RawStdEncoding.EncodeToString(text))}
-	for _, decode := range []func(string) ([]byte, error){hex.DecodeString, base64.StdEncoding.DecodeString} {
-		if raw, err := decode(n.text); err == nil {
-			forms = append(forms, raw)
-		}
-	}
-	return forms
-}
-
 // in reports whether a file holds the text in any form.
-func (n needle) in(content []byte) bool {
-	return slices.ContainsFunc(n.forms(), func(form []byte) bool { return bytes.Contains(content, form) })
-}
+func (n needle) in(content []byte) bool { return traces.In(content, traces.Forms(n.text)) }
 
 // tail is the end of a wrapped key, which is random; it begins like all others.
 func tail(wrap string) string { return wrap[len(wrap)-48:] }
@@ -414,22 +424,7 @@ func tail(wrap string) string { return wrap[len(wrap)-48:] }
 // configurations.
 func (w *ward) files(each func(path string, content []byte)) {
 	w.t.Helper()
-	state := w.network.StateDir()
-	w.must(filepath.WalkDir(state, func(path string, entry fs.DirEntry, err error) error {
-		var content []byte
-		if err == nil && entry.Type().IsRegular() {
-			content, err = os.ReadFile(path)
-		}
-		if errors.Is(err, fs.ErrNotExist) { // a database tidied up
-			return nil
-		}
-		if err != nil || !entry.Type().IsRegular() {
-			return err
-		}
-		relative, err := filepath.Rel(state, path)
-		each(filepath.ToSlash(relative), content)
-		return err
-	}))
+	w.must(traces.Files(w.network.StateDir(), each))
 }
 
 // privateStore reports whether a file is of those in which the custodian's peer

@@ -3,7 +3,6 @@ package consent
 import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consortium"
-	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/record"
 )
 
@@ -28,21 +27,18 @@ type Access struct {
 	TxID      string   `json:"tx_id"`
 }
 
-// Grant is what a grantee needs to open one version: the CID of its ciphertext
-// and the version's key. It lies in the custodian's grants collection.
+// Grant is what a grantee needs to open one version, the CID of its ciphertext and the
+// version's key among it, encrypted to the grantee before it is sent. It lies in the
+// custodian's grants collection. No rule reads what is sealed: the grantee holds it
+// against the version's [record.ContentDigest].
 type Grant struct {
-	Consent     string `json:"consent"`
-	Agreement   int    `json:"agreement"` // consent version it was made under
-	Record      string `json:"record"`
-	Version     int    `json:"version"`
-	Grantee     string `json:"grantee"`
-	CID         string `json:"cid"`
-	PlainDigest string `json:"plain_digest"` // SHA-256 of the plain file
-	ContentType string `json:"content_type"`
-	Size        int64  `json:"size"` // of the ciphertext in bytes
-	Wrap        string `json:"wrap"` // the version's key, encrypted to the grantee; base64
-	Salt        string `json:"salt"` // 32 random bytes, 64 hexadecimal digits
-	Writer      Writer `json:"writer"`
+	Consent   string `json:"consent"`
+	Agreement int    `json:"agreement"` // consent version it was made under
+	Record    string `json:"record"`
+	Version   int    `json:"version"`
+	Grantee   string `json:"grantee"`
+	Sealed    string `json:"sealed"` // age file, base64
+	Writer    Writer `json:"writer"`
 }
 
 // Writer says who put a grant. Each has a key of its own, so that neither can
@@ -206,28 +202,12 @@ func inForce(l Ledger, call consortium.Call, rec record.Record, request GrantReq
 	return given, nil
 }
 
-// CheckGrantInput refuses what can't be the private part of a grant.
-func CheckGrantInput(input GrantInput) error {
-	if err := record.CheckWrap(input.Wrap); err != nil {
-		return err
-	}
-	if !form.IsHex32(input.Salt) {
-		return codes.Errorf("MF-PRIVATE-INVALID", "the salt is not 64 lower-case hexadecimal digits; send 32 random bytes")
-	}
-	return nil
-}
-
-// Grant completes a grant with what the custodian's records hold of the version and
-// what came by transient.
-func (g Grantable) Grant(private record.PrivateVersion, input GrantInput) (Grant, error) {
-	if form.Digest(private) != g.Version.Digest {
-		return Grant{}, codes.Errorf("MF-LEDGER-CORRUPT", "the custodian's collection does not hold version %d; report this", g.Version.Version)
-	}
+// Grant completes a grant with what came by transient, see [record.CheckSealed].
+func (g Grantable) Grant(input GrantInput) Grant {
 	return Grant{
 		Consent: g.Consent.Consent, Agreement: g.Consent.Agreement.Version, Record: g.Consent.Record, Version: g.Version.Version,
-		Grantee: g.Consent.Grantee, CID: private.CID, PlainDigest: private.PlainDigest, ContentType: private.ContentType,
-		Size: g.Version.Size, Wrap: input.Wrap, Salt: input.Salt, Writer: g.Writer,
-	}, nil
+		Grantee: g.Consent.Grantee, Sealed: input.Sealed, Writer: g.Writer,
+	}
 }
 
 // PurgeGrants lets the grants and private terms of a consent be removed that

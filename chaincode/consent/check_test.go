@@ -62,7 +62,7 @@ func TestCheckOfferPrivate(t *testing.T) {
 
 func TestCheckPrivateTerms(t *testing.T) {
 	whole := func(kind consent.Compensation) consent.PrivateTerms {
-		p := consent.PrivateTerms{Consent: given, Offer: 1, Salt: hex64("0")}
+		p := consent.PrivateTerms{Consent: given, Offer: 1}
 		switch kind {
 		case consent.CompensationMoney:
 			p.Amount, p.Currency = 25_000, "EUR"
@@ -80,7 +80,6 @@ func TestCheckPrivateTerms(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*consent.PrivateTerms){
-		"no salt":       func(p *consent.PrivateTerms) { p.Salt = "" },
 		"negative":      func(p *consent.PrivateTerms) { p.Amount = -1 },
 		"currency":      func(p *consent.PrivateTerms) { p.Currency = "eur" },
 		"long note":     func(p *consent.PrivateTerms) { p.Note = strings.Repeat("x", consent.MaxText+1) },

@@ -66,8 +66,7 @@ type (
 	}
 	// GrantInput is the transient part of PutGrant; all else the chaincode knows.
 	GrantInput struct {
-		Wrap string `json:"wrap"`
-		Salt string `json:"salt"`
+		Sealed string `json:"sealed"` // age file to the grantee, base64
 	}
 	// ReadGrantRequest names the access by which a grant is read.
 	ReadGrantRequest struct {

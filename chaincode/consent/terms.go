@@ -64,12 +64,19 @@ type Terms struct {
 	Compensation Compensation `json:"compensation"`
 }
 
-// PrivateTerms are what only the parties and the custodian see of an offer. They
-// lie in the custodian's grants collection; their digest is in the offer.
+// SealedTerms are an offer's [PrivateTerms] as the custodian's grants collection holds
+// them, encrypted to the patient and the grantee. Their digest is in the offer; no rule
+// reads what is in them, so each side reads them before it accepts.
+type SealedTerms struct {
+	Consent string `json:"consent"`
+	Offer   int    `json:"offer"`
+	Sealed  string `json:"sealed"` // age file, base64
+}
+
+// PrivateTerms are what only the two sides see of an offer.
 type PrivateTerms struct {
 	Consent  string `json:"consent"`
 	Offer    int    `json:"offer"`
-	Salt     string `json:"salt"`     // 32 random bytes, 64 hexadecimal digits
 	Amount   int64  `json:"amount"`   // of money in the currency's smallest unit, 0 for none
 	Currency string `json:"currency"` // ISO 4217, "" for none
 	Care     string `json:"care"`     // what care is given, "" for none
@@ -147,8 +154,6 @@ func CheckPrivateTerms(p PrivateTerms, public Compensation) error {
 	switch {
 	case !fits:
 		return codes.Errorf("MF-PRIVATE-INVALID", "amount, currency and care are not what the compensation %s of the offer needs; send the private terms the offer was made with", public)
-	case !form.IsHex32(p.Salt):
-		return codes.Errorf("MF-PRIVATE-INVALID", "the salt is not 64 lower-case hexadecimal digits; send 32 random bytes")
 	case !form.IsText(p.Note, 0, MaxText):
 		return codes.Errorf("MF-PRIVATE-INVALID", "the note is not a text of at most %d bytes; shorten it", MaxText)
 	}

@@ -215,10 +215,9 @@ func PutTerms(l Ledger, call consortium.Call, request AnswerRequest) (Offer, Cha
 	return offer, Change{Consent: parties.Consent, Event: parties.event(call, "", offer.Offer)}, nil
 }
 
-// CheckPrivate refuses private terms that are not those of an offer. Its errors say
-// nothing of what is in them.
-func (o Offer) CheckPrivate(private PrivateTerms) error {
-	if err := CheckPrivateTerms(private, o.Terms.Compensation); err != nil {
+// CheckPrivate refuses sealed terms that are not those of an offer.
+func (o Offer) CheckPrivate(private SealedTerms) error {
+	if err := record.CheckSealed(private.Sealed); err != nil {
 		return err
 	}
 	if private.Consent != o.Consent || private.Offer != o.Offer || form.Digest(private) != o.PrivateDigest {

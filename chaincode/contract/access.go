@@ -41,35 +41,26 @@ func (*AccessContract) RequestAccess(ctx *ledger.Context, request consent.Access
 	return onConsent(ctx, request, consent.RequestAccess)
 }
 
-// PutGrant puts what the grantee needs to open one version into the custodian's
-// grants collection: the CID from the custodian's records and, by transient field
-// "grant", a consent.GrantInput, the key wrapped for the grantee. It is endorsed
-// by the custodian's peer. Caller: an officer of the custodian, or the patient,
-// who holds a wrap of the key too.
+// PutGrant puts what the grantee needs to open one version, encrypted to the grantee,
+// into the custodian's grants collection; transient field "grant", a
+// consent.GrantInput. It is endorsed by the custodian's peer. Caller: an officer of
+// the custodian, or the patient, who can open the version too.
 func (*AccessContract) PutGrant(ctx *ledger.Context, request consent.GrantRequest) (*consent.GrantDigest, error) {
 	var input consent.GrantInput
 	l, call, err := enterPrivate(ctx, "grant", &input, consortium.RoleCustodian, consortium.RolePatient)
 	if err != nil {
 		return nil, err
 	}
-	if err := consent.CheckGrantInput(input); err != nil {
+	if err := record.CheckSealed(input.Sealed); err != nil {
 		return nil, err
 	}
 	grantable, change, err := consent.PutGrant(l, call, request)
 	if err != nil {
 		return nil, err
 	}
-	custodian, version := grantable.Consent.Custodian, grantable.Version
-	private, _, err := ledger.GetPrivate[record.PrivateVersion](ctx, collections.Records(custodian), ledger.PrivateVersionKey(version.Record, version.Version))
-	if err != nil {
-		return nil, err
-	}
-	grant, err := grantable.Grant(private, input)
-	if err != nil {
-		return nil, err
-	}
+	grant := grantable.Grant(input)
 	key := ledger.GrantKey(grant.Consent, grant.Agreement, grant.Version, string(grant.Writer))
-	if err := ledger.PutPrivate(ctx, collections.Grants(custodian), key, grant); err != nil {
+	if err := ledger.PutPrivate(ctx, collections.Grants(grantable.Consent.Custodian), key, grant); err != nil {
 		return nil, err
 	}
 	return &consent.GrantDigest{Writer: grant.Writer, Digest: form.Digest(grant)}, ctx.Emit(change.Event)

@@ -188,7 +188,7 @@ func (p *consents) transaction() (name string, argument any, fields map[string][
 	version := rapid.IntRange(1, 3).Draw(p.T, "version")
 	switch rapid.IntRange(0, 30).Draw(p.T, "transaction") {
 	case 6, 7:
-		return "access:PutGrant", consent.GrantRequest{Consent: p.id, Version: version}, transient("grant", consent.GrantInput{Wrap: wrapped(canaryGrant), Salt: secret("g")})
+		return "access:PutGrant", consent.GrantRequest{Consent: p.id, Version: version}, transient("grant", grantInput("g"))
 	case 8, 9, 10:
 		return "consent:Counter", consent.OfferRequest{Consent: p.id, Offer: next, Terms: p.anyTerms()}, nil
 	case 11, 12, 13:

@@ -93,37 +93,49 @@ func (c *clinic) draw(prefix string) string {
 	return opaque(prefix, c.drawn)
 }
 
-// What may not be seen outside of the custodian's collections.
+// What may not be seen outside of the custodian's collections, sealed or not. It is
+// written in the letters of base64, so that it is found.
 const (
-	canaryIdentifier = "MRN-CANARY-4711"
-	canaryWrap       = "wrapped-key-CANARY"
-	canaryGrant      = "granted-key-CANARY"
-	canaryNote       = "note CANARY for the patient only"
+	canaryIdentifier = "MRN+CANARY+4711"
+	canaryWrap       = "wrapped+key+CANARY"
+	canaryGrant      = "granted+key+CANARY"
+	canaryNote       = "note+CANARY+for+the+patient+only"
 )
 
 func wrapped(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 
-// private is the private part of a version.
-func private(rec string, version int) record.PrivateVersion {
-	return record.PrivateVersion{
-		Record: rec, Version: version, Salt: secret("salt", rec, version), CID: cidOf(fmt.Sprint(rec, version)).String(),
-		PlainDigest: secret("plain", rec, version), ContentType: "image/png", PatientIdentifier: canaryIdentifier,
-		CustodianWrap: wrapped(canaryWrap), PatientWrap: wrapped(canaryWrap + " patient"),
-	}
+// sealed stands for an age file in base64.
+func sealed(parts ...string) string {
+	text := strings.Join(parts, "/")
+	return text + strings.Repeat("A", -len(text)&3)
+}
+
+// private is the sealed private part of a version.
+func private(rec string, version int) record.SealedVersion {
+	return record.SealedVersion{Record: rec, Version: version, Sealed: sealed(canaryIdentifier, canaryWrap, secret("sealed", rec, version))}
+}
+
+func contentDigest(rec string, version int) string {
+	return record.ContentDigest(secret("salt", rec, version), cidOf(fmt.Sprint(rec, version)).String(), secret("plain", rec, version))
+}
+
+// grantInput is what opens a version, sealed for a grantee.
+func grantInput(parts ...any) consent.GrantInput {
+	return consent.GrantInput{Sealed: sealed(canaryGrant, secret(append([]any{"grant"}, parts...)...))}
 }
 
 func holders(custodian string) []string { return []string{custodian, "ResearchCentreMSP"} }
 
 func register(rec string) record.RegisterRequest {
 	return record.RegisterRequest{
-		Record: rec, Kind: record.KindImage, Patient: pseudonym(1), Digest: form.Digest(private(rec, 1)), Size: 4096,
+		Record: rec, Kind: record.KindImage, Patient: pseudonym(1), Digest: form.Digest(private(rec, 1)), Content: contentDigest(rec, 1), Size: 4096,
 		Holders: holders(hospital),
 	}
 }
 
 func addVersion(rec string, version int) record.AddVersionRequest {
 	return record.AddVersionRequest{
-		Record: rec, Version: version, Digest: form.Digest(private(rec, version)), Size: 4096, Holders: holders(hospital),
+		Record: rec, Version: version, Digest: form.Digest(private(rec, version)), Content: contentDigest(rec, version), Size: 4096, Holders: holders(hospital),
 	}
 }
 
@@ -181,7 +193,7 @@ func (c *clinic) use(given, record string, version int) consent.AccessRequest {
 func (c *clinic) grant(given string, version int) {
 	c.Helper()
 	c.doPrivate(c.officer, "access:PutGrant", consent.GrantRequest{Consent: given, Version: version}, "grant",
-		consent.GrantInput{Wrap: wrapped(canaryGrant), Salt: secret("grant", given, version)})
+		grantInput(given, version))
 }
 
 // read evaluates ReadGrant on the custodian's peer.

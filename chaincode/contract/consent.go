@@ -77,10 +77,10 @@ func (*ConsentContract) MarkEnteredInError(ctx *ledger.Context, request consent.
 
 // PutTerms puts the private terms of an offer into the custodian's grants
 // collection, where they must match the digest in the offer; transient field
-// "terms", a consent.PrivateTerms. Caller: the patient, or an officer of the
+// "terms", a consent.SealedTerms. Caller: the patient, or an officer of the
 // custodian.
 func (*ConsentContract) PutTerms(ctx *ledger.Context, request consent.AnswerRequest) (*consent.Offer, error) {
-	var private consent.PrivateTerms
+	var private consent.SealedTerms
 	l, call, err := enterPrivate(ctx, "terms", &private, consortium.RolePatient, consortium.RoleCustodian)
 	if err != nil {
 		return nil, err
@@ -99,14 +99,15 @@ func (*ConsentContract) PutTerms(ctx *ledger.Context, request consent.AnswerRequ
 }
 
 // ReadTerms gives the private terms of an offer. It is evaluated on the
-// custodian's peer: no other has them, so no majority could endorse it. Caller:
+// custodian's peer: no other has them, so no majority could endorse it. The patient and
+// the grantee can open them. Caller:
 // the patient, the grantee, or an officer of the custodian.
-func (*ConsentContract) ReadTerms(ctx *ledger.Context, request consent.AnswerRequest) (*consent.PrivateTerms, error) {
+func (*ConsentContract) ReadTerms(ctx *ledger.Context, request consent.AnswerRequest) (*consent.SealedTerms, error) {
 	parties, err := enterParties(ctx, request.Consent, false)
 	if err != nil {
 		return nil, err
 	}
-	private, found, err := ledger.GetPrivate[consent.PrivateTerms](ctx, collections.Grants(parties.Custodian), ledger.TermsKey(request.Consent, request.Offer))
+	private, found, err := ledger.GetPrivate[consent.SealedTerms](ctx, collections.Grants(parties.Custodian), ledger.TermsKey(request.Consent, request.Offer))
 	if err != nil {
 		return nil, err
 	}

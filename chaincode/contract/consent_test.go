@@ -28,7 +28,7 @@ func TestRecordScene(t *testing.T) {
 	asked.Compensation = consent.CompensationMoney
 	c.do(c.insurer, "consent:Request", consent.AskRequest{Consent: id, Record: rec, Terms: asked, PrivateDigest: secret("low offer")})
 
-	money := consent.PrivateTerms{Consent: id, Offer: 2, Salt: secret("terms"), Amount: 25_000, Currency: "EUR", Note: canaryNote}
+	money := consent.SealedTerms{Consent: id, Offer: 2, Sealed: sealed(canaryNote)}
 	short := c.terms(120)
 	short.Compensation = consent.CompensationMoney
 	counter := consent.OfferRequest{Consent: id, Offer: 2, Terms: short, PrivateDigest: form.Digest(money), Expires: c.now() + 100}
@@ -37,7 +37,7 @@ func TestRecordScene(t *testing.T) {
 	c.refused("MF-OFFER-PRIVATE", c.propose(c.insurer, "consent:Accept", accept))
 	c.doPrivate(c.patient, "consent:PutTerms", consent.AnswerRequest{Consent: id, Offer: 2}, "terms", money)
 	payload, err := c.propose(c.insurer, "consent:ReadTerms", consent.AnswerRequest{Consent: id, Offer: 2}).On(hospital).Evaluate()
-	if err != nil || form.Digest(parse[consent.PrivateTerms](c, payload)) != offer.PrivateDigest {
+	if err != nil || form.Digest(parse[consent.SealedTerms](c, payload)) != offer.PrivateDigest {
 		t.Fatalf("the grantee can't check the private terms: %v", err)
 	}
 	agreement := put[consent.Agreement](c, c.insurer, "consent:Accept", accept)
@@ -51,7 +51,7 @@ func TestRecordScene(t *testing.T) {
 		t.Fatalf("%+v", first)
 	}
 	grants, err := c.read(c.insurer, first.Access)
-	if err != nil || len(grants) != 1 || grants[0].CID != private(rec, 1).CID || grants[0].Wrap != wrapped(canaryGrant) || grants[0].Grantee != c.insurer.String() {
+	if err != nil || len(grants) != 1 || grants[0].Sealed != grantInput(id, 1).Sealed || grants[0].Grantee != c.insurer.String() {
 		t.Fatalf("%+v %v", grants, err)
 	}
 	digests := get[[]consent.GrantDigest](c, c.insurer, "access:GetGrantDigests", consent.ReadGrantRequest{Access: first.Access})
@@ -74,7 +74,7 @@ func TestRecordScene(t *testing.T) {
 	_, err = c.read(c.insurer, first.Access)
 	c.isRefusal("MF-CONSENT-REVOKED", err)
 	c.refused("MF-CONSENT-REVOKED", c.propose(c.officer, "access:PutGrant", consent.GrantRequest{Consent: id, Version: 1}).
-		Transient(transient("grant", consent.GrantInput{Wrap: wrapped("x"), Salt: secret("x")})))
+		Transient(transient("grant", grantInput("x"))))
 
 	page := get[consent.AccessPage](c, c.auditor, "audit:ListAccesses", consent.AccessListRequest{By: "all", PageSize: 10})
 	if len(page.Accesses) != 3 {
@@ -397,10 +397,10 @@ func TestPatientPutsGrant(t *testing.T) {
 	record := c.xray(1)
 	id := c.agree(record, c.terms(1000))
 	c.doPrivate(c.patient, "access:PutGrant", consent.GrantRequest{Consent: id, Version: 1}, "grant",
-		consent.GrantInput{Wrap: wrapped("by the patient"), Salt: secret("p")})
+		grantInput("p"))
 	access := c.ask(c.insurer, id, record, 1)
 	grants, err := c.read(c.insurer, access.Access)
-	if err != nil || len(grants) != 1 || grants[0].Writer != consent.WriterPatient || grants[0].CID != private(record, 1).CID {
+	if err != nil || len(grants) != 1 || grants[0].Writer != consent.WriterPatient || grants[0].Sealed != grantInput("p").Sealed {
 		t.Fatalf("%+v %v", grants, err)
 	}
 	c.grant(id, 1)
@@ -408,10 +408,10 @@ func TestPatientPutsGrant(t *testing.T) {
 		t.Errorf("%+v %v", grants, err)
 	}
 	c.refused("MF-CONSENT-OUT-OF-SCOPE", c.propose(c.officer, "access:PutGrant", consent.GrantRequest{Consent: id, Version: 2}).
-		Transient(transient("grant", consent.GrantInput{Wrap: wrapped("x"), Salt: secret("x")})))
+		Transient(transient("grant", grantInput("x"))))
 	for _, other := range []*ledgertest.Identity{c.neighbour, c.officer2} {
 		c.refused("MF-RECORD-DENIED", c.propose(other, "access:PutGrant", consent.GrantRequest{Consent: id, Version: 1}).
-			Transient(transient("grant", consent.GrantInput{Wrap: wrapped("x"), Salt: secret("x")})))
+			Transient(transient("grant", grantInput("x"))))
 	}
 }
 
@@ -460,7 +460,7 @@ func TestPrivateQueriesCannotBeSubmitted(t *testing.T) {
 	id := c.agree(record, c.terms(1000))
 	c.grant(id, 1)
 	access := c.ask(c.insurer, id, record, 1)
-	terms := consent.PrivateTerms{Consent: id, Offer: 2, Salt: secret("terms"), Note: canaryNote}
+	terms := consent.SealedTerms{Consent: id, Offer: 2, Sealed: sealed(canaryNote)}
 	c.do(c.insurer, "consent:Renew", consent.OfferRequest{Consent: id, Offer: 2, Terms: c.terms(2000), PrivateDigest: form.Digest(terms)})
 	c.doPrivate(c.patient, "consent:PutTerms", consent.AnswerRequest{Consent: id, Offer: 2}, "terms", terms)
 	for _, p := range []*ledgertest.Proposal{
@@ -506,18 +506,18 @@ func TestPutTermsMustMatchOffer(t *testing.T) {
 	c := newClinic(t)
 	record := c.xray(1)
 	id := c.draw(consent.ConsentPrefix)
-	care := consent.PrivateTerms{Consent: id, Offer: 1, Salt: secret("care"), Care: "a place in the trial " + canaryNote}
+	care := consent.SealedTerms{Consent: id, Offer: 1, Sealed: sealed(canaryNote)}
 	terms := c.terms(1000)
 	terms.Compensation = consent.CompensationCare
 	c.refused("MF-OFFER-PRIVATE", c.propose(c.insurer, "consent:Request", consent.AskRequest{Consent: id, Record: record, Terms: terms}))
 	offer := put[consent.Offer](c, c.insurer, "consent:Request", consent.AskRequest{Consent: id, Record: record, Terms: terms, PrivateDigest: form.Digest(care)})
-	put := func(who *ledgertest.Identity, terms consent.PrivateTerms) *ledgertest.Proposal {
+	put := func(who *ledgertest.Identity, terms consent.SealedTerms) *ledgertest.Proposal {
 		return c.propose(who, "consent:PutTerms", consent.AnswerRequest{Consent: id, Offer: 1}).Transient(transient("terms", terms))
 	}
 	changed := care
-	changed.Care = "a place in another trial"
+	changed.Sealed = sealed("others")
 	c.refused("MF-OFFER-PRIVATE", put(c.patient, changed))
-	changed.Care = ""
+	changed.Sealed = ""
 	c.refused("MF-PRIVATE-INVALID", put(c.patient, changed))
 	c.refused("MF-RECORD-DENIED", put(c.neighbour, care))
 	c.refused("MF-ROLE-DENIED", put(c.insurer, care))

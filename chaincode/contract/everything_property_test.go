@@ -117,8 +117,8 @@ func (e *everything) trainer(id string) *ledgertest.Identity {
 	return e.ledger.Identity(msp, name, "trainer")
 }
 
-func (e *everything) privateTerms() consent.PrivateTerms {
-	return consent.PrivateTerms{Consent: e.id, Offer: 1, Salt: secret("terms"), Note: canaryNote}
+func (e *everything) privateTerms() consent.SealedTerms {
+	return consent.SealedTerms{Consent: e.id, Offer: 1, Sealed: sealed(canaryNote)}
 }
 
 // caller is someone of a role.
@@ -249,7 +249,7 @@ func (e *everything) argument(name string, who *ledgertest.Identity) (any, map[s
 	case "access:RequestAccess":
 		return e.use(e.id, e.record, version), nil
 	case "access:PutGrant":
-		return consent.GrantRequest{Consent: e.id, Version: version}, transient("grant", consent.GrantInput{Wrap: wrapped(canaryGrant), Salt: secret("g")})
+		return consent.GrantRequest{Consent: e.id, Version: version}, transient("grant", grantInput("g"))
 	case "access:ReadGrant", "access:GetGrantDigests", "access:Get":
 		return consent.ReadGrantRequest{Access: e.permitted}, nil
 	case "audit:ListAccesses":

@@ -93,12 +93,12 @@ func exampleScores() []fl.Score {
 	return []fl.Score{{Node: exampleTrainer, Score: 875_000}, {Node: exampleTrainer2, Score: 880_000}, {Node: fl.PreviousGlobal, Score: 500_000}}
 }
 
-func exampleVersion(version int) record.PrivateVersion {
-	return record.PrivateVersion{
-		Record: exampleID(record.RecordPrefix), Version: version, Salt: ExampleDraw("salt of the version"), CID: exampleCID("X-ray"),
-		PlainDigest: ExampleDraw("X-ray"), ContentType: "image/png", PatientIdentifier: "MRN-4711",
-		CustodianWrap: exampleWrap("to the hospital key"), PatientWrap: exampleWrap("to the patient"),
-	}
+func exampleVersion(version int) record.SealedVersion {
+	return record.SealedVersion{Record: exampleID(record.RecordPrefix), Version: version, Sealed: exampleWrap("to a key of this document and the patient")}
+}
+
+func exampleContentDigest() string {
+	return record.ContentDigest(ExampleDraw("salt of the version"), exampleCID("X-ray"), ExampleDraw("X-ray"))
 }
 
 func exampleConsentTerms() consent.Terms {
@@ -108,11 +108,8 @@ func exampleConsentTerms() consent.Terms {
 	}
 }
 
-func examplePrivateTerms(offer int) consent.PrivateTerms {
-	return consent.PrivateTerms{
-		Consent: exampleID(consent.ConsentPrefix), Offer: offer, Salt: ExampleDraw("salt of the terms"),
-		Amount: 5000, Currency: "EUR", Note: "paid within thirty days",
-	}
+func exampleSealedTerms(offer int) consent.SealedTerms {
+	return consent.SealedTerms{Consent: exampleID(consent.ConsentPrefix), Offer: offer, Sealed: exampleWrap("to the patient and the grantee")}
 }
 
 // exampleOffer is what the ledger makes of the patient's counter-offer.
@@ -128,7 +125,7 @@ func exampleOffer() consent.Offer {
 func exampleOfferRequest(offer int) consent.OfferRequest {
 	return consent.OfferRequest{
 		Consent: exampleID(consent.ConsentPrefix), Offer: offer, Terms: exampleConsentTerms(),
-		PrivateDigest: form.Digest(examplePrivateTerms(offer)), Expires: exampleUntil,
+		PrivateDigest: form.Digest(exampleSealedTerms(offer)), Expires: exampleUntil,
 	}
 }
 
@@ -188,10 +185,10 @@ func recordExamples() map[string]example {
 		"record:Stage":   {version, exampleVersion(1)},
 		"record:Unstage": {request: next},
 		"record:Register": {request: record.RegisterRequest{
-			Record: id, Kind: record.KindImage, Patient: examplePatient(), Digest: form.Digest(exampleVersion(1)), Size: 4096, Holders: holders,
+			Record: id, Kind: record.KindImage, Patient: examplePatient(), Digest: form.Digest(exampleVersion(1)), Content: exampleContentDigest(), Size: 4096, Holders: holders,
 		}},
 		"record:AddVersion": {request: record.AddVersionRequest{
-			Record: id, Version: 2, Digest: form.Digest(exampleVersion(2)), Size: 4096, Holders: holders,
+			Record: id, Version: 2, Digest: form.Digest(exampleVersion(2)), Content: exampleContentDigest(), Size: 4096, Holders: holders,
 		}},
 		"record:Deprecate":       {request: one},
 		"record:RequestErasure":  {request: record.ErasureRequest{Record: id, Members: []string{"Hospital2MSP"}}},
@@ -222,10 +219,10 @@ func consentExamples() map[string]example {
 	one, access := consent.ConsentRequest{Consent: id}, consent.ReadGrantRequest{Access: accessID}
 	return map[string]example{
 		"consent:Request": {request: consent.AskRequest{
-			Consent: id, Record: recordID, Terms: exampleConsentTerms(), PrivateDigest: form.Digest(examplePrivateTerms(1)), Expires: exampleUntil,
+			Consent: id, Record: recordID, Terms: exampleConsentTerms(), PrivateDigest: form.Digest(exampleSealedTerms(1)), Expires: exampleUntil,
 		}},
 		"consent:Counter":            {request: exampleOfferRequest(2)},
-		"consent:PutTerms":           {consent.AnswerRequest{Consent: id, Offer: 2}, examplePrivateTerms(2)},
+		"consent:PutTerms":           {consent.AnswerRequest{Consent: id, Offer: 2}, exampleSealedTerms(2)},
 		"consent:ReadTerms":          {request: consent.AnswerRequest{Consent: id, Offer: 2}},
 		"consent:Accept":             {request: consent.AcceptRequest{Consent: id, Offer: 2, Digest: exampleOffer().Digest()}},
 		"consent:Renew":              {request: exampleOfferRequest(3)},
@@ -241,7 +238,7 @@ func consentExamples() map[string]example {
 		}},
 		"access:PutGrant": {
 			consent.GrantRequest{Consent: id, Version: 1},
-			consent.GrantInput{Wrap: exampleWrap("to the grantee"), Salt: ExampleDraw("salt of the grant")},
+			consent.GrantInput{Sealed: exampleWrap("to the grantee")},
 		},
 		"access:ReadGrant":       {request: access},
 		"access:GetGrantDigests": {request: access},

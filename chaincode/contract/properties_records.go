@@ -40,7 +40,18 @@ func kind() schema {
 	return oneOf(said("What the record holds: an application of Hu et al., Table 1."), record.Kinds()...)
 }
 
-func salt() schema { return digest("32 random bytes, so that the public hash says nothing.") }
+// sealed is a document that was encrypted before it was sent.
+func sealed(what string) schema {
+	return base64Text(record.MaxSealed, "%s: an age file, base64.", what)
+}
+
+func grantSealed() schema {
+	return sealed("The CID, the version's key, the plain file's digest and type, and the salt of the version's content_digest, encrypted to the grantee")
+}
+
+func contentDigest() schema {
+	return digest("SHA-256 of the JSON object of salt, cid and plain_digest, which are in the sealed private part and in every grant: by it a grantee sees that a grant is of this version. Ledgers of before there was one have none.")
+}
 
 func role(format string, args ...any) schema {
 	return oneOf(said(format, args...), consortium.RoleCoordinator, consortium.RoleTrainer, consortium.RoleCustodian, consortium.RolePatient, consortium.RoleRequester, consortium.RoleAuditor)
@@ -65,19 +76,21 @@ func recordObjects() map[string]object {
 				times(0, record.MaxHolders).once().long(1, record.MaxShortText),
 		}},
 		"RegisterRequest": {"Registers a record with its version 1.", map[string]schema{
-			"record":  recordID(),
-			"kind":    kind(),
-			"patient": opaque(record.PatientPrefix, "Pseudonym that the patient is enrolled under with the custodian."),
-			"digest":  digest("Digest of the staged private part, as Stage gave it."),
-			"size":    ciphertextSize(),
-			"holders": holders(),
+			"record":         recordID(),
+			"kind":           kind(),
+			"patient":        opaque(record.PatientPrefix, "Pseudonym that the patient is enrolled under with the custodian."),
+			"digest":         digest("Digest of the staged private part, as Stage gave it."),
+			"content_digest": contentDigest(),
+			"size":           ciphertextSize(),
+			"holders":        holders(),
 		}},
 		"AddVersionRequest": {"Adds the version after the newest.", map[string]schema{
-			"record":  recordID(),
-			"version": versionNumber(),
-			"digest":  digest("Digest of the staged private part, as Stage gave it."),
-			"size":    ciphertextSize(),
-			"holders": holders(),
+			"record":         recordID(),
+			"version":        versionNumber(),
+			"digest":         digest("Digest of the staged private part, as Stage gave it."),
+			"content_digest": contentDigest(),
+			"size":           ciphertextSize(),
+			"holders":        holders(),
 		}},
 		"PageRequest": {"Pages through a list.", map[string]schema{
 			"by":        oneOf(said("Which list: records by patient or custodian, consents by patient, grantee or record."), "patient", "custodian", "grantee", "record"),
@@ -107,24 +120,19 @@ func recordObjects() map[string]object {
 			"changed_by":    identity("Who changed it"),
 		}},
 		"Version": {"The public part of one version of a record.", map[string]schema{
-			"record":   recordID(),
-			"version":  versionNumber(),
-			"digest":   digest("Digest of the private part."),
-			"size":     ciphertextSize(),
-			"holders":  holders(),
-			"added_at": moment("When it was added."),
-			"added_by": identity("Who added it"),
+			"record":         recordID(),
+			"version":        versionNumber(),
+			"digest":         digest("Digest of the private part."),
+			"content_digest": contentDigest(),
+			"size":           ciphertextSize(),
+			"holders":        holders(),
+			"added_at":       moment("When it was added."),
+			"added_by":       identity("Who added it"),
 		}},
-		"PrivateVersion": {"What only the custodian's collection holds of a version.", map[string]schema{
-			"record":             recordID(),
-			"version":            versionNumber(),
-			"salt":               salt(),
-			"cid":                contentID("CIDv1 of the ciphertext, in base32."),
-			"plain_digest":       digest("SHA-256 of the plain file."),
-			"content_type":       said("Media type of the plain file, for instance image/png.").long(1, record.MaxShortText),
-			"patient_identifier": said("The hospital's own identifier of the patient, for instance a medical record number.").long(1, record.MaxShortText),
-			"custodian_wrap":     base64Text(record.MaxWrap, "The version's key, encrypted to the custodian's hospital key; base64."),
-			"patient_wrap":       base64Text(record.MaxWrap, "The same key, encrypted to the patient; base64."),
+		"SealedVersion": {"What the custodian's collection holds of a version.", map[string]schema{
+			"record":  recordID(),
+			"version": versionNumber(),
+			"sealed":  sealed("The patient's identifier, the CID, the wrapped keys and a salt, encrypted to a key of the custodian's own for this document, and to the patient"),
 		}},
 		"RecordPage":  {"One page of records.", map[string]schema{"records": said("The records."), "bookmark": nextBookmark()}},
 		"VersionPage": {"One page of versions.", map[string]schema{"versions": said("The versions, oldest first."), "bookmark": nextBookmark()}},
@@ -258,14 +266,10 @@ func consentObjects() map[string]object {
 			"from":  moment("When it begins; 0 for its acceptance.").atLeast(0),
 			"until": moment("When it ends: after from, and at most ten years from now.").atLeast(1),
 		}},
-		"PrivateTerms": {"What only the parties and the custodian see of an offer.", map[string]schema{
-			"consent":  consentID(),
-			"offer":    offerNumber(),
-			"salt":     salt(),
-			"amount":   said("Of money: how much; 0 for none.").in("the currency's smallest unit").atLeast(0),
-			"currency": said("Of money: ISO 4217 code; empty for none.").like(`[A-Z]{3}`).orEmpty(),
-			"care":     said("Which care is given; empty for none.").long(0, consent.MaxText),
-			"note":     said("Anything else that is agreed; may be empty.").long(0, consent.MaxText),
+		"SealedTerms": {"The private terms of an offer, which only its two sides can open.", map[string]schema{
+			"consent": consentID(),
+			"offer":   offerNumber(),
+			"sealed":  sealed("Amount, currency, care and note, encrypted to the patient and the grantee"),
 		}},
 		"Offer": {"One side's proposed terms.", map[string]schema{
 			"consent":        consentID(),
@@ -353,8 +357,7 @@ func accessObjects() map[string]object {
 		}},
 		"GrantRequest": {"Names the grant that comes by transient.", map[string]schema{"consent": consentID(), "version": versionNumber()}},
 		"GrantInput": {"What the custodian or the patient gives to a grant; all else the chaincode knows.", map[string]schema{
-			"wrap": base64Text(record.MaxWrap, "The version's key, encrypted to the grantee; base64."),
-			"salt": salt(),
+			"sealed": grantSealed(),
 		}},
 		"ReadGrantRequest": {"Names an access.", map[string]schema{"access": accessID()}},
 		"Access": {"One use of a consent, permitted or denied.", map[string]schema{
@@ -373,18 +376,13 @@ func accessObjects() map[string]object {
 			"tx_id":     said("Transaction that asked."),
 		}},
 		"Grant": {"What a grantee needs to open one version.", map[string]schema{
-			"consent":      consentID(),
-			"agreement":    said("Consent version that it was made under."),
-			"record":       recordID(),
-			"version":      versionNumber(),
-			"grantee":      identity("To whom it is given"),
-			"cid":          contentID("CIDv1 of the ciphertext, in base32."),
-			"plain_digest": digest("SHA-256 of the plain file."),
-			"content_type": said("Media type of the plain file."),
-			"size":         ciphertextSize(),
-			"wrap":         base64Text(record.MaxWrap, "The version's key, encrypted to the grantee; base64."),
-			"salt":         salt(),
-			"writer":       writer(),
+			"consent":   consentID(),
+			"agreement": said("Consent version that it was made under."),
+			"record":    recordID(),
+			"version":   versionNumber(),
+			"grantee":   identity("To whom it is given"),
+			"sealed":    grantSealed(),
+			"writer":    writer(),
 		}},
 		"GrantDigest": {"The public hash of a grant.", map[string]schema{
 			"writer": writer(),

@@ -37,10 +37,10 @@ func NewRecordContract() *RecordContract {
 func (*RecordContract) GetEvaluateTransactions() []string { return evaluated(recordContract) }
 
 // Stage puts the private part of a record's next version into the custodian's
-// collection; transient field "version", a record.PrivateVersion. Caller: an
+// collection; transient field "version", a record.SealedVersion. Caller: an
 // officer of the custodian.
 func (*RecordContract) Stage(ctx *ledger.Context, request record.VersionRequest) (*record.Staged, error) {
-	var private record.PrivateVersion
+	var private record.SealedVersion
 	l, call, err := enterPrivate(ctx, "version", &private, consortium.RoleCustodian)
 	if err != nil {
 		return nil, err
@@ -84,12 +84,18 @@ func (*RecordContract) Unstage(ctx *ledger.Context, request record.VersionReques
 // Register makes a record public with its staged version 1. Caller: an officer
 // of the custodian.
 func (*RecordContract) Register(ctx *ledger.Context, request record.RegisterRequest) (*record.Record, error) {
+	if err := record.CheckContentDigest(request.Content); err != nil {
+		return nil, err
+	}
 	return onRecord(ctx, request, record.Register)
 }
 
 // AddVersion makes the record's staged next version public. Caller: an officer
 // of the custodian.
 func (*RecordContract) AddVersion(ctx *ledger.Context, request record.AddVersionRequest) (*record.Version, error) {
+	if err := record.CheckContentDigest(request.Content); err != nil {
+		return nil, err
+	}
 	return onRecord(ctx, request, record.AddVersion)
 }
 
@@ -175,7 +181,7 @@ func (*RecordContract) ListVersions(ctx *ledger.Context, request record.Versions
 // GetPrivate gives the private part of a version. It is evaluated on the
 // custodian's peer: no other has it, so no majority could endorse it. Caller: an
 // officer of the custodian, or the patient.
-func (*RecordContract) GetPrivate(ctx *ledger.Context, request record.VersionRequest) (*record.PrivateVersion, error) {
+func (*RecordContract) GetPrivate(ctx *ledger.Context, request record.VersionRequest) (*record.SealedVersion, error) {
 	caller, err := ctx.CallerAs(consortium.RoleCustodian, consortium.RolePatient)
 	if err != nil {
 		return nil, err
@@ -187,7 +193,7 @@ func (*RecordContract) GetPrivate(ctx *ledger.Context, request record.VersionReq
 	if err := rec.MayDecide(caller); err != nil {
 		return nil, err
 	}
-	private, found, err := ledger.GetPrivate[record.PrivateVersion](ctx, collections.Records(rec.Custodian), ledger.PrivateVersionKey(request.Record, request.Version))
+	private, found, err := ledger.GetPrivate[record.SealedVersion](ctx, collections.Records(rec.Custodian), ledger.PrivateVersionKey(request.Record, request.Version))
 	if err != nil {
 		return nil, err
 	}

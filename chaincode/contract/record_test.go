@@ -31,7 +31,7 @@ func TestVersionsAreContiguousAndNeverRewritten(t *testing.T) {
 
 	// Staged, corrected, staged again; then public, and fixed.
 	draft := private(rec, 2)
-	draft.ContentType = "image/jpeg"
+	draft.Sealed = sealed(canaryIdentifier, "draft")
 	c.doPrivate(c.officer, "record:Stage", versionOf(rec, 2), "version", draft)
 	c.stage(rec, 2)
 	c.do(c.officer, "record:AddVersion", addVersion(rec, 2))
@@ -62,7 +62,7 @@ func TestVersionsAreContiguousAndNeverRewritten(t *testing.T) {
 	}
 	for _, version := range []int{1, 2} {
 		payload, err := c.propose(c.patient, "record:GetPrivate", versionOf(rec, version)).Evaluate()
-		if err != nil || parse[record.PrivateVersion](c, payload) != private(rec, version) {
+		if err != nil || parse[record.SealedVersion](c, payload) != private(rec, version) {
 			t.Errorf("version %d: %s %v", version, payload, err)
 		}
 	}
@@ -188,7 +188,7 @@ func TestErasure(t *testing.T) {
 	_, err := c.read(c.insurer, access.Access)
 	c.isRefusal("MF-RECORD-ERASED", err)
 	c.refused("MF-RECORD-ERASED", c.propose(c.officer, "access:PutGrant", consent.GrantRequest{Consent: id, Version: 1}).
-		Transient(transient("grant", consent.GrantInput{Wrap: wrapped("x"), Salt: secret("x")})))
+		Transient(transient("grant", grantInput("x"))))
 	c.refused("MF-RECORD-STATUS", c.propose(c.insurer, "consent:Renew", consent.OfferRequest{Consent: id, Offer: 2, Terms: c.terms(9000)}))
 	c.refused("MF-ERASURE-REMAINS", c.propose(c.officer, "record:CompleteErasure", request))
 
@@ -213,13 +213,13 @@ func TestErasure(t *testing.T) {
 	held := c.ledger.PrivateBytes(hospital)
 	for version := 1; version <= 3; version++ {
 		gone := private(rec, version)
-		for _, text := range []string{gone.CID, gone.Salt, gone.PlainDigest, secret("grant", id, version)} {
+		for _, text := range []string{gone.Sealed, grantInput(id, version).Sealed} {
 			if bytes.Contains(held, []byte(text)) {
 				t.Errorf("%s of version %d is held still", text, version)
 			}
 		}
 	}
-	if !bytes.Contains(held, []byte(private(kept, 1).CID)) {
+	if !bytes.Contains(held, []byte(private(kept, 1).Sealed)) {
 		t.Error("another record was purged too")
 	}
 	c.private()
@@ -231,7 +231,7 @@ func TestGrantRacesErasure(t *testing.T) {
 	rec := c.xray(1)
 	id := c.agree(rec, c.terms(1000))
 	grant := c.endorse(c.propose(c.officer, "access:PutGrant", consent.GrantRequest{Consent: id, Version: 1}).
-		Transient(transient("grant", consent.GrantInput{Wrap: wrapped(canaryGrant), Salt: secret("x")})))
+		Transient(transient("grant", grantInput("x"))))
 	staged := c.endorse(c.propose(c.officer, "record:Stage", versionOf(rec, 2)).Transient(transient("version", private(rec, 2))))
 	c.do(c.patient, "record:RequestErasure", record.RecordRequest{Record: rec})
 	for _, result := range c.ledger.Commit(grant, staged) {
@@ -257,7 +257,7 @@ func TestCase14CanaryStaysPrivate(t *testing.T) {
 		{"CANARY": []byte(`{}`)},
 		{"version": transient("v", good)["v"], "CANARY": []byte("CANARY")},
 	}
-	for _, field := range []string{"record", "version", "salt", "cid", "plain_digest", "content_type", "custodian_wrap", "patient_wrap"} {
+	for _, field := range []string{"record", "version", "sealed"} {
 		var document map[string]any
 		if err := json.Unmarshal(transient("v", good)["v"], &document); err != nil {
 			t.Fatal(err)
@@ -271,7 +271,7 @@ func TestCase14CanaryStaysPrivate(t *testing.T) {
 			t.Errorf("%.80s was taken", fields)
 		}
 	}
-	for _, field := range []string{`{"wrap":"CANARY!","salt":"CANARY"}`, `{"wrap":"AAAA","salt":"CANARY"}`, `{"CANARY":0}`} {
+	for _, field := range []string{`{"sealed":"CANARY!"}`, `{"sealed":"AAAA","salt":"CANARY"}`, `{"CANARY":0}`} {
 		p := c.propose(c.officer, "access:PutGrant", consent.GrantRequest{Consent: id, Version: 1}).Transient(map[string][]byte{"grant": []byte(field)})
 		if _, err := p.Submit(); err == nil {
 			t.Errorf("%s was taken", field)
@@ -283,7 +283,7 @@ func TestCase14CanaryStaysPrivate(t *testing.T) {
 		t.Error("the refusals are not all kept for the search")
 	}
 	held := private(record, 1)
-	for _, text := range []string{held.CID, held.Salt, held.PlainDigest, secret("grant", id, 1)} {
+	for _, text := range []string{held.Sealed, grantInput(id, 1).Sealed} {
 		if leaks := c.ledger.Leaks([]byte(text)); len(leaks) > 0 {
 			t.Errorf("%s: %v", text, leaks)
 		}
@@ -293,7 +293,7 @@ func TestCase14CanaryStaysPrivate(t *testing.T) {
 
 // No public key or value is the hash of a patient's identifier, plain, with the
 // names that stand beside it, or as the collections' documents would have it
-// without their salt.
+// unsealed.
 func TestCase15DictionaryOfPatients(t *testing.T) {
 	c := newClinic(t)
 	record := c.xray(2)
@@ -303,9 +303,9 @@ func TestCase15DictionaryOfPatients(t *testing.T) {
 	public := bytes.ToLower(c.ledger.PublicBytes())
 	for n := range 10_000 {
 		identifier := fmt.Sprintf("MRN-CANARY-%d", n)
-		unsalted := private(record, 1)
-		unsalted.PatientIdentifier, unsalted.Salt = identifier, ""
-		document, err := json.Marshal(unsalted)
+		unsealed := private(record, 1)
+		unsealed.Sealed = identifier
+		document, err := json.Marshal(unsealed)
 		if err != nil {
 			t.Fatal(err)
 		}

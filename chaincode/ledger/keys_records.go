@@ -28,10 +28,10 @@ var recordObjects = []object{
 
 // The keys of the collections. Their hashes are public, so they too say nothing.
 //
-//	records-<msp>: private-version/<record>/<version>                 PrivateVersionKey record.PrivateVersion  Stage
+//	records-<msp>: private-version/<record>/<version>                 PrivateVersionKey record.SealedVersion   Stage
 //	records-<msp>: custody/<record>                                   CustodyKey        record.Custody         the custodian's transactions on a record
 //	records-<msp>: hospital-key/<number>                              HospitalKeyKey    record.HospitalKey     PutHospitalKey
-//	grants-<msp>:  terms/<consent>/<offer>                            TermsKey          consent.PrivateTerms   PutTerms
+//	grants-<msp>:  terms/<consent>/<offer>                            TermsKey          consent.SealedTerms    PutTerms
 //	grants-<msp>:  grant/<consent>/<agreement>/<version>/<writer>     GrantKey          consent.Grant          PutGrant
 
 // Reference is what an index key holds: the identifier it leads to.

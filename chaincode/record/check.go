@@ -13,8 +13,8 @@ const (
 	MaxSize      = 1 << 40 // bytes of a version's ciphertext
 	MaxHolders   = 64
 	MaxVersions  = 1_000_000
-	MaxWrap      = 4096 // characters of a wrapped key in base64
-	MaxShortText = 256  // bytes of an identifier or media type
+	MaxSealed    = 12 << 10 // characters of a sealed document in base64
+	MaxShortText = 256      // bytes of an identifier or media type
 )
 
 // The opaque identifiers: a letter, a hyphen and random bytes in hexadecimal.
@@ -64,6 +64,15 @@ func CheckVersion(v Version, custodian string) error {
 	return nil
 }
 
+// CheckContentDigest refuses what is no [ContentDigest]. Versions of before there was one
+// have none, so the contract asks for it and the audit does not.
+func CheckContentDigest(digest string) error {
+	if form.IsHex32(digest) {
+		return nil
+	}
+	return codes.Errorf("MF-RECORD-DIGEST", "the content digest is not 64 lower-case hexadecimal digits; send that of salt, CID and plain file")
+}
+
 // CheckMembers refuses members that are not distinct MSP identifiers in sorted
 // order. There may be none.
 func CheckMembers(members []string) error {
@@ -77,13 +86,15 @@ func CheckMembers(members []string) error {
 	return nil
 }
 
-// CheckStaged refuses a private part that is not whole, or not that of the version
-// that is asked for. Its errors say nothing of what is in it.
-func CheckStaged(private PrivateVersion, asked VersionRequest) error {
-	if err := CheckPrivateVersion(private); err != nil {
-		return err
+// CheckStaged refuses a sealed private part that is none, or not that of the version
+// that is asked for.
+func CheckStaged(sealed SealedVersion, asked VersionRequest) error {
+	for _, err := range []error{CheckRecordID(sealed.Record), checkVersionNumber(sealed.Version), CheckSealed(sealed.Sealed)} {
+		if err != nil {
+			return err
+		}
 	}
-	if private.Record != asked.Record || private.Version != asked.Version {
+	if sealed.Record != asked.Record || sealed.Version != asked.Version {
 		return codes.Errorf("MF-PRIVATE-INVALID", "the transient version is of another record or number than the argument; send the two for the same version")
 	}
 	return nil
@@ -97,37 +108,14 @@ func checkVersionNumber(number int) error {
 	return nil
 }
 
-// CheckPrivateVersion refuses a private part that is not whole. Its errors say
-// nothing of what is in it.
-func CheckPrivateVersion(v PrivateVersion) error {
-	if err := CheckRecordID(v.Record); err != nil {
-		return err
+// CheckSealed refuses what can't be a sealed document. Its error says nothing of what
+// is in it.
+func CheckSealed(sealed string) error {
+	if form.IsBase64(sealed, MaxSealed) {
+		return nil
 	}
-	if err := checkVersionNumber(v.Version); err != nil {
-		return err
-	}
-	switch {
-	case !form.IsHex32(v.Salt) || !form.IsHex32(v.PlainDigest):
-		return codes.Errorf("MF-PRIVATE-INVALID", "salt or plain_digest is not 64 lower-case hexadecimal digits; send 32 random bytes and the SHA-256 of the plain file")
-	case form.CheckCID(v.CID) != nil:
-		return codes.Errorf("MF-PRIVATE-INVALID", "the CID is not a canonical CIDv1 of a file; send it in lower-case base32, as ipfs cid base32 gives it")
-	case !form.IsText(v.ContentType, 1, MaxShortText) || !form.IsText(v.PatientIdentifier, 1, MaxShortText):
-		return codes.Errorf("MF-PRIVATE-INVALID", "content_type or patient_identifier is not a text of 1 to %d bytes; send both", MaxShortText)
-	case !isWrap(v.CustodianWrap) || !isWrap(v.PatientWrap):
-		return codes.Errorf("MF-PRIVATE-INVALID", "a wrapped key is not base64 of at most %d characters; wrap the key for the custodian and for the patient", MaxWrap)
-	}
-	return nil
+	return codes.Errorf("MF-PRIVATE-INVALID", "the sealed document is not base64 of at most %d characters; encrypt what is private before it is sent", MaxSealed)
 }
-
-// CheckWrap refuses what can't be a wrapped key.
-func CheckWrap(wrap string) error {
-	if !isWrap(wrap) {
-		return codes.Errorf("MF-PRIVATE-INVALID", "the wrapped key is not base64 of at most %d characters; encrypt the record's key to the grantee", MaxWrap)
-	}
-	return nil
-}
-
-func isWrap(text string) bool { return form.IsBase64(text, MaxWrap) }
 
 func joined[T ~string](list []T) string {
 	texts := make([]string, len(list))

@@ -5,6 +5,8 @@
 // flow; Hu et al. Table 1 the kinds of record.
 package record
 
+import "github.com/medfed/medfed/chaincode/form"
+
 // Kind is what a record holds: the applications of Hu et al. Table 1.
 type Kind string
 
@@ -86,25 +88,36 @@ type Record struct {
 // Version is the public part of one version of a record. It is written once.
 type Version struct {
 	Record  string   `json:"record"`
-	Version int      `json:"version"` // from 1, without gaps
-	Digest  string   `json:"digest"`  // of the private part, which holds a random salt; see Digest
-	Size    int64    `json:"size"`    // of the ciphertext in bytes
-	Holders []string `json:"holders"` // MSP identifiers of the members whose IPFS nodes pin the ciphertext, sorted
+	Version int      `json:"version"`                  // from 1, without gaps
+	Digest  string   `json:"digest"`                   // of the sealed private part, see SealedVersion
+	Content string   `json:"content_digest,omitempty"` // see ContentDigest; "" on ledgers of before there was one
+	Size    int64    `json:"size"`                     // of the ciphertext in bytes
+	Holders []string `json:"holders"`                  // MSP identifiers of the members whose IPFS nodes pin the ciphertext, sorted
 	AddedAt int64    `json:"added_at"`
 	AddedBy string   `json:"added_by"`
 }
 
-// PrivateVersion is what only the custodian's collection holds of a version.
-type PrivateVersion struct {
-	Record            string `json:"record"`
-	Version           int    `json:"version"`
-	Salt              string `json:"salt"`               // 32 random bytes, 64 hexadecimal digits
-	CID               string `json:"cid"`                // of the ciphertext, canonical CIDv1
-	PlainDigest       string `json:"plain_digest"`       // SHA-256 of the plain file
-	ContentType       string `json:"content_type"`       // for instance image/png
-	PatientIdentifier string `json:"patient_identifier"` // the hospital's own, for instance a medical record number
-	CustodianWrap     string `json:"custodian_wrap"`     // the version's key, encrypted to the custodian; base64
-	PatientWrap       string `json:"patient_wrap"`       // the same key, encrypted to the patient; base64
+// SealedVersion is what the custodian's collection holds of a version: whose it is,
+// where its ciphertext lies and what opens it, encrypted before it is sent, to a key
+// of its own that the custodian keeps in a place it can be deleted from, and to the
+// patient. What a peer's files keep of it after a purge opens nothing then (NIST SP
+// 800-88 Rev. 1 section 2.5, cryptographic erase). No rule reads what is in it.
+type SealedVersion struct {
+	Record  string `json:"record"`
+	Version int    `json:"version"`
+	Sealed  string `json:"sealed"` // age file, base64
+}
+
+// ContentDigest binds a version to its file, for those who are given what is in it:
+// a grantee sees by it that a grant is of the file that was registered. It is the
+// [form.Digest] of the salt, 32 random bytes, the ciphertext's CID and the plain file's
+// SHA-256.
+func ContentDigest(salt, cid, plainDigest string) string {
+	return form.Digest(struct {
+		Salt        string `json:"salt"`
+		CID         string `json:"cid"`
+		PlainDigest string `json:"plain_digest"`
+	}{salt, cid, plainDigest})
 }
 
 // Custody is the custodian's own copy, in its collection, of where a record

@@ -31,35 +31,43 @@ func wantCode(t *testing.T, err error, want codes.Code) {
 }
 
 // Refusals of private input say nothing of it.
-func TestCheckPrivateVersion(t *testing.T) {
+func TestCheckStaged(t *testing.T) {
 	const canary = "CANARY"
-	wrap := base64.StdEncoding.EncodeToString([]byte("wrapped"))
-	whole := record.PrivateVersion{
-		Record: xray, Version: 1, Salt: hex64("1"), CID: aCID, PlainDigest: hex64("2"), ContentType: "image/png",
-		PatientIdentifier: canary, CustodianWrap: wrap, PatientWrap: wrap,
-	}
-	if err := record.CheckPrivateVersion(whole); err != nil {
+	asked := record.VersionRequest{Record: xray, Version: 1}
+	whole := record.SealedVersion{Record: xray, Version: 1, Sealed: base64.StdEncoding.EncodeToString([]byte("sealed"))}
+	if err := record.CheckStaged(whole, asked); err != nil {
 		t.Fatal(err)
 	}
-	for name, change := range map[string]func(*record.PrivateVersion){
-		"record":     func(v *record.PrivateVersion) { v.Record = canary },
-		"version":    func(v *record.PrivateVersion) { v.Version = 0 },
-		"salt":       func(v *record.PrivateVersion) { v.Salt = canary },
-		"digest":     func(v *record.PrivateVersion) { v.PlainDigest = canary },
-		"cid":        func(v *record.PrivateVersion) { v.CID = canary },
-		"identifier": func(v *record.PrivateVersion) { v.PatientIdentifier = strings.Repeat(canary, 100) },
-		"nobody":     func(v *record.PrivateVersion) { v.PatientIdentifier = "" },
-		"type":       func(v *record.PrivateVersion) { v.ContentType = canary + "\n" },
-		"wrap":       func(v *record.PrivateVersion) { v.CustodianWrap = canary + "!" },
-		"no wrap":    func(v *record.PrivateVersion) { v.PatientWrap = "" },
-		"newlines":   func(v *record.PrivateVersion) { v.PatientWrap = "AAAA\nAAAA" },
-		"huge wrap":  func(v *record.PrivateVersion) { v.PatientWrap = strings.Repeat("AAAA", record.MaxWrap) },
+	for name, change := range map[string]func(*record.SealedVersion){
+		"record":        func(v *record.SealedVersion) { v.Record = canary },
+		"other record":  func(v *record.SealedVersion) { v.Record = "r-" + strings.Repeat("2", 32) },
+		"version":       func(v *record.SealedVersion) { v.Version = 0 },
+		"other version": func(v *record.SealedVersion) { v.Version = 2 },
+		"plain":         func(v *record.SealedVersion) { v.Sealed = canary + "!" },
+		"nothing":       func(v *record.SealedVersion) { v.Sealed = "" },
+		"newlines":      func(v *record.SealedVersion) { v.Sealed = "AAAA\nAAAA" },
+		"huge":          func(v *record.SealedVersion) { v.Sealed = strings.Repeat("AAAA", record.MaxSealed) },
 	} {
 		v := whole
 		change(&v)
-		if err := record.CheckPrivateVersion(v); err == nil || strings.Contains(err.Error(), canary) {
+		if err := record.CheckStaged(v, asked); err == nil || strings.Contains(err.Error(), canary) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestContentDigest(t *testing.T) {
+	of := record.ContentDigest(hex64("1"), aCID, hex64("2"))
+	if err := record.CheckContentDigest(of); err != nil {
+		t.Fatal(err)
+	}
+	for _, other := range []string{record.ContentDigest(hex64("3"), aCID, hex64("2")), record.ContentDigest(hex64("1"), aCID+"a", hex64("2")), record.ContentDigest(hex64("1"), aCID, hex64("3"))} {
+		if other == of {
+			t.Error("another content has the same digest")
+		}
+	}
+	for _, none := range []string{"", "CANARY", strings.ToUpper(of)} {
+		wantCode(t, record.CheckContentDigest(none), "MF-RECORD-DIGEST")
 	}
 }
 

@@ -26,16 +26,18 @@ type (
 	RegisterRequest struct {
 		Record  string   `json:"record"`
 		Kind    Kind     `json:"kind"`
-		Patient string   `json:"patient"` // the pseudonym the patient is enrolled under with the custodian
-		Digest  string   `json:"digest"`  // of the staged private part
-		Size    int64    `json:"size"`    // of the ciphertext in bytes
-		Holders []string `json:"holders"` // members that pin it, sorted
+		Patient string   `json:"patient"`                             // the pseudonym the patient is enrolled under with the custodian
+		Digest  string   `json:"digest"`                              // of the staged private part
+		Content string   `json:"content_digest" metadata:",optional"` // see ContentDigest
+		Size    int64    `json:"size"`                                // of the ciphertext in bytes
+		Holders []string `json:"holders"`                             // members that pin it, sorted
 	}
 	// AddVersionRequest adds the version after the newest.
 	AddVersionRequest struct {
 		Record  string   `json:"record"`
 		Version int      `json:"version"`
 		Digest  string   `json:"digest"`
+		Content string   `json:"content_digest" metadata:",optional"` // see ContentDigest
 		Size    int64    `json:"size"`
 		Holders []string `json:"holders"`
 	}

@@ -36,7 +36,7 @@ func Stage(l Ledger, call consortium.Call, request VersionRequest) (Stageable, C
 
 // Stage refuses to change the private part of a version that is public. See
 // CheckStaged for what comes before it.
-func (s Stageable) Stage(private PrivateVersion) (Staged, error) {
+func (s Stageable) Stage(private SealedVersion) (Staged, error) {
 	staged := Staged{Record: s.Record, Version: s.Version, Digest: form.Digest(private)}
 	if s.Public != "" && s.Public != staged.Digest {
 		return Staged{}, versionExists(s.Version)
@@ -107,7 +107,7 @@ func Register(l Ledger, call consortium.Call, request RegisterRequest) (Record, 
 		Record: request.Record, Kind: request.Kind, Custodian: call.MSP, Patient: call.MSP + "/" + request.Patient,
 		Status: Active, Versions: 1, RegisteredAt: call.At, ChangedAt: call.At, ChangedBy: call.ID,
 	}
-	version := AddVersionRequest{Record: request.Record, Version: 1, Digest: request.Digest, Size: request.Size, Holders: request.Holders}.version(call)
+	version := AddVersionRequest{Record: request.Record, Version: 1, Digest: request.Digest, Content: request.Content, Size: request.Size, Holders: request.Holders}.version(call)
 	first, found, err := l.Record(request.Record)
 	if err != nil {
 		return Record{}, Change{}, err
@@ -156,7 +156,7 @@ func AddVersion(l Ledger, call consortium.Call, request AddVersionRequest) (Vers
 // version is the document that a request asks for.
 func (r AddVersionRequest) version(call consortium.Call) Version {
 	return Version{
-		Record: r.Record, Version: r.Version, Digest: r.Digest, Size: r.Size, Holders: r.Holders,
+		Record: r.Record, Version: r.Version, Digest: r.Digest, Content: r.Content, Size: r.Size, Holders: r.Holders,
 		AddedAt: call.At, AddedBy: call.ID,
 	}
 }
@@ -167,7 +167,7 @@ func sameVersion(l Ledger, version Version) (Version, error) {
 	if err != nil {
 		return first, err
 	}
-	if first.Digest != version.Digest || first.Size != version.Size || !slices.Equal(first.Holders, version.Holders) {
+	if first.Digest != version.Digest || first.Content != version.Content || first.Size != version.Size || !slices.Equal(first.Holders, version.Holders) {
 		return first, versionExists(version.Version)
 	}
 	return first, nil

@@ -87,7 +87,7 @@ func LoadOrCreateIdentity(path string) (*Identity, error) {
 	if identity, err = NewIdentity(); err != nil {
 		return nil, err
 	}
-	err = createExclusive(path, fmt.Appendf(nil, "# public key: %s\n%s\n", identity.Recipient(), identity.x25519))
+	err = CreateExclusive(path, fmt.Appendf(nil, "# public key: %s\n%s\n", identity.Recipient(), identity.x25519))
 	if errors.Is(err, fs.ErrExist) {
 		return LoadIdentity(path)
 	}
@@ -97,9 +97,10 @@ func LoadOrCreateIdentity(path string) (*Identity, error) {
 	return identity, nil
 }
 
-// createExclusive writes a synced file of mode 0600 beside path and links it into
-// place, which fails with fs.ErrExist rather than replace anything.
-func createExclusive(path string, content []byte) error {
+// CreateExclusive makes a file of mode 0600 for what is secret: whole and on the disk, or
+// not at all. It is written beside path and linked into place, which fails with
+// fs.ErrExist rather than replace anything.
+func CreateExclusive(path string, content []byte) error {
 	temporary, err := renameio.TempFile(filepath.Dir(path), path) // mode 0600 whatever the umask
 	if err != nil {
 		return err

@@ -46,3 +46,36 @@ func TestBadWraps(t *testing.T) {
 		})
 	}
 }
+
+func TestADocumentOpensForItsRecipientsAlone(t *testing.T) {
+	type document struct {
+		Text string `json:"text"`
+	}
+	patient, custodian, stranger := newIdentity(t), newIdentity(t), newIdentity(t)
+	sealed, err := envelope.SealDocument(document{"CANARY"}, patient.Recipient(), custodian.Recipient())
+	if err != nil || strings.Contains(sealed, "CANARY") {
+		t.Fatal(sealed, err)
+	}
+	for _, key := range []*envelope.Identity{patient, custodian} {
+		if opened, err := envelope.OpenDocument[document](sealed, key); err != nil || opened.Text != "CANARY" {
+			t.Error(opened, err)
+		}
+	}
+	_, err = envelope.OpenDocument[document](sealed, stranger)
+	wantCode(t, err, "MF-ENVELOPE-NOT-RECIPIENT")
+	_, err = envelope.OpenDocument[struct{}](sealed, patient)
+	wantCode(t, err, "MF-ENVELOPE-CORRUPT")
+	if strings.Contains(err.Error(), "CANARY") {
+		t.Errorf("%v shows what was sealed", err)
+	}
+	_, err = envelope.OpenDocument[document](sealed[:len(sealed)-8], patient)
+	wantCode(t, err, "MF-ENVELOPE-CORRUPT")
+	_, err = envelope.SealDocument(document{}, "age1none")
+	wantCode(t, err, "MF-ENVELOPE-RECIPIENT")
+	huge, err := envelope.SealDocument(document{strings.Repeat("x", 70_000)}, patient.Recipient())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = envelope.OpenDocument[document](huge, patient)
+	wantCode(t, err, "MF-ENVELOPE-CORRUPT")
+}

@@ -16,7 +16,7 @@ func (a Accesses) RequestAccess(ctx context.Context, access consent.AccessReques
 	return requestAccess(ctx, a, access)
 }
 
-// PutGrant puts a wrapped key for the grantee into the custodian's collection.
+// PutGrant puts a grant, sealed for the grantee, into the custodian's collection.
 // Caller: an officer of the custodian, or the patient.
 func (a Accesses) PutGrant(ctx context.Context, custodian string, version consent.GrantRequest, grant consent.GrantInput) (consent.GrantDigest, error) {
 	return putGrant(ctx, a, custodian, version, grant)

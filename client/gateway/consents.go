@@ -53,14 +53,14 @@ func (c Consents) MarkEnteredInError(ctx context.Context, r consent.ConsentReque
 	return markEnteredInError(ctx, c, r)
 }
 
-// PutTerms puts the private terms of an offer into the custodian's collection.
+// PutTerms puts the sealed private terms of an offer into the custodian's collection.
 // Caller: the patient, or an officer of the custodian.
-func (c Consents) PutTerms(ctx context.Context, custodian string, terms consent.PrivateTerms) (consent.Offer, error) {
+func (c Consents) PutTerms(ctx context.Context, custodian string, terms consent.SealedTerms) (consent.Offer, error) {
 	return putTerms(ctx, c, custodian, consent.AnswerRequest{Consent: terms.Consent, Offer: terms.Offer}, terms)
 }
 
-// ReadTerms gives the private terms of an offer, from the custodian's peer.
-func (c Consents) ReadTerms(ctx context.Context, custodian string, offer consent.AnswerRequest) (consent.PrivateTerms, error) {
+// ReadTerms gives the sealed private terms of an offer, from the custodian's peer.
+func (c Consents) ReadTerms(ctx context.Context, custodian string, offer consent.AnswerRequest) (consent.SealedTerms, error) {
 	return readTerms(ctx, c, custodian, offer)
 }
 

@@ -33,7 +33,7 @@ func TestPrivateGoesByTransientToTheCustodiansPeerAlone(t *testing.T) {
 	var asked []*gatewaypb.EndorseRequest
 	c.peers[1].onRequest = func(r *gatewaypb.EndorseRequest) { asked = append(asked, r) }
 	g := c.connect(t, gateway.Options{})
-	_, err := g.Contracts().Records.Stage(t.Context(), "Hospital2MSP", record.PrivateVersion{Record: "r", Version: 3, PatientIdentifier: "CANARY"})
+	_, err := g.Contracts().Records.Stage(t.Context(), "Hospital2MSP", record.SealedVersion{Record: "r", Version: 3, Sealed: "CANARY"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,12 +57,12 @@ func TestPrivateNeverGoesElsewhere(t *testing.T) {
 	c := newConsortium(t, 2)
 	c.peers[0].onEndorse = func(int) error { return status.Error(codes.Unavailable, "down") }
 	g := c.connect(t, gateway.Options{Attempts: 3})
-	_, err := g.Contracts().Records.Stage(t.Context(), "Hospital1MSP", record.PrivateVersion{})
+	_, err := g.Contracts().Records.Stage(t.Context(), "Hospital1MSP", record.SealedVersion{})
 	wantCode(t, err, "MF-GATEWAY-UNREACHABLE")
 	if n := c.peers[1].endorsed; n != 0 {
 		t.Errorf("another organisation's peer was sent it %d times", n)
 	}
-	_, err = g.Contracts().Records.Stage(t.Context(), "Hospital9MSP", record.PrivateVersion{})
+	_, err = g.Contracts().Records.Stage(t.Context(), "Hospital9MSP", record.SealedVersion{})
 	wantCode(t, err, "MF-GATEWAY-PROFILE")
 }
 
@@ -92,7 +92,7 @@ func TestARefusedPrivateWriteIsNotRepeated(t *testing.T) {
 			c.peers[0].endorsed = 0
 			c.peers[0].onEndorse = func(int) error { return refusal(codes.Aborted, words, d.details...) }
 		})
-		_, err := c.connect(t, gateway.Options{Attempts: 3}).Contracts().Records.Stage(t.Context(), "Hospital1MSP", record.PrivateVersion{})
+		_, err := c.connect(t, gateway.Options{Attempts: 3}).Contracts().Records.Stage(t.Context(), "Hospital1MSP", record.SealedVersion{})
 		wantCode(t, err, "MF-VERSION-NUMBER")
 		if got := c.peers[0].endorsed; got != d.attempts {
 			t.Errorf("%s: asked %d times, want %d", what, got, d.attempts)

@@ -53,7 +53,10 @@ type Server struct {
 type Medfed struct {
 	Channel   string `yaml:"channel"`
 	Chaincode string `yaml:"chaincode"`
-	IPFS      struct {
+	// DocumentKeys is the folder of the keys of a hospital's private documents, which its
+	// officers share.
+	DocumentKeys string `yaml:"documentKeys"`
+	IPFS         struct {
 		Private IPFS `yaml:"private"`
 		Public  IPFS `yaml:"public"`
 		// Nodes of the public network besides, which no other member removes erased records from.
@@ -97,6 +100,7 @@ func (p *Profile) resolve(folder string) {
 			servers[name] = s
 		}
 	}
+	absolute(&p.Medfed.DocumentKeys)
 	absolute(&p.Medfed.IPFS.Private.TokenFile)
 	absolute(&p.Medfed.IPFS.Public.TokenFile)
 	for i := range p.Medfed.IPFS.PublicErased {

@@ -10,9 +10,9 @@ import (
 // Records are the transactions of the contract record.
 type Records struct{ PrivateCaller }
 
-// Stage puts the private part of a version into the custodian's collection.
+// Stage puts the sealed private part of a version into the custodian's collection.
 // Caller: an officer of the custodian.
-func (r Records) Stage(ctx context.Context, custodian string, version record.PrivateVersion) (record.Staged, error) {
+func (r Records) Stage(ctx context.Context, custodian string, version record.SealedVersion) (record.Staged, error) {
 	return stage(ctx, r, custodian, record.VersionRequest{Record: version.Record, Version: version.Version}, version)
 }
 
@@ -92,8 +92,8 @@ func (r Records) ListVersions(ctx context.Context, rec string) iter.Seq2[record.
 	})
 }
 
-// GetPrivate gives the private part of a version, from the custodian's peer.
+// GetPrivate gives the sealed private part of a version, from the custodian's peer.
 // Caller: an officer of the custodian, or the patient.
-func (r Records) GetPrivate(ctx context.Context, custodian string, version record.VersionRequest) (record.PrivateVersion, error) {
+func (r Records) GetPrivate(ctx context.Context, custodian string, version record.VersionRequest) (record.SealedVersion, error) {
 	return getPrivate(ctx, r, custodian, version)
 }

@@ -38,7 +38,7 @@ var (
 	getLineage      = evaluated[fl.RoundRequest, []fl.LineageStep]("round:GetLineage")
 	getRoundHistory = evaluated[fl.HistoryRequest, []ledger.Change]("round:GetRoundHistory")
 
-	stage           = private[record.VersionRequest, record.PrivateVersion, record.Staged]("record:Stage", "version")
+	stage           = private[record.VersionRequest, record.SealedVersion, record.Staged]("record:Stage", "version")
 	unstage         = submitted[record.VersionRequest, record.Purged]("record:Unstage")
 	register        = submitted[record.RegisterRequest, record.Record]("record:Register")
 	addVersion      = submitted[record.AddVersionRequest, record.Version]("record:AddVersion")
@@ -51,7 +51,7 @@ var (
 	listRecords     = evaluated[record.PageRequest, record.RecordPage]("record:List")
 	getVersion      = evaluated[record.VersionRequest, record.Version]("record:GetVersion")
 	listVersions    = evaluated[record.VersionsRequest, record.VersionPage]("record:ListVersions")
-	getPrivate      = evaluatedAt[record.VersionRequest, record.PrivateVersion]("record:GetPrivate")
+	getPrivate      = evaluatedAt[record.VersionRequest, record.SealedVersion]("record:GetPrivate")
 	getErasure      = evaluated[record.RecordRequest, record.Erasure]("record:GetErasure")
 
 	publish          = submitted[record.PublishRequest, record.Recipient]("directory:Publish")
@@ -69,8 +69,8 @@ var (
 	revoke             = submitted[consent.RevokeRequest, consent.Revocation]("consent:Revoke")
 	renew              = submitted[consent.OfferRequest, consent.Offer]("consent:Renew")
 	markEnteredInError = submitted[consent.ConsentRequest, consent.Revocation]("consent:MarkEnteredInError")
-	putTerms           = private[consent.AnswerRequest, consent.PrivateTerms, consent.Offer]("consent:PutTerms", "terms")
-	readTerms          = evaluatedAt[consent.AnswerRequest, consent.PrivateTerms]("consent:ReadTerms")
+	putTerms           = private[consent.AnswerRequest, consent.SealedTerms, consent.Offer]("consent:PutTerms", "terms")
+	readTerms          = evaluatedAt[consent.AnswerRequest, consent.SealedTerms]("consent:ReadTerms")
 	getConsent         = evaluated[consent.ConsentRequest, consent.State]("consent:Get")
 	listConsents       = evaluated[record.PageRequest, consent.Page]("consent:List")
 

@@ -50,14 +50,13 @@ func (j *Journal) Entries() ([]Entry, error) {
 }
 
 // Assignment gives an entry a patient, with all that its registration takes. Until
-// that is done it holds the private part of the version, which makes a repetition
-// say the same.
+// that is done it holds the sealed version, which makes a repetition say the same.
 type Assignment struct {
-	Record  string                  `json:"record"`
-	Kind    records.Kind            `json:"kind"`
-	Patient string                  `json:"patient"` // pseudonym
-	Private *records.PrivateVersion `json:"private,omitempty"`
-	Added   *record.Added           `json:"added,omitempty"` // once it is registered
+	Record  string         `json:"record"`
+	Kind    records.Kind   `json:"kind"`
+	Patient string         `json:"patient"` // pseudonym
+	Sealed  *record.Sealed `json:"sealed,omitempty"`
+	Added   *record.Added  `json:"added,omitempty"` // once it is registered
 }
 
 // Patient is whom an entry is assigned to.
@@ -142,14 +141,14 @@ func (j *Journal) Assign(ctx context.Context, c *record.Client, entry string, pa
 	if err := j.step("register"); err != nil {
 		return added, err
 	}
-	added, err = c.Name(ctx, a.Kind, a.Patient, *a.Private, envelope.SealedSize(e.Size, 1))
+	added, err = c.Name(ctx, a.Kind, a.Patient, *a.Sealed)
 	if err != nil {
 		return added, err
 	}
 	if err := j.step("done"); err != nil {
 		return added, err
 	}
-	a.Private, a.Added = nil, &added
+	a.Sealed, a.Added = nil, &added
 	return added, j.putAssignment(a)
 }
 
@@ -205,20 +204,17 @@ func (j *Journal) assignment(ctx context.Context, c *record.Client, e Entry, pat
 	if err != nil {
 		return nil, err
 	}
-	private := records.PrivateVersion{
+	private := record.PrivateVersion{
 		Record: e.Record, Version: 1, Salt: record.NewSalt(), CID: e.CID, PlainDigest: e.Digest, ContentType: e.ContentType, PatientIdentifier: patient.Identifier,
 	}
-	private.CustodianWrap, private.PatientWrap, err = c.Wraps(ctx, key, c.MSP+"/"+patient.Pseudonym)
+	sealed, err := c.SealFor(ctx, private, key, c.MSP+"/"+patient.Pseudonym, envelope.SealedSize(e.Size, 1))
 	if err != nil {
-		return nil, err
-	}
-	if err := records.CheckPrivateVersion(private); err != nil {
 		return nil, err
 	}
 	if err := j.step("assign"); err != nil {
 		return nil, err
 	}
-	a = &Assignment{Record: e.Record, Kind: patient.Kind, Patient: patient.Pseudonym, Private: &private}
+	a = &Assignment{Record: e.Record, Kind: patient.Kind, Patient: patient.Pseudonym, Sealed: &sealed}
 	return a, j.putAssignment(a)
 }
 

@@ -63,7 +63,7 @@ func (p peer) answer(ctx context.Context, request any, private map[string]any) (
 	case records.RecipientRequest:
 		return records.Recipient{Identity: r.Identity, Role: r.Role, Number: 1, Recipient: p.patient.Recipient()}, nil
 	case records.VersionRequest:
-		v := private["version"].(records.PrivateVersion)
+		v := private["version"].(records.SealedVersion)
 		if public, found := p.public[v.Record]; found && public.Digest != form.Digest(v) {
 			return nil, codes.Errorf("MF-VERSION-EXISTS", "there is another; add a version")
 		}
@@ -110,7 +110,7 @@ func assigning(t *testing.T) (*ward, *Journal, *record.Client, peer) {
 		}
 	}
 	return w, j, &record.Client{
-		MSP: "Hospital1MSP", Role: consortium.RoleCustodian, Ledger: gateway.ContractsOf(p), Key: p.officer,
+		MSP: "Hospital1MSP", Role: consortium.RoleCustodian, Ledger: gateway.ContractsOf(p), Key: p.officer, Keys: p.keys,
 		Own: w.hospital, Others: []record.Holder{{MSP: "ResearchCentreMSP", Store: w.hospital}},
 	}, p
 }
@@ -149,7 +149,7 @@ func TestAnEntryIsAssignedOnce(t *testing.T) {
 				t.Errorf("%+v", added)
 			}
 			held := w.staged[e.Record]
-			if held.PatientIdentifier != "MRN-CANARY-1" || len(w.public) != 1 || w.public[e.Record].Digest != form.Digest(held) || !w.pins[e.CID] {
+			if held.PatientIdentifier != "MRN-CANARY-1" || len(w.public) != 1 || w.public[e.Record].Digest != form.Digest(w.sealed[e.Record]) || w.public[e.Record].Content != held.ContentDigest() || !w.pins[e.CID] {
 				t.Errorf("held %+v, public %+v", held, w.public)
 			}
 			if size := int64(len(w.objects[e.CID])); w.public[e.Record].Size != size {

@@ -34,8 +34,9 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/form"
-	"github.com/medfed/medfed/chaincode/record"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
+	"github.com/medfed/medfed/client/record"
 )
 
 // Store keeps files by their CIDs; *ipfs.Client is one. Add pins, and gives the
@@ -45,10 +46,16 @@ type Store interface {
 	Get(ctx context.Context, cid string) (io.ReadCloser, error)
 }
 
-// Ledger stages the private part of a version in the hospital's collection;
-// gateway.Records is one. The same version again is a success.
+// Ledger stages the sealed private part of a version in the hospital's collection;
+// gateway.Records is one.
 type Ledger interface {
-	Stage(ctx context.Context, custodian string, version record.PrivateVersion) (record.Staged, error)
+	Stage(ctx context.Context, custodian string, version records.SealedVersion) (records.Staged, error)
+}
+
+// Sealer encrypts the private part of a version to a key of its own in the hospital's
+// key store, which is wrapped for the hospital's recipient; a record.Client is one.
+type Sealer interface {
+	Seal(private record.PrivateVersion, hospital, patient string) (records.SealedVersion, error)
 }
 
 // Options say what is ingested by whom.
@@ -59,6 +66,7 @@ type Options struct {
 	Key       *envelope.Identity // identifiers are derived from it
 	Store     Store
 	Ledger    Ledger
+	Sealer    Sealer
 	Settle    time.Duration // how long a file must stay as it is to be finished; default 2 s
 	Rescan    time.Duration // how often the folder is looked through besides; default 30 s
 
@@ -216,7 +224,14 @@ func (i *Ingester) finish(ctx context.Context, entry *Entry) error {
 	if err := i.step("stage"); err != nil {
 		return err
 	}
-	version := i.version(*entry)
+	hospital, err := i.options.Recipient(ctx)
+	if err != nil {
+		return err
+	}
+	version, err := i.options.Sealer.Seal(i.version(*entry), hospital, "")
+	if err != nil {
+		return err
+	}
 	staged, err := i.options.Ledger.Stage(ctx, i.options.Custodian, version)
 	if err != nil {
 		return err
@@ -257,7 +272,7 @@ func (i *Ingester) store(ctx context.Context, entry Entry) error {
 	return nil
 }
 
-// version is what the collection holds of an entry. Record and salt come from
+// version is what the collection holds of an entry, sealed. Record and salt come from
 // the content and a secret of the identity, so a repetition says the same, and
 // nobody else can tell from them which file it is.
 func (i *Ingester) version(e Entry) record.PrivateVersion {
@@ -268,7 +283,7 @@ func (i *Ingester) version(e Entry) record.PrivateVersion {
 }
 
 func (i *Ingester) recordOf(digest string) string {
-	return record.RecordPrefix + i.derive("record", digest)[:32]
+	return records.RecordPrefix + i.derive("record", digest)[:32]
 }
 
 func (i *Ingester) derive(purpose, digest string) string {

@@ -18,9 +18,11 @@ import (
 
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/form"
-	"github.com/medfed/medfed/chaincode/record"
+	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/ipfs"
+	"github.com/medfed/medfed/client/keystore"
+	"github.com/medfed/medfed/client/record"
 	"github.com/medfed/medfed/trainer/dataset"
 )
 
@@ -28,26 +30,28 @@ import (
 type hospital struct {
 	mu      sync.Mutex
 	objects map[string][]byte
-	staged  map[string]record.PrivateVersion
+	staged  map[string]record.PrivateVersion // as the hospital opens it
+	sealed  map[string]records.SealedVersion
 	writes  map[string]int // distinct contents ever staged for a record
 	away    error          // what the ledger answers, nil for normal
 	foreign bool           // the store cuts files into other blocks than the network's nodes do
 
 	key    *envelope.Identity // the hospital's
+	keys   *keystore.Store
 	pins   map[string]bool
-	public map[string]record.RegisterRequest // registered, by record
+	public map[string]records.RegisterRequest // registered, by record
 	erased map[string]bool
 	refuse error // what the ledger answers a registration, nil for normal
 }
 
-func newHospital() *hospital {
+func newHospital(folder string) *hospital {
 	key, err := envelope.NewIdentity()
 	if err != nil {
 		panic(err)
 	}
 	return &hospital{
-		objects: map[string][]byte{}, staged: map[string]record.PrivateVersion{}, writes: map[string]int{},
-		key: key, pins: map[string]bool{}, public: map[string]record.RegisterRequest{}, erased: map[string]bool{},
+		objects: map[string][]byte{}, staged: map[string]record.PrivateVersion{}, sealed: map[string]records.SealedVersion{}, writes: map[string]int{},
+		key: key, keys: keystore.Open(folder), pins: map[string]bool{}, public: map[string]records.RegisterRequest{}, erased: map[string]bool{},
 	}
 }
 
@@ -77,20 +81,38 @@ func (h *hospital) Get(_ context.Context, cid string) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(h.objects[cid])), nil
 }
 
-func (h *hospital) Stage(_ context.Context, custodian string, v record.PrivateVersion) (record.Staged, error) {
+func (h *hospital) Stage(_ context.Context, custodian string, sealed records.SealedVersion) (records.Staged, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.away != nil {
-		return record.Staged{}, h.away
+		return records.Staged{}, h.away
 	}
-	if err := record.CheckPrivateVersion(v); err != nil {
-		return record.Staged{}, err
+	v, err := h.opened(sealed)
+	if err != nil {
+		return records.Staged{}, err
 	}
 	if h.staged[v.Record] != v {
 		h.writes[v.Record]++
 	}
-	h.staged[v.Record] = v
-	return record.Staged{Record: v.Record, Version: v.Version, Digest: form.Digest(v)}, nil
+	h.staged[v.Record], h.sealed[v.Record] = v, sealed
+	return records.Staged{Record: v.Record, Version: v.Version, Digest: form.Digest(sealed)}, nil
+}
+
+// opened is a sealed version as the hospital's officers see it.
+func (h *hospital) opened(sealed records.SealedVersion) (record.PrivateVersion, error) {
+	if err := records.CheckStaged(sealed, records.VersionRequest{Record: sealed.Record, Version: sealed.Version}); err != nil {
+		return record.PrivateVersion{}, err
+	}
+	key, err := h.keys.Key(sealed.Record, sealed.Version, h.open)
+	if err != nil {
+		return record.PrivateVersion{}, err
+	}
+	return envelope.OpenDocument[record.PrivateVersion](sealed.Sealed, key)
+}
+
+// Seal is the hospital's officer's.
+func (h *hospital) Seal(v record.PrivateVersion, hospital, patient string) (records.SealedVersion, error) {
+	return (&record.Client{Keys: h.keys}).Seal(v, hospital, patient)
 }
 
 // ward is a hospital with a watched folder and a journal.
@@ -107,7 +129,7 @@ func newWard(t *testing.T) *ward {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &ward{T: t, hospital: newHospital(), folder: t.TempDir(), state: t.TempDir(), key: key}
+	return &ward{T: t, hospital: newHospital(t.TempDir()), folder: t.TempDir(), state: t.TempDir(), key: key}
 }
 
 func (w *ward) write(name string, content []byte) {
@@ -124,7 +146,7 @@ func (w *ward) write(name string, content []byte) {
 func (w *ward) open() *Ingester {
 	w.Helper()
 	i, err := Open(Options{
-		Folder: w.folder, State: w.state, Custodian: "Hospital1MSP", Key: w.key, Store: w.hospital, Ledger: w.hospital,
+		Folder: w.folder, State: w.state, Custodian: "Hospital1MSP", Key: w.key, Store: w.hospital, Ledger: w.hospital, Sealer: w.hospital,
 		Recipient: w.recipient, Settle: time.Millisecond, Report: func(r Result) { w.results = append(w.results, r) },
 	})
 	if err != nil {

@@ -62,7 +62,7 @@ func TestMemoryDoesNotGrowWithTheFile(t *testing.T) {
 	}
 	store := &drain{base: live()}
 	i, err := Open(Options{
-		Folder: w.folder, State: w.state, Custodian: "Hospital1MSP", Key: w.key, Store: store, Ledger: w.hospital, Recipient: w.recipient, Settle: 1,
+		Folder: w.folder, State: w.state, Custodian: "Hospital1MSP", Key: w.key, Store: store, Ledger: w.hospital, Sealer: w.hospital, Recipient: w.recipient, Settle: 1,
 		Progress: func(step string, done, total int64) { // while it is encrypted, too
 			if done%(16<<20) == 0 {
 				store.peak = max(store.peak, live())

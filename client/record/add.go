@@ -60,7 +60,13 @@ func (c *Client) Add(ctx context.Context, a Addition) (Added, error) {
 	if err != nil {
 		return Added{}, err
 	}
-	added, err := c.keepAndName(ctx, a, next, size)
+	var added Added
+	sealed, err := c.SealVersion(next, hospital, a.PatientRecipient, size)
+	if err != nil {
+		err = &unnamed{err}
+	} else {
+		added, err = c.keepAndName(ctx, a, sealed)
+	}
 	if refused(err) {
 		return added, errors.Join(err, c.takeBack(ctx, next, added.Digest != ""))
 	}
@@ -72,11 +78,14 @@ func (c *Client) Add(ctx context.Context, a Addition) (Added, error) {
 
 // prepare checks what can be checked before anything is stored, and finds the
 // version's number, the patient's recipient and the hospital's.
-func (c *Client) prepare(ctx context.Context, a *Addition) (next record.PrivateVersion, hospital string, err error) {
-	next = record.PrivateVersion{
+func (c *Client) prepare(ctx context.Context, a *Addition) (next PrivateVersion, hospital string, err error) {
+	next = PrivateVersion{
 		Record: a.Record, Version: 1, Salt: NewSalt(), ContentType: a.ContentType, PatientIdentifier: a.PatientIdentifier,
 	}
 	if err := c.needOwn(); err != nil {
+		return next, "", err
+	}
+	if err := c.needKeys(); err != nil {
 		return next, "", err
 	}
 	if len(c.holders()) < 2 {
@@ -105,7 +114,7 @@ func (c *Client) prepare(ctx context.Context, a *Addition) (next record.PrivateV
 }
 
 // follow completes the version after a record's newest, and gives the patient.
-func (c *Client) follow(ctx context.Context, next *record.PrivateVersion) (patient string, err error) {
+func (c *Client) follow(ctx context.Context, next *PrivateVersion) (patient string, err error) {
 	rec, err := c.Ledger.Records.Get(ctx, record.RecordRequest{Record: next.Record})
 	if err != nil {
 		return "", err
@@ -115,7 +124,11 @@ func (c *Client) follow(ctx context.Context, next *record.PrivateVersion) (patie
 	}
 	next.Version = rec.Versions + 1
 	if next.PatientIdentifier == "" {
-		before, err := c.Ledger.Records.GetPrivate(ctx, rec.Custodian, record.VersionRequest{Record: rec.Record, Version: rec.Versions})
+		version, err := c.Ledger.Records.GetVersion(ctx, record.VersionRequest{Record: rec.Record, Version: rec.Versions})
+		if err != nil {
+			return "", err
+		}
+		before, err := c.private(ctx, rec.Custodian, version)
 		if err != nil {
 			return "", err
 		}
@@ -126,7 +139,7 @@ func (c *Client) follow(ctx context.Context, next *record.PrivateVersion) (patie
 
 // seal streams the file, encrypted, into the own node. It notes CID and plain
 // digest and returns the ciphertext's length.
-func (c *Client) seal(ctx context.Context, a Addition, recipient string, next *record.PrivateVersion) (int64, error) {
+func (c *Client) seal(ctx context.Context, a Addition, recipient string, next *PrivateVersion) (int64, error) {
 	digest := sha256.New()
 	plain := c.count(io.TeeReader(source{a.File}, digest), "encrypt and store", a.Size)
 	sealed, err := envelope.SealReader(plain, recipient)
@@ -156,29 +169,30 @@ func (s source) Read(p []byte) (int, error) {
 // keepAndName pins the ciphertext on the other members' nodes and then tells the
 // ledger: first the custodian's collection, then everyone. Beside an error there
 // is a digest when the collection holds the private part.
-func (c *Client) keepAndName(ctx context.Context, a Addition, next record.PrivateVersion, size int64) (Added, error) {
+func (c *Client) keepAndName(ctx context.Context, a Addition, next Sealed) (Added, error) {
 	for i, other := range c.Others {
-		c.tell("pin on other members", int64(i)*size, int64(len(c.Others))*size)
+		c.tell("pin on other members", int64(i)*next.Size, int64(len(c.Others))*next.Size)
 		if err := other.Store.Pin(ctx, next.CID); err != nil {
 			return Added{}, &unnamed{err}
 		}
 	}
-	c.tell("pin on other members", int64(len(c.Others))*size, int64(len(c.Others))*size)
-	staged, err := c.Ledger.Records.Stage(ctx, c.MSP, next)
+	c.tell("pin on other members", int64(len(c.Others))*next.Size, int64(len(c.Others))*next.Size)
+	staged, err := c.Ledger.Records.Stage(ctx, c.MSP, next.Private)
 	if err != nil {
 		return Added{}, err
 	}
-	if own := form.Digest(next); staged.Digest != own {
+	if own := form.Digest(next.Private); staged.Digest != own {
 		return Added{}, codes.Errorf("MF-RECORD-MISMATCH", "the custodian's peer staged %s and not %s, which was sent; look at the peer", staged.Digest, own)
 	}
-	added := Added{Record: next.Record, Version: next.Version, Digest: staged.Digest, Size: size, Holders: c.holders()}
-	if next.Version == 1 && a.Record == "" {
+	rec, version := next.Private.Record, next.Private.Version
+	added := Added{Record: rec, Version: version, Digest: staged.Digest, Size: next.Size, Holders: c.holders()}
+	if version == 1 && a.Record == "" {
 		_, err = c.Ledger.Records.Register(ctx, record.RegisterRequest{
-			Record: next.Record, Kind: a.Kind, Patient: a.Patient, Digest: staged.Digest, Size: size, Holders: added.Holders,
+			Record: rec, Kind: a.Kind, Patient: a.Patient, Digest: staged.Digest, Content: next.Content, Size: next.Size, Holders: added.Holders,
 		})
 	} else {
 		_, err = c.Ledger.Records.AddVersion(ctx, record.AddVersionRequest{
-			Record: next.Record, Version: next.Version, Digest: staged.Digest, Size: size, Holders: added.Holders,
+			Record: rec, Version: version, Digest: staged.Digest, Content: next.Content, Size: next.Size, Holders: added.Holders,
 		})
 	}
 	return added, err
@@ -214,7 +228,7 @@ func refused(err error) bool {
 }
 
 // takeBack removes what a refused version has left behind.
-func (c *Client) takeBack(ctx context.Context, next record.PrivateVersion, staged bool) error {
+func (c *Client) takeBack(ctx context.Context, next PrivateVersion, staged bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	var failed error

@@ -32,7 +32,7 @@ func TestRecipientsAreLookedUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := envelope.Unwrap(w.private[1].PatientWrap, w.patient); err != nil {
+	if _, err := envelope.Unwrap(w.opened(1).PatientWrap, w.patient); err != nil {
 		t.Error(err)
 	}
 	if _, err := w.as(consortium.RolePatient).Get(t.Context(), added.Record, 1, filepath.Join(t.TempDir(), "x")); err != nil {
@@ -42,7 +42,7 @@ func TestRecipientsAreLookedUp(t *testing.T) {
 		if _, err := w.as(role).Grant(t.Context(), consentID, 1, ""); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := envelope.Unwrap(w.grants[len(w.grants)-1].Wrap, w.asker); err != nil {
+		if _, err := envelope.Unwrap(w.granted().Wrap, w.asker); err != nil {
 			t.Error(err)
 		}
 	}
@@ -99,7 +99,7 @@ func TestOfficersComeAndGo(t *testing.T) {
 		_, err := first.Get(t.Context(), added.Record, version, path)
 		wantCode(t, err, "MF-HOSPITAL-KEY-UNSHARED")
 	}
-	if _, err := envelope.Unwrap(w.private[2].CustodianWrap, w.hospital); err == nil {
+	if _, err := envelope.Unwrap(w.opened(2).CustodianWrap, w.hospital); err == nil {
 		t.Error("the key that the first officer knows opens what came after")
 	}
 }

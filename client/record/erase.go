@@ -18,10 +18,10 @@ type Erased struct {
 
 // Erase begins the erasure of a record, or goes on with it: every node of the
 // client forgets the ciphertexts, which is seen on each, the custodian's collections
-// are purged, an officer attests for the own organisation, and once every member has
+// are purged, the keys of what they held are deleted, an officer attests for the own organisation, and once every member has
 // attested the erasure is complete. Repeating it is safe. Caller: an officer of the
-// custodian, or the patient, who can't attest for the hospital. Needs Key only
-// where the nodes of Own, Others, Public and PublicErased are to forget.
+// custodian, who needs Keys, or the patient, who can't attest for the hospital and needs
+// Key: all nodes of Own, Others, Public and PublicErased are to forget.
 func (c *Client) Erase(ctx context.Context, rec string) (Erased, error) {
 	erased := Erased{CIDs: []string{}}
 	public, err := c.Ledger.Records.RequestErasure(ctx, record.ErasureRequest{Record: rec, Members: append([]string{}, c.Members...)})
@@ -39,7 +39,7 @@ func (c *Client) Erase(ctx context.Context, rec string) (Erased, error) {
 		return erased, err
 	}
 	if c.Role == consortium.RoleCustodian {
-		if _, err := c.Ledger.Records.AttestErasure(ctx, record.RecordRequest{Record: rec}); err != nil {
+		if _, err := c.attest(ctx, public); err != nil {
 			return erased, err
 		}
 	}
@@ -56,14 +56,18 @@ func (c *Client) Erase(ctx context.Context, rec string) (Erased, error) {
 func (c *Client) cids(ctx context.Context, rec record.Record) ([]string, error) {
 	found := []string{}
 	for number := 1; number <= rec.Versions; number++ {
-		private, err := c.Ledger.Records.GetPrivate(ctx, rec.Custodian, record.VersionRequest{Record: rec.Record, Version: number})
-		switch {
-		case err == nil:
-			found = append(found, private.CID)
-		case codes.Of(err) == "MF-VERSION-UNKNOWN": // purged before
-		default:
+		sealed, err := c.Ledger.Records.GetPrivate(ctx, rec.Custodian, record.VersionRequest{Record: rec.Record, Version: number})
+		if codes.Of(err) == "MF-VERSION-UNKNOWN" { // purged before
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
+		private, err := c.open(ctx, sealed)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, private.CID)
 	}
 	return found, nil
 }
@@ -73,9 +77,13 @@ func (c *Client) cids(ctx context.Context, rec record.Record) ([]string, error) 
 // versions, unless they are dropped already: it does not sign for what it was not told of,
 // MF-ERASURE-CIDS. Where not all are named, the nodes remove whatever is not pinned: a copy
 // stays behind wherever a file went through. Caller: an officer or the coordinator of a
-// member. Needs Own.
+// member. Needs Own, and Keys where the member is the custodian.
 func (c *Client) Attest(ctx context.Context, rec string, cids []string, dropped bool) (record.Attestation, error) {
 	if err := c.needOwn(); err != nil {
+		return record.Attestation{}, err
+	}
+	public, err := c.Ledger.Records.Get(ctx, record.RecordRequest{Record: rec})
+	if err != nil {
 		return record.Attestation{}, err
 	}
 	versions, err := c.Versions(ctx, rec)
@@ -95,5 +103,20 @@ func (c *Client) Attest(ctx context.Context, rec string, cids []string, dropped 
 			return record.Attestation{}, err
 		}
 	}
-	return c.Ledger.Records.AttestErasure(ctx, record.RecordRequest{Record: rec})
+	return c.attest(ctx, public)
+}
+
+// attest signs for the own organisation. That of the custodian has deleted the keys of
+// what its collections held before, which makes worthless what old files of its peer's
+// data bases keep.
+func (c *Client) attest(ctx context.Context, rec record.Record) (record.Attestation, error) {
+	if rec.Custodian == c.MSP && !rec.Status.Accessible() {
+		if err := c.needKeys(); err != nil {
+			return record.Attestation{}, err
+		}
+		if err := c.Keys.Delete(rec.Record); err != nil {
+			return record.Attestation{}, err
+		}
+	}
+	return c.Ledger.Records.AttestErasure(ctx, record.RecordRequest{Record: rec.Record})
 }

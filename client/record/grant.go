@@ -44,7 +44,7 @@ func (c *Client) GrantAll(ctx context.Context, id, recipient string) ([]Granted,
 	return granted, nil
 }
 
-// Grant wraps a version's key for the grantee, whose age recipient is given or, for
+// Grant seals what opens a version for the grantee, whose age recipient is given or, for
 // "", looked up in the directory, puts it into the custodian's collection, where the
 // ledger's rules check the consent, and only then publishes the ciphertext. Caller:
 // any officer of the custodian, or the patient. Needs Own, Public and Key.
@@ -93,8 +93,14 @@ func (c *Client) grant(ctx context.Context, state consent.State, rec record.Reco
 	if err != nil {
 		return Granted{}, err
 	}
+	sealed, err := envelope.SealDocument(PrivateGrant{
+		CID: private.CID, PlainDigest: private.PlainDigest, ContentType: private.ContentType, Salt: private.Salt, Wrap: wrap,
+	}, recipient)
+	if err != nil {
+		return Granted{}, err
+	}
 	request := consent.GrantRequest{Consent: state.Consent.Consent, Version: number}
-	put, err := c.Ledger.Accesses.PutGrant(ctx, rec.Custodian, request, consent.GrantInput{Wrap: wrap, Salt: NewSalt()})
+	put, err := c.Ledger.Accesses.PutGrant(ctx, rec.Custodian, request, consent.GrantInput{Sealed: sealed})
 	if err != nil {
 		return Granted{}, err
 	}

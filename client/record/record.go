@@ -14,6 +14,7 @@
 //	MF-ERASURE-CIDS     a holder would attest without having been told what to forget
 //	MF-HOSPITAL-KEY-*   the hospital has no key that its officers share, or not with this one
 //	MF-GRANT-FORGED     no grant that the custodian's peer gave is one the ledger knows
+//	MF-PROFILE-KEYS     the profile names no folder of document keys
 //	MF-PROFILE-IPFS     the profile names no IPFS node of the kind that is needed
 //	MF-WRITE-RECORD     the fetched file cannot be written
 package record
@@ -29,10 +30,10 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consent"
 	"github.com/medfed/medfed/chaincode/consortium"
-	"github.com/medfed/medfed/chaincode/form"
 	"github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
+	"github.com/medfed/medfed/client/keystore"
 )
 
 // Store keeps files by their CIDs; *ipfs.Client is one.
@@ -57,9 +58,11 @@ type Holder struct {
 // is said there.
 type Client struct {
 	MSP    string          // of the identity
+	ID     string          // "MSP/name" of the identity
 	Role   consortium.Role // of the identity
 	Ledger gateway.Contracts
 	Key    *envelope.Identity // opens the wraps made for this identity
+	Keys   *keystore.Store    // of the private documents of the officer's hospital, nil for none
 	Own    Store              // the organisation's private IPFS node, nil for none
 	Others []Holder           // other members' private nodes that keep files too
 	Public Store              // a node of the public IPFS, nil for none
@@ -102,33 +105,6 @@ func draw(prefix string, n int) string {
 // Versions lists all versions of a record, oldest first. Needs the ledger.
 func (c *Client) Versions(ctx context.Context, rec string) ([]record.Version, error) {
 	return gateway.Collect(c.Ledger.Records.ListVersions(ctx, rec))
-}
-
-// private reads the private part of a version and checks it against the digest
-// that everyone has agreed on.
-func (c *Client) private(ctx context.Context, custodian string, version record.Version) (record.PrivateVersion, error) {
-	request := record.VersionRequest{Record: version.Record, Version: version.Version}
-	private, err := c.Ledger.Records.GetPrivate(ctx, custodian, request)
-	if err != nil {
-		return private, err
-	}
-	if form.Digest(private) != version.Digest {
-		return private, codes.Errorf("MF-RECORD-MISMATCH", "what the custodian's peer holds of version %d is not what the ledger says; ask the custodian", version.Version)
-	}
-	return private, nil
-}
-
-// unwrap opens a version's key: the patient with their own, an officer with one of
-// the hospital's.
-func (c *Client) unwrap(ctx context.Context, private record.PrivateVersion) (*envelope.Identity, error) {
-	if c.Role == consortium.RolePatient {
-		return envelope.Unwrap(private.PatientWrap, c.Key)
-	}
-	open, err := c.HospitalKeys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return open(private.CustodianWrap)
 }
 
 // ErrNoPrivate is the error where a node of the private IPFS is needed and the

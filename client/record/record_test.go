@@ -45,11 +45,11 @@ func TestTwoNodesPinBeforeTheLedgerHears(t *testing.T) {
 	if stored < 0 || pinned < stored || staged < pinned || named < staged {
 		t.Errorf("order %v", w.happened)
 	}
-	p := w.private[1]
+	p := w.opened(1)
 	if ok := w.own.pinned[p.CID] && w.other.pinned[p.CID]; !ok || len(w.public.files) != 0 {
 		t.Errorf("pinned on both %v, public %d", ok, len(w.public.files))
 	}
-	if err := records.CheckPrivateVersion(p); err != nil {
+	if err := p.Check(); err != nil {
 		t.Error(err)
 	}
 	if sealed := w.own.files[p.CID]; bytes.Contains(sealed, []byte("X-ray")) || int64(len(sealed)) != added.Size {
@@ -66,12 +66,12 @@ func TestEveryVersionHasAKeyOfItsOwn(t *testing.T) {
 	if err != nil || second.Version != 2 {
 		t.Fatalf("%+v, %v", second, err)
 	}
-	if w.private[2].PatientIdentifier != "MRN-CANARY" {
+	if w.opened(2).PatientIdentifier != "MRN-CANARY" {
 		t.Error("the identifier of the version before was not kept")
 	}
 	var keys []string
 	for version := 1; version <= 2; version++ {
-		for wrap, owner := range map[string]*envelope.Identity{w.private[version].CustodianWrap: w.hospital, w.private[version].PatientWrap: w.patient} {
+		for wrap, owner := range map[string]*envelope.Identity{w.opened(version).CustodianWrap: w.hospital, w.opened(version).PatientWrap: w.patient} {
 			key, err := envelope.Unwrap(wrap, owner)
 			if err != nil {
 				t.Fatal(err)
@@ -180,12 +180,16 @@ func TestNothingUncheckedIsShown(t *testing.T) {
 		code  codes.Code
 	}{
 		"another private part": {func(_ *testing.T, w *world) {
-			p := w.private[1]
+			p := w.opened(1)
 			p.PlainDigest = strings.Repeat("0", 64)
-			w.private[1] = p
+			sealed, err := envelope.SealDocument(p, w.patient.Recipient())
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			w.private[1] = records.SealedVersion{Record: p.Record, Version: 1, Sealed: sealed}
 		}, "MF-RECORD-MISMATCH"},
 		"another file under the same key": {func(t *testing.T, w *world) {
-			key, err := envelope.Unwrap(w.private[1].PatientWrap, w.patient)
+			key, err := envelope.Unwrap(w.opened(1).PatientWrap, w.patient)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -197,14 +201,14 @@ func TestNothingUncheckedIsShown(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.own.files[w.private[1].CID] = sealed
+			w.own.files[w.opened(1).CID] = sealed
 		}, "MF-RECORD-MISMATCH"},
 		"cut short": {func(_ *testing.T, w *world) {
-			sealed := w.own.files[w.private[1].CID]
-			w.own.files[w.private[1].CID] = sealed[:len(sealed)-1]
+			sealed := w.own.files[w.opened(1).CID]
+			w.own.files[w.opened(1).CID] = sealed[:len(sealed)-1]
 		}, "MF-ENVELOPE-CORRUPT"},
 		"too long": {func(_ *testing.T, w *world) {
-			w.own.files[w.private[1].CID] = append(w.own.files[w.private[1].CID], make([]byte, 1000)...)
+			w.own.files[w.opened(1).CID] = append(w.own.files[w.opened(1).CID], make([]byte, 1000)...)
 		}, "MF-ENVELOPE-CORRUPT"},
 		"gone": {func(_ *testing.T, w *world) { clear(w.own.files) }, "MF-IPFS-NOT-FOUND"},
 	} {
@@ -252,7 +256,7 @@ func TestOnlyWhatIsGrantedIsPublished(t *testing.T) {
 	if err != nil || len(granted) != 1 || granted[0].Version != 1 {
 		t.Fatalf("%+v, %v", granted, err)
 	}
-	if _, first := w.public.files[w.private[1].CID]; !first || len(w.public.files) != 1 {
+	if _, first := w.public.files[w.opened(1).CID]; !first || len(w.public.files) != 1 {
 		t.Errorf("%d files are public, the granted one %v", len(w.public.files), first)
 	}
 }
@@ -313,16 +317,90 @@ func TestAGrantThatThePeersDoNotKnowIsRefused(t *testing.T) {
 	if _, err := w.as(consortium.RoleCustodian).Grant(t.Context(), consentID, 1, w.asker.Recipient()); err != nil {
 		t.Fatal(err)
 	}
-	w.grants[0].Salt = record.NewSalt()
+	w.grants[0].Sealed = "AAAA"
 	_, err := w.as(consortium.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: filepath.Join(t.TempDir(), "x")})
 	wantCode(t, err, "MF-GRANT-FORGED")
+}
+
+// Who puts a grant can't pass another file off as the version that is registered.
+func TestAGrantOfAnotherFileIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*record.PrivateGrant)
+		code   codes.Code
+	}{
+		"the same":       {func(*record.PrivateGrant) {}, ""},
+		"another file":   {func(g *record.PrivateGrant) { g.CID = "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku" }, "MF-GRANT-FORGED"},
+		"another digest": {func(g *record.PrivateGrant) { g.PlainDigest = strings.Repeat("0", 64) }, "MF-GRANT-FORGED"},
+		"another salt":   {func(g *record.PrivateGrant) { g.Salt = record.NewSalt() }, "MF-GRANT-FORGED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.registered(t)
+			if _, err := w.as(consortium.RoleCustodian).Grant(t.Context(), consentID, 1, w.asker.Recipient()); err != nil {
+				t.Fatal(err)
+			}
+			grant := w.granted()
+			c.change(&grant)
+			var err error
+			if w.grants[0].Sealed, err = envelope.SealDocument(grant, w.asker.Recipient()); err != nil {
+				t.Fatal(err)
+			}
+			w.known[0].Digest = form.Digest(w.grants[0])
+			_, err = w.as(consortium.RoleRequester).Open(t.Context(), record.Use{Consent: consentID, Version: 1, Purpose: "HPAYMT", Output: filepath.Join(t.TempDir(), "x")})
+			if c.code != "" {
+				wantCode(t, err, c.code)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What a data base keeps of a purged document is worth nothing once its key is deleted,
+// to whoever has the hospital's and its officers' keys.
+func TestWhatIsKeptOfAnErasedRecordOpensToNobody(t *testing.T) {
+	w := newWorld(t)
+	added := w.registered(t)
+	kept := w.private[1]
+	officer := w.as(consortium.RoleCustodian)
+	if err := officer.OpenKept(t.Context(), kept); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := officer.Erase(t.Context(), added.Record); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, officer.OpenKept(t.Context(), kept), "MF-KEYSTORE-MISSING")
+	for _, key := range []*envelope.Identity{w.hospital, w.officer, w.asker} {
+		_, err := envelope.OpenDocument[record.PrivateVersion](kept.Sealed, key)
+		wantCode(t, err, "MF-ENVELOPE-NOT-RECIPIENT")
+	}
+}
+
+// An officer of a hospital whose profile names no key store does nothing by halves.
+func TestNothingIsAddedOrAttestedWithoutAKeyStore(t *testing.T) {
+	w := newWorld(t)
+	officer := w.as(consortium.RoleCustodian)
+	officer.Keys = nil
+	_, err := officer.Add(t.Context(), w.addition(content))
+	wantCode(t, err, "MF-PROFILE-KEYS")
+	if len(w.own.files) > 0 {
+		t.Error("a file is stored that can't be named")
+	}
+	added := w.registered(t)
+	_, err = officer.Erase(t.Context(), added.Record)
+	wantCode(t, err, "MF-PROFILE-KEYS")
+	if w.record.Status = records.Erasing; len(w.attested) > 0 {
+		t.Error("attested")
+	}
+	_, err = officer.Attest(t.Context(), added.Record, nil, true)
+	wantCode(t, err, "MF-PROFILE-KEYS")
 }
 
 // Erasing removes the files everywhere before the CIDs are purged, and may be repeated.
 func TestErasePurgesWhatItHasRemoved(t *testing.T) {
 	w := newWorld(t)
 	added := w.registered(t)
-	cid := w.private[1].CID
+	cid := w.opened(1).CID
 	w.refuse["record:CompleteErasure"] = codes.Errorf("MF-ERASURE-UNATTESTED", "one is missing; wait")
 	erased, err := w.as(consortium.RoleCustodian).Erase(t.Context(), added.Record)
 	if err != nil || !slices.Equal(erased.CIDs, []string{cid}) || !slices.Equal(erased.Missing, []string{centre}) {
@@ -355,7 +433,7 @@ func TestAttestForgetsFirst(t *testing.T) {
 	if len(w.attested) > 0 || len(w.own.pinned) == 0 {
 		t.Errorf("attested %v, pinned %v", w.attested, w.own.pinned)
 	}
-	if _, err := w.as(consortium.RoleCustodian).Attest(t.Context(), added.Record, []string{w.private[1].CID}, false); err != nil || len(w.own.pinned) > 0 {
+	if _, err := w.as(consortium.RoleCustodian).Attest(t.Context(), added.Record, []string{w.opened(1).CID}, false); err != nil || len(w.own.pinned) > 0 {
 		t.Errorf("pinned %v, %v", w.own.pinned, err)
 	}
 	client := w.as(consortium.RoleCustodian)
@@ -402,7 +480,7 @@ func TestAGrantForAnotherKeyDoesNotOpen(t *testing.T) {
 func TestUnpublish(t *testing.T) {
 	w := newWorld(t)
 	w.registered(t)
-	client, cid := w.as(consortium.RoleCustodian), w.private[1].CID
+	client, cid := w.as(consortium.RoleCustodian), w.opened(1).CID
 	if _, err := client.Grant(t.Context(), consentID, 1, w.asker.Recipient()); err != nil {
 		t.Fatal(err)
 	}
@@ -426,7 +504,7 @@ func TestUnpublish(t *testing.T) {
 func TestAnEmptyNodeKeepsTheRecordsFilesAgain(t *testing.T) {
 	w := newWorld(t)
 	w.registered(t)
-	cid := w.private[1].CID
+	cid := w.opened(1).CID
 	lose := func() {
 		clear(w.own.files)
 		clear(w.own.pinned)

@@ -121,7 +121,7 @@ func (c *Client) remainsOfAccesses(ctx context.Context, r *Remains) error {
 	return nil
 }
 
-const saltedHash = "the hash, in blocks, of a private document that held 32 random bytes or a random key; it is purged, and nobody can try out values"
+const saltedHash = "the hash, in blocks, of an encrypted document; it is purged, and its key is deleted"
 
 // hash notes the hash of a private document.
 func (r *Remains) hash(key, why string) {
@@ -189,7 +189,7 @@ var kindsOfValue = []kindOfValue{
 	{[]string{"changed_by", "added_by", "by", "offered_by", "accepted_by", "grantee"}, matches(`[A-Za-z0-9.-]+/[^/]+`),
 		"officers, coordinators and grantees: who acted for which organisation"},
 	{[]string{"custodian", "member", "members", "holders"}, matches(`[A-Za-z0-9.-]+`), "organisations of the consortium"},
-	{[]string{"digest", "private_digest"}, matches(`[0-9a-f]{64}`), "digests of private documents that held 32 random bytes; purged, so nobody can try out values"},
+	{[]string{"digest", "private_digest", "content_digest"}, matches(`[0-9a-f]{64}`), "digests of what held 32 random bytes or was encrypted; purged, so nobody can try out values"},
 	{[]string{"offer_digest", "tx_id"}, matches(`[0-9a-f]{64}`), "digests of public documents, and transactions"},
 	{[]string{"purposes", "purpose"}, consent.IsPurpose, "codes of lists that everyone knows"},
 	{[]string{"kind", "status", "reason", "open_by", "side", "how", "decision", "compensation", "code"}, matches(`[A-Za-z-]{1,40}`), "codes of lists that everyone knows"},

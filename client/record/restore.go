@@ -16,7 +16,7 @@ const restoreTime = 5 * time.Second
 // Restored says what a hospital's node keeps again after it has lost its repository.
 type Restored struct {
 	Pinned  int      `json:"pinned"`  // versions whose ciphertext is on the node
-	Missing []string `json:"missing"` // versions, "r-… version n", whose ciphertext or private part nobody gives
+	Missing []string `json:"missing"` // versions, "r-… version n", whose ciphertext, private part or key nobody gives
 }
 
 // Restore pins again, on the own node, the ciphertexts of all records whose custodian
@@ -55,7 +55,7 @@ func (c *Client) Restore(ctx context.Context) (Restored, error) {
 }
 
 // absent are the codes of what nobody gives now.
-var absent = []codes.Code{"MF-PRIVATE-READ", "MF-VERSION-UNKNOWN", "MF-IPFS-NOT-FOUND", "MF-IPFS-TIMEOUT"}
+var absent = []codes.Code{"MF-PRIVATE-READ", "MF-VERSION-UNKNOWN", "MF-KEYSTORE-MISSING", "MF-IPFS-NOT-FOUND", "MF-IPFS-TIMEOUT"}
 
 // restoreVersion reports whether the own node has a version's ciphertext now.
 func (c *Client) restoreVersion(ctx context.Context, version record.Version) (bool, error) {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +20,7 @@ import (
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
+	"github.com/medfed/medfed/client/keystore"
 	"github.com/medfed/medfed/client/record"
 )
 
@@ -37,7 +40,7 @@ type world struct {
 	happened []string
 	record   records.Record
 	versions []records.Version
-	private  map[int]records.PrivateVersion
+	private  map[int]records.SealedVersion
 	grants   []consent.Grant
 	known    []consent.GrantDigest // what every peer has of them
 	attested []string
@@ -50,6 +53,10 @@ type world struct {
 
 	directory map[string]records.Recipient // by role and identity
 	keys      []records.HospitalKey
+
+	documentKeys *keystore.Store
+	offers       []consent.Offer // of the consent
+	terms        consent.SealedTerms
 
 	own, other, public, publicToo     *node
 	officer, patient, asker, hospital *envelope.Identity
@@ -68,8 +75,8 @@ type node struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{
-		t: t, private: map[int]records.PrivateVersion{}, refuse: map[string]error{}, scope: consent.Scope{Kind: consent.ScopeThis, Version: 1},
-		directory: map[string]records.Recipient{},
+		t: t, private: map[int]records.SealedVersion{}, refuse: map[string]error{}, scope: consent.Scope{Kind: consent.ScopeThis, Version: 1},
+		directory: map[string]records.Recipient{}, documentKeys: keystore.Open(t.TempDir()),
 	}
 	w.own, w.other, w.public = w.node("own"), w.node("other"), w.node("public")
 	w.publicToo = w.node("public too")
@@ -109,7 +116,7 @@ func (w *world) as(role consortium.Role) *record.Client {
 	c := &record.Client{MSP: hospital, Role: role, Ledger: gateway.ContractsOf(w), Own: w.own, Public: w.public, PublicErased: []record.Store{w.publicToo}}
 	switch role {
 	case consortium.RoleCustodian:
-		c.Key, c.Others = w.officer, []record.Holder{{MSP: centre, Store: w.other}}
+		c.Keys, c.Key, c.Others = w.documentKeys, w.officer, []record.Holder{{MSP: centre, Store: w.other}}
 		c.Members = []string{hospital, "Hospital2MSP", centre}
 	case consortium.RolePatient:
 		c.Key = w.patient
@@ -203,6 +210,10 @@ func (w *world) answer(name string, request any, private map[string]any, result 
 			w.t.Errorf("%s shows %s in public: %s", name, secret, public)
 		}
 	}
+	hidden, err := json.Marshal(private)
+	if err != nil || bytes.Contains(hidden, []byte("CANARY")) || bytes.Contains(hidden, []byte("bafk")) {
+		w.t.Errorf("%s shows the custodian's peer what is private: %s, %v", name, hidden, err)
+	}
 	if err := w.refuse[name]; err != nil {
 		return err
 	}
@@ -254,7 +265,7 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 		return consent.AccessPage{Accesses: w.accesses}
 	case records.VersionRequest:
 		if name == "record:Stage" {
-			w.private[r.Version] = private["version"].(records.PrivateVersion)
+			w.private[r.Version] = private["version"].(records.SealedVersion)
 			return records.Staged{Record: r.Record, Version: r.Version, Digest: form.Digest(w.private[r.Version])}
 		}
 		if name == "record:Unstage" {
@@ -270,11 +281,11 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 		return w.private[r.Version]
 	case records.RegisterRequest:
 		w.record = records.Record{Record: r.Record, Kind: r.Kind, Custodian: hospital, Versions: 1, Status: records.Active, Patient: hospital + "/" + r.Patient}
-		w.versions = append(w.versions, records.Version{Record: r.Record, Version: 1, Digest: r.Digest, Size: r.Size, Holders: r.Holders})
+		w.versions = append(w.versions, records.Version{Record: r.Record, Version: 1, Digest: r.Digest, Content: r.Content, Size: r.Size, Holders: r.Holders})
 		return w.record
 	case records.AddVersionRequest:
 		w.record.Versions = r.Version
-		w.versions = append(w.versions, records.Version{Record: r.Record, Version: r.Version, Digest: r.Digest, Size: r.Size, Holders: r.Holders})
+		w.versions = append(w.versions, records.Version{Record: r.Record, Version: r.Version, Digest: r.Digest, Content: r.Content, Size: r.Size, Holders: r.Holders})
 		return w.versions[r.Version-1]
 	case records.RecordRequest:
 		switch name {
@@ -283,6 +294,9 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 			return records.Purged{Keys: []string{}}
 		case "record:AttestErasure":
 			w.attested = append(w.attested, r.Record)
+			if kept, _ := os.ReadDir(filepath.Join(w.documentKeys.Folder(), r.Record)); len(kept) > 0 && w.record.Status == records.Erasing {
+				w.t.Errorf("%d keys are left, and their erasure is attested", len(kept))
+			}
 			return records.Attestation{Record: r.Record, Member: hospital}
 		case "record:GetErasure":
 			return records.Erasure{Record: w.record, Members: w.members, Remaining: []string{}, Missing: []string{centre}}
@@ -292,16 +306,16 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 		return records.VersionPage{Versions: w.versions}
 	case consent.ConsentRequest:
 		agreement := &consent.Agreement{Version: 1, Terms: consent.Terms{Scope: w.scope}}
-		return consent.State{Agreements: []consent.Agreement{*agreement}, Consent: consent.Consent{
+		return consent.State{Offers: w.offers, Agreements: []consent.Agreement{*agreement}, Consent: consent.Consent{
 			Parties:     consent.Parties{Consent: r.Consent, Record: w.record.Record, Custodian: hospital, Grantee: insurer},
 			Negotiation: consent.Negotiation{Status: consent.StatusActive, Agreement: agreement},
 		}}
+	case consent.AnswerRequest:
+		return w.terms
 	case consent.GrantRequest:
-		p, input := w.private[r.Version], private["grant"].(consent.GrantInput)
 		w.grants = append(w.grants, consent.Grant{
-			Consent: r.Consent, Agreement: 1, Record: w.record.Record, Version: r.Version, Grantee: insurer, CID: p.CID,
-			PlainDigest: p.PlainDigest, ContentType: p.ContentType, Size: w.versions[r.Version-1].Size, Wrap: input.Wrap, Salt: input.Salt,
-			Writer: consent.WriterPatient,
+			Consent: r.Consent, Agreement: 1, Record: w.record.Record, Version: r.Version, Grantee: insurer,
+			Sealed: private["grant"].(consent.GrantInput).Sealed, Writer: consent.WriterPatient,
 		})
 		w.known = append(w.known, consent.GrantDigest{Writer: consent.WriterPatient, Digest: form.Digest(w.grants[len(w.grants)-1])})
 		return w.known[len(w.known)-1]
@@ -321,6 +335,26 @@ func (w *world) answers(name string, request any, private map[string]any) any {
 		return w.known
 	}
 	return nil
+}
+
+// opened is the private part of a version, as the patient sees it.
+func (w *world) opened(version int) record.PrivateVersion {
+	w.t.Helper()
+	private, err := envelope.OpenDocument[record.PrivateVersion](w.private[version].Sealed, w.patient)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return private
+}
+
+// granted is what the newest grant tells its grantee.
+func (w *world) granted() record.PrivateGrant {
+	w.t.Helper()
+	private, err := envelope.OpenDocument[record.PrivateGrant](w.grants[len(w.grants)-1].Sealed, w.asker)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return private
 }
 
 func (w *world) addition(text string) record.Addition {

@@ -14,6 +14,7 @@ import (
 	"github.com/medfed/medfed/client/envelope"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
+	"github.com/medfed/medfed/client/keystore"
 	"github.com/medfed/medfed/client/record"
 )
 
@@ -41,22 +42,26 @@ func AgeKey(identity string) (*envelope.Identity, error) {
 	return envelope.LoadOrCreateIdentity(filepath.Join(identity, ageKeyFile))
 }
 
-// Stores are the IPFS nodes that a connection profile names, nil where it names
-// none, and whose they are.
+// Stores are the IPFS nodes and the key store that a connection profile names, nil where
+// it names none, and whose they are.
 type Stores struct {
 	MSP             string   // of the profile's organisation
 	Members         []string // MSP identifiers of all that have a private node, sorted
 	Private, Public record.Store
-	PublicErased    []record.Store // other nodes of the public network, which erasures remove from as well
+	PublicErased    []record.Store  // other nodes of the public network, which erasures remove from as well
+	DocumentKeys    *keystore.Store // of a hospital's private documents
 }
 
-// OpenStores prepares clients of a profile's IPFS nodes. It does not wait for them.
+// OpenStores prepares clients of a profile's stores. It does not wait for them.
 func OpenStores(profile string) (Stores, error) {
 	p, err := gateway.LoadProfile(profile)
 	if err != nil {
 		return Stores{}, err
 	}
 	s := Stores{MSP: p.MSPID(), Members: p.Members()}
+	if folder := p.Medfed.DocumentKeys; folder != "" {
+		s.DocumentKeys = keystore.Open(folder)
+	}
 	for node, named := range map[*record.Store]gateway.IPFS{&s.Private: p.Medfed.IPFS.Private, &s.Public: p.Medfed.IPFS.Public} {
 		if named.URL == "" {
 			continue

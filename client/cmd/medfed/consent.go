@@ -36,7 +36,7 @@ func newConsentRequest(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.offer(cmd.Context(), f, o, func(r gateway.Contracts) (consent.Offer, error) {
+			return a.offer(cmd.Context(), f, o, args[0], "", func(r gateway.Contracts, o offerDraft) (consent.Offer, error) {
 				return r.Consents.Request(cmd.Context(), consent.AskRequest{
 					Consent: o.Consent, Record: args[0], Terms: o.Terms, PrivateDigest: o.PrivateDigest, Expires: o.Expires,
 				})
@@ -77,7 +77,7 @@ func newNextOffer(a *app, use, short string, submit func(gateway.Consents, conte
 			if err != nil {
 				return err
 			}
-			return a.offer(cmd.Context(), f, o, func(r gateway.Contracts) (consent.Offer, error) {
+			return a.offer(cmd.Context(), f, o, state.Consent.Record, state.Consent.Grantee, func(r gateway.Contracts, o offerDraft) (consent.Offer, error) {
 				return submit(r.Consents, cmd.Context(), o.OfferRequest)
 			})
 		},
@@ -86,22 +86,30 @@ func newNextOffer(a *app, use, short string, submit func(gateway.Consents, conte
 	return c
 }
 
-// offer makes an offer. Private terms go to the custodian's collection at once
-// when the patient makes it; a grantee hands them over as a file.
-func (a *app) offer(ctx context.Context, f *termsFlags, o offerDraft, submit func(gateway.Contracts) (consent.Offer, error)) error {
-	if err := f.keepPrivate(o); err != nil {
-		return err
-	}
-	made, err := ask(a, func(r gateway.Contracts, who *gateway.Identity) (consent.Offer, error) {
-		made, err := submit(r)
-		if err != nil || o.private == nil || who.Role != consortium.RolePatient {
-			return made, err
+// offer makes an offer on a record to a grantee, "" for whoever asks. Private terms go to
+// the custodian's collection at once when the patient makes it; a grantee hands them over
+// as a file.
+func (a *app) offer(ctx context.Context, f *termsFlags, o offerDraft, rec, grantee string, submit func(gateway.Contracts, offerDraft) (consent.Offer, error)) error {
+	var made consent.Offer
+	err := a.records(nil, func(c *record.Client) (err error) {
+		if grantee == "" {
+			grantee = c.ID
 		}
-		state, err := r.Consents.Get(ctx, consent.ConsentRequest{Consent: made.Consent})
+		if err := o.seal(ctx, c, rec, grantee); err != nil {
+			return err
+		}
+		if err := f.keepPrivate(o); err != nil {
+			return err
+		}
+		if made, err = submit(c.Ledger, o); err != nil || o.sealed == nil || c.Role != consortium.RolePatient {
+			return err
+		}
+		state, err := c.Ledger.Consents.Get(ctx, consent.ConsentRequest{Consent: made.Consent})
 		if err != nil {
-			return made, err
+			return err
 		}
-		return r.Consents.PutTerms(ctx, state.Consent.Custodian, *o.private)
+		made, err = c.Ledger.Consents.PutTerms(ctx, state.Consent.Custodian, *o.sealed)
+		return err
 	})
 	if err != nil {
 		return err
@@ -187,6 +195,11 @@ func accept(ctx context.Context, a *app, id string, offer int, digest, recipient
 	}
 	result := accepted{Granted: []record.Granted{}}
 	return a.records(nil, func(c *record.Client) error {
+		if state.Offers[offer-1].PrivateDigest != "" { // which the ledger can't read
+			if _, err := c.Terms(ctx, id, offer); err != nil {
+				return err
+			}
+		}
 		result.Agreement, err = c.Ledger.Consents.Accept(ctx, consent.AcceptRequest{Consent: id, Offer: offer, Digest: seen})
 		if err == nil && grant {
 			result.Granted, err = c.GrantAll(ctx, id, recipient)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -32,6 +33,7 @@ type termsFlags struct {
 type offerDraft struct {
 	consent.OfferRequest
 	private *consent.PrivateTerms
+	sealed  *consent.SealedTerms
 }
 
 func (f *termsFlags) bind(c *cobra.Command) {
@@ -47,8 +49,8 @@ func (f *termsFlags) bind(c *cobra.Command) {
 	flags.Lookup("for").DefValue = "0"
 	flags.StringArrayVar(&f.purposes, "purpose", nil, "HL7 PurposeOfUse code, for instance HPAYMT; may be repeated")
 	flags.Var(&f.compensation, "compensation", "what the grantee gives in return")
-	flags.StringVar(&f.private, "private-terms", "", "JSON file with amount (in the currency's smallest unit), currency, care or note, which only the parties and the custodian see")
-	flags.StringVar(&f.privateOut, "private-terms-out", "", "file to write the complete private terms to, for the patient to put with consent terms put")
+	flags.StringVar(&f.private, "private-terms", "", "JSON file with amount (in the currency's smallest unit), currency, care or note, which only the two sides can open")
+	flags.StringVar(&f.privateOut, "private-terms-out", "", "file to write the sealed private terms to, for the patient to put with consent terms put")
 	flags.StringVar(&f.expires, "expires", "", "when the offer itself can't be accepted any more, RFC 3339 (default never)")
 }
 
@@ -115,37 +117,51 @@ func (f *termsFlags) offer(id string, number int) (offerDraft, error) {
 	if o.private, err = readPrivateTerms(f.private); err != nil {
 		return o, err
 	}
-	o.private.Consent, o.private.Offer, o.private.Salt = id, number, record.NewSalt()
-	o.PrivateDigest = form.Digest(*o.private)
+	o.private.Consent, o.private.Offer = id, number
 	return o, consent.CheckPrivateTerms(*o.private, o.Terms.Compensation)
 }
 
 func readPrivateTerms(path string) (*consent.PrivateTerms, error) {
+	terms := new(consent.PrivateTerms)
+	return terms, readTermsFile(path, terms, "private terms; use the fields amount, currency, care and note")
+}
+
+// readTermsFile reads a file of terms, which are called what is said.
+func readTermsFile(path string, terms any, called string) error {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, usage("the private terms can't be read: %v; name a file that can", err)
+		return usage("the private terms can't be read: %v; name a file that can", err)
 	}
 	defer file.Close()
 	decoder := json.NewDecoder(io.LimitReader(file, 1<<16))
 	decoder.DisallowUnknownFields()
-	terms := new(consent.PrivateTerms)
 	if err := decoder.Decode(terms); err != nil {
 		// The decoder's words may quote the file, which is private.
-		return nil, usage("%s is no JSON object of private terms; use the fields amount, currency, care and note", path)
+		return usage("%s is no JSON object of %s", path, called)
 	}
-	return terms, nil
+	return nil
 }
 
-// keepPrivate writes the complete private terms where the user asks for them,
-// before the offer that they belong to is made.
+// seal encrypts the private terms of an offer on a record to its two sides.
+func (o *offerDraft) seal(ctx context.Context, c *record.Client, rec, grantee string) error {
+	if o.private == nil {
+		return nil
+	}
+	sealed, err := c.SealTerms(ctx, rec, grantee, *o.private)
+	o.sealed, o.PrivateDigest = &sealed, form.Digest(sealed)
+	return err
+}
+
+// keepPrivate writes the sealed private terms where the user asks for them, before the
+// offer that they belong to is made.
 func (f *termsFlags) keepPrivate(o offerDraft) error {
 	if f.privateOut == "" {
 		return nil
 	}
-	if o.private == nil {
+	if o.sealed == nil {
 		return usage("--private-terms-out is named and --private-terms is not; there is nothing to write")
 	}
-	text, err := json.MarshalIndent(o.private, "", "  ")
+	text, err := json.MarshalIndent(o.sealed, "", "  ")
 	if err == nil {
 		err = os.WriteFile(f.privateOut, append(text, '\n'), 0o600)
 	}
@@ -162,11 +178,11 @@ func newConsentTerms(a *app) *cobra.Command {
 func newTermsPut(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "put FILE",
-		Short: "Put private terms that the other side handed over into the custodian's collection (patient or officer)",
+		Short: "Put the sealed private terms that the other side handed over into the custodian's collection (patient or officer)",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			terms, err := readPrivateTerms(args[0])
-			if err != nil {
+			var terms consent.SealedTerms
+			if err := readTermsFile(args[0], &terms, "sealed terms; use the file that --private-terms-out wrote"); err != nil {
 				return err
 			}
 			if err := checkAnswer(terms.Consent, terms.Offer); err != nil {
@@ -177,7 +193,7 @@ func newTermsPut(a *app) *cobra.Command {
 				if err != nil {
 					return consent.Offer{}, err
 				}
-				return r.Consents.PutTerms(cmd.Context(), state.Consent.Custodian, *terms)
+				return r.Consents.PutTerms(cmd.Context(), state.Consent.Custodian, terms)
 			})
 			if err != nil {
 				return err
@@ -191,18 +207,16 @@ func newTermsShow(a *app) *cobra.Command {
 	var offer int
 	c := &cobra.Command{
 		Use:   "show CONSENT --offer N",
-		Short: "Read the private terms of an offer from the custodian's peer",
+		Short: "Read the private terms of an offer from the custodian's peer (patient or grantee)",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkAnswer(args[0], offer); err != nil {
 				return err
 			}
-			terms, err := ask(a, func(r gateway.Contracts, _ *gateway.Identity) (consent.PrivateTerms, error) {
-				state, err := r.Consents.Get(cmd.Context(), consent.ConsentRequest{Consent: args[0]})
-				if err != nil {
-					return consent.PrivateTerms{}, err
-				}
-				return r.Consents.ReadTerms(cmd.Context(), state.Consent.Custodian, consent.AnswerRequest{Consent: args[0], Offer: offer})
+			var terms consent.PrivateTerms
+			err := a.records(nil, func(c *record.Client) (err error) {
+				terms, err = c.Terms(cmd.Context(), args[0], offer)
+				return err
 			})
 			if err != nil {
 				return err

@@ -86,11 +86,15 @@ func (a *app) ingest(ctx context.Context, f *ingestFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	store, err := a.privateIPFS()
+	stores, err := a.stores()
 	if err != nil {
 		return err
 	}
-	officer := &record.Client{MSP: l.Identity().MSP, Ledger: gateway.ContractsOf(l)}
+	store, err := stores.NeedPrivate()
+	if err != nil {
+		return err
+	}
+	officer := &record.Client{MSP: l.Identity().MSP, Ledger: gateway.ContractsOf(l), Keys: stores.DocumentKeys}
 	if _, err := officer.HospitalRecipient(ctx); err != nil { // before the folder is looked at
 		return err
 	}
@@ -104,7 +108,7 @@ func (a *app) ingest(ctx context.Context, f *ingestFlags) (err error) {
 	}
 	i, err := ingest.Open(ingest.Options{
 		Folder: f.folder, State: f.stateFolder(a), Custodian: officer.MSP, Key: key, Recipient: officer.HospitalRecipient,
-		Store: store, Ledger: officer.Ledger.Records, Settle: f.settle, Rescan: f.rescan, Report: report,
+		Store: store, Ledger: officer.Ledger.Records, Sealer: officer, Settle: f.settle, Rescan: f.rescan, Report: report,
 		Progress: func(step string, done, total int64) { shown.Bytes(step, done, total) },
 	})
 	if err != nil {

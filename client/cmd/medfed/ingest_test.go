@@ -14,6 +14,7 @@ import (
 	records "github.com/medfed/medfed/chaincode/record"
 	"github.com/medfed/medfed/client/gateway"
 	"github.com/medfed/medfed/client/ipfs"
+	"github.com/medfed/medfed/client/keystore"
 	"github.com/medfed/medfed/client/record"
 	"github.com/medfed/medfed/client/session"
 )
@@ -21,13 +22,13 @@ import (
 // collection is a ledger that keeps what is staged.
 type collection struct {
 	ledgerClient
-	staged map[string]records.PrivateVersion
+	staged map[string]records.SealedVersion
 }
 
 func (c collection) Identity() *gateway.Identity { return &gateway.Identity{MSP: "Hospital1MSP"} }
 func (c collection) Close() error                { return nil }
 func (c collection) SubmitPrivate(_ context.Context, _, _ string, _ any, private map[string]any, result any) error {
-	v := private["version"].(records.PrivateVersion)
+	v := private["version"].(records.SealedVersion)
 	c.staged[v.Record] = v
 	return c.give(records.Staged{Record: v.Record, Version: v.Version, Digest: form.Digest(v)}, result)
 }
@@ -63,12 +64,14 @@ func TestIngestTakesAFolderOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ledger, added := collection{staged: map[string]records.PrivateVersion{}}, 0
+	ledger, added := collection{staged: map[string]records.SealedVersion{}}, 0
 	for round := range 2 {
 		var out, errs bytes.Buffer
 		a := newApp(&out, &errs)
 		a.openLedger = func(string, string) (ledgerClient, error) { return ledger, nil }
-		a.openStores = func(string) (session.Stores, error) { return session.Stores{Private: counting{added: &added}}, nil }
+		a.openStores = func(string) (session.Stores, error) {
+			return session.Stores{Private: counting{added: &added}, DocumentKeys: keystore.Open(identity)}, nil
+		}
 		status := run(context.Background(), a, []string{
 			"ingest", "--folder", folder, "--once", "--settle", "1ms", "--format", "json", "--profile", "p", "--identity", identity,
 		})

@@ -305,8 +305,8 @@ func newRecordErase(a *app) *cobra.Command {
 		Short: "Erase a record: remove its files, purge what is private, attest; repeat it to go on",
 		Long: `Erase a record, as its custodian or its patient. Access ends at once. Your own
 node, that of every --replica and the public one remove the ciphertexts and see that
-they are gone, what is private is purged from the custodian's collections, and an
-officer attests for the own organisation. Every other member of the private IPFS
+they are gone, what is private is purged from the custodian's collections, an officer
+deletes the keys of what they held, and attests for the own organisation. Every other member of the private IPFS
 attests with "record attest"; give them the CIDs that --format json prints the first
 time. Repeat the command to complete the erasure. With --status nothing is changed:
 it shows how far the erasure has come, every key that stays public, and why its
@@ -344,12 +344,15 @@ func printErasure(w io.Writer, e records.Erasure) {
 // erasureInWords says what an erasure does and what it can't. Its lines fit 80 columns.
 const erasureInWords = `
 gone      the encrypted files, from the IPFS nodes of every member that has
-          attested; the keys and identifiers, from the custodian's peer as it
-          answers
-remains   the ledger's public entries, which --status lists and explains; old
-          files of the custodian's peer until it overwrites them; backups; the
-          file that a grantee has opened
-promised  by nobody: that a member or a grantee has kept no copy of its own
+          attested; identifiers and keys, from the custodian's peer as it
+          answers; and, once the custodian has attested, the keys without which
+          old files of its peer are worthless
+remains   the ledger's public entries, which --status lists and explains; what
+          the patient's own key opens in old files of the peer; backups of the
+          hospital's key store, until the record's folder is deleted there too;
+          the file that a grantee has opened
+promised  by nobody: that a member or a grantee has kept no copy of its own, or
+          that a drive has kept nothing of what was overwritten
 `
 
 // printRemains shows what stays public of a record. A value that says something,

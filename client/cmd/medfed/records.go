@@ -27,8 +27,8 @@ func (a *app) records(replicas []string, command func(*record.Client) error) (er
 	}
 	who := l.Identity()
 	c := &record.Client{
-		MSP: who.MSP, Role: who.Role, Ledger: gateway.ContractsOf(l), Key: key, Own: stores.Private, Public: stores.Public, PublicErased: stores.PublicErased,
-		Members: stores.Members,
+		MSP: who.MSP, ID: who.ID(), Role: who.Role, Ledger: gateway.ContractsOf(l), Key: key, Own: stores.Private, Public: stores.Public, PublicErased: stores.PublicErased,
+		Members: stores.Members, Keys: stores.DocumentKeys,
 	}
 	for _, profile := range replicas {
 		other, err := a.openStores(profile)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/medfed/medfed/client/keystore"
 	"github.com/medfed/medfed/client/session"
 )
 
@@ -18,6 +19,8 @@ func fakeStores(folder, profile string) session.Stores {
 		MSP:     strings.TrimSuffix(filepath.Base(profile), ".yaml"),
 		Private: fakeStore(filepath.Join(folder, "ipfs")),
 		Public:  fakeStore(filepath.Join(folder, "public")),
+
+		DocumentKeys: keystore.Open(folder),
 	}
 }
 
