@@ -75,6 +75,14 @@ func (h *hospital) Add(_ context.Context, r io.Reader) (string, error) {
 	return cid, err
 }
 
+func (h *hospital) AddNamed(ctx context.Context, _ string, r io.Reader) (string, error) {
+	return h.Add(ctx, r)
+}
+
+func (h *hospital) PinNamed(ctx context.Context, _, cid string) error { return h.Pin(ctx, cid) }
+
+func (h *hospital) Named(context.Context, string) (map[string]string, error) { return nil, nil }
+
 func (h *hospital) Get(_ context.Context, cid string) (io.ReadCloser, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -264,8 +264,11 @@ func TestKuboPrivateSwarm(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := to.Pin(t.Context(), second); err != nil {
+		if err := to.PinNamed(t.Context(), "record/1", second); err != nil {
 			t.Fatal(err)
+		}
+		if named, err := to.Named(t.Context(), "record/"); err != nil || named[second] != "record/1" {
+			t.Errorf("the copy is pinned as %v, %v", named, err)
 		}
 		a.stop(t)
 		if got, err := read(t.Context(), to, second); err != nil || !bytes.Equal(got, other) {

@@ -14,7 +14,11 @@ import (
 // long as it progresses. Pinning what is pinned is a success, and leaves the pin as
 // it is: Kubo would take it away before it made it anew, without its name, and where
 // the call ended between the two, the next collection of garbage would remove the file.
-func (c *Client) Pin(ctx context.Context, s string) error {
+func (c *Client) Pin(ctx context.Context, s string) error { return c.PinNamed(ctx, "", s) }
+
+// PinNamed is Pin with a name on a pin that it makes, at most 255 bytes, by which
+// [Client.Named] finds it.
+func (c *Client) PinNamed(ctx context.Context, name, s string) error {
 	if err := CheckCID(s); err != nil {
 		return err
 	}
@@ -24,10 +28,11 @@ func (c *Client) Pin(ctx context.Context, s string) error {
 	ctx, progress, stop := c.watch(ctx)
 	defer stop()
 	doing := "pinning " + s
-	answer, err := c.api.Request("pin/add", s).
-		Option("recursive", true).
-		Option("progress", true).
-		Send(ctx)
+	request := c.api.Request("pin/add", s).Option("recursive", true).Option("progress", true)
+	if name != "" {
+		request = request.Option("name", name)
+	}
+	answer, err := request.Send(ctx)
 	if err != nil {
 		return c.explain(ctx, doing, err)
 	}

@@ -147,7 +147,7 @@ func (c *Client) seal(ctx context.Context, a Addition, recipient string, next *P
 		return 0, err
 	}
 	defer sealed.Close()
-	next.CID, err = c.Own.Add(ctx, sealed)
+	next.CID, err = c.Own.AddNamed(ctx, c.pinName(next.Record, next.Version), sealed)
 	if err != nil {
 		return 0, err
 	}
@@ -172,7 +172,7 @@ func (s source) Read(p []byte) (int, error) {
 func (c *Client) keepAndName(ctx context.Context, a Addition, next Sealed) (Added, error) {
 	for i, other := range c.Others {
 		c.tell("pin on other members", int64(i)*next.Size, int64(len(c.Others))*next.Size)
-		if err := other.Store.Pin(ctx, next.CID); err != nil {
+		if err := other.Store.PinNamed(ctx, c.pinName(next.Private.Record, next.Private.Version), next.CID); err != nil {
 			return Added{}, &unnamed{err}
 		}
 	}

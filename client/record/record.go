@@ -39,8 +39,13 @@ import (
 // Store keeps files by their CIDs; *ipfs.Client is one.
 type Store interface {
 	Add(ctx context.Context, r io.Reader) (cid string, err error)
+	// AddNamed is Add with a name on the pin, by which Named finds it.
+	AddNamed(ctx context.Context, name string, r io.Reader) (cid string, err error)
 	Get(ctx context.Context, cid string) (io.ReadCloser, error)
 	Pin(ctx context.Context, cid string) error
+	PinNamed(ctx context.Context, name, cid string) error
+	// Named lists what is pinned under names that begin as asked: names by their CIDs.
+	Named(ctx context.Context, prefix string) (map[string]string, error)
 	// Remove unpins a file and removes its blocks, but those that another pinned file holds.
 	// It returns when it saw that they are gone.
 	Remove(ctx context.Context, cid string) error

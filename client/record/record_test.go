@@ -528,3 +528,46 @@ func TestAnEmptyNodeKeepsTheRecordsFilesAgain(t *testing.T) {
 	w.record.Status = records.Erasing
 	restore(0, 0)
 }
+
+// What a client that was killed in an addition left pinned is found by its name, when no
+// addition under way can have made it, and removed wherever it was pinned; the files of
+// versions that the ledger knows stay.
+func TestWhatAKilledAdditionLeftIsRemoved(t *testing.T) {
+	w := newWorld(t)
+	second := w.addition("left behind")
+	second.Record = w.registered(t).Record
+	kept := w.opened(1).CID
+	w.refuse["record:AddVersion"] = codes.Errorf("MF-GATEWAY-UNKNOWN", "sent; repeat")
+	if _, err := w.as(consortium.RoleCustodian).Add(t.Context(), second); err == nil {
+		t.Fatal("registered")
+	}
+	var left string
+	for cid := range w.own.pinned {
+		if cid != kept {
+			left = cid
+		}
+	}
+	foreign := "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
+	w.own.files[foreign], w.own.pinned[foreign], w.own.names[foreign] = []byte("x"), true, "record/Hospital2MSP/0/r-1/1"
+	restore := func(removed int) {
+		t.Helper()
+		done, err := w.as(consortium.RoleCustodian).Restore(t.Context())
+		if err != nil || done.Removed != removed {
+			t.Errorf("%+v, %v; want %d removed", done, err, removed)
+		}
+	}
+	restore(0) // it may be under way
+	for _, n := range []*node{w.own, w.other} {
+		for cid, name := range n.names {
+			if parts := strings.Split(name, "/"); len(parts) == 5 {
+				parts[2] = "1000000000" // as if years ago
+				n.names[cid] = strings.Join(parts, "/")
+			}
+		}
+	}
+	restore(2)
+	restore(0)
+	if w.own.pinned[left] || w.other.pinned[left] || !w.own.pinned[kept] || !w.other.pinned[kept] || !w.own.pinned[foreign] {
+		t.Errorf("own %v, other %v", w.own.pinned, w.other.pinned)
+	}
+}

@@ -16,21 +16,27 @@ const restoreTime = 5 * time.Second
 // Restored says what a hospital's node keeps again after it has lost its repository.
 type Restored struct {
 	Pinned  int      `json:"pinned"`  // versions whose ciphertext is on the node
+	Removed int      `json:"removed"` // files of additions that were killed before the ledger heard of them
 	Missing []string `json:"missing"` // versions, "r-… version n", whose ciphertext, private part or key nobody gives
 }
 
 // Restore pins again, on the own node, the ciphertexts of all records whose custodian
 // the officer's hospital is, from whichever node still holds them. Records that are
 // erased, or are being erased, are left out: what is to be forgotten does not come
-// back. It may be repeated. Needs Own.
+// back. What additions left that were killed before the ledger heard of them, a day ago or
+// more, is removed from the nodes of Own and Others. It may be repeated. Needs Own.
 func (c *Client) Restore(ctx context.Context) (Restored, error) {
 	done := Restored{Missing: []string{}}
 	if err := c.needOwn(); err != nil {
 		return done, err
 	}
+	known := map[record.VersionRequest]bool{}
 	for rec, err := range c.Ledger.Records.List(ctx, "custodian", c.MSP) {
 		if err != nil {
 			return done, err
+		}
+		for number := 1; number <= rec.Versions; number++ {
+			known[record.VersionRequest{Record: rec.Record, Version: number}] = true
 		}
 		if rec.Status == record.Erasing || rec.Status == record.Erased {
 			continue
@@ -51,7 +57,9 @@ func (c *Client) Restore(ctx context.Context) (Restored, error) {
 			}
 		}
 	}
-	return done, nil
+	var err error
+	done.Removed, err = c.removeStray(ctx, known)
+	return done, err
 }
 
 // absent are the codes of what nobody gives now.

@@ -68,6 +68,7 @@ type node struct {
 	name   string
 	files  map[string][]byte
 	pinned map[string]bool
+	names  map[string]string // of the pins
 	fail   error
 	stuck  error // of removing
 	from   *node // where it finds what it pins
@@ -108,7 +109,7 @@ func (w *world) publish(role, identity, recipient string) records.Recipient {
 }
 
 func (w *world) node(name string) *node {
-	return &node{w: w, name: name, files: map[string][]byte{}, pinned: map[string]bool{}}
+	return &node{w: w, name: name, files: map[string][]byte{}, pinned: map[string]bool{}, names: map[string]string{}}
 }
 
 // as is the client of one of the people.
@@ -128,7 +129,19 @@ func (w *world) as(role consortium.Role) *record.Client {
 
 func (w *world) note(what string) { w.happened = append(w.happened, what) }
 
-func (n *node) Add(_ context.Context, r io.Reader) (string, error) {
+func (n *node) Add(ctx context.Context, r io.Reader) (string, error) { return n.AddNamed(ctx, "", r) }
+
+func (n *node) Named(_ context.Context, prefix string) (map[string]string, error) {
+	found := map[string]string{}
+	for cid, name := range n.names {
+		if strings.HasPrefix(name, prefix) && n.pinned[cid] {
+			found[cid] = name
+		}
+	}
+	return found, nil
+}
+
+func (n *node) AddNamed(_ context.Context, name string, r io.Reader) (string, error) {
 	content, err := io.ReadAll(r)
 	if err != nil {
 		return "", err
@@ -136,7 +149,7 @@ func (n *node) Add(_ context.Context, r io.Reader) (string, error) {
 	cid, err := ipfs.ComputeCID(bytes.NewReader(content))
 	if err == nil {
 		n.w.note("add to " + n.name)
-		n.files[cid], n.pinned[cid] = content, true
+		n.files[cid], n.pinned[cid], n.names[cid] = content, true, name
 	}
 	return cid, err
 }
@@ -149,15 +162,20 @@ func (n *node) Get(_ context.Context, cid string) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(content)), nil
 }
 
-func (n *node) Pin(_ context.Context, cid string) error {
+func (n *node) Pin(ctx context.Context, cid string) error { return n.PinNamed(ctx, "", cid) }
+
+func (n *node) PinNamed(_ context.Context, name, cid string) error {
 	if n.fail != nil {
 		return n.fail
 	}
 	n.w.note("pin on " + n.name)
+	if n.pinned[cid] {
+		return nil // and the pin stays as it is
+	}
 	if _, held := n.from.files[cid]; !held {
 		return codes.Errorf("MF-IPFS-NOT-FOUND", "nobody has it; wait")
 	}
-	n.files[cid], n.pinned[cid] = n.from.files[cid], true
+	n.files[cid], n.pinned[cid], n.names[cid] = n.from.files[cid], true, name
 	return nil
 }
 

@@ -411,26 +411,32 @@ on. Any officer who can open the hospital's records can do it.`,
 }
 
 func newRecordRestore(a *app) *cobra.Command {
-	return &cobra.Command{
+	var replicas []string
+	c := &cobra.Command{
 		Use:   "restore",
 		Short: "Keep your hospital's files again on an IPFS node that has lost its repository",
 		Long: `Fetch the encrypted files of your hospital's records from whoever still holds
 them, and pin them on your private IPFS node. The identity must be an officer's.
 medfed network up does it by itself for a node that it has healed. What nobody
-holds is named: add it again from its source, as a new version.`,
+holds is named: add it again from its source, as a new version.
+
+What a "record add" left on your node, and on that of every --replica, that was
+killed before the ledger heard of it is removed a day later.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.records(nil, func(c *record.Client) error {
+			return a.records(replicas, func(c *record.Client) error {
 				done, err := c.Restore(cmd.Context())
 				if err != nil {
 					return err
 				}
 				return a.print(done, func(w io.Writer) {
-					fmt.Fprintf(w, "pinned\t%d\nheld by nobody\t%s\n", done.Pinned, cmp.Or(strings.Join(done.Missing, ", "), "–"))
+					fmt.Fprintf(w, "pinned\t%d\nremoved\t%d\nheld by nobody\t%s\n", done.Pinned, done.Removed, cmp.Or(strings.Join(done.Missing, ", "), "–"))
 				})
 			})
 		},
 	}
+	c.Flags().StringArrayVar(&replicas, "replica", nil, "connection profile of another member whose node what was killed may have left files on")
+	return c
 }
 
 // numbers prints a list of numbers, a dash for none.

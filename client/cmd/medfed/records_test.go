@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,6 +45,14 @@ func (f fakeLedger) EvaluateAt(ctx context.Context, _, transaction string, reque
 func (f fakeLedger) Await(context.Context, string, string) error { return nil }
 
 func (s fakeStore) Pin(context.Context, string) error { return nil }
+
+func (s fakeStore) PinNamed(context.Context, string, string) error { return nil }
+
+func (s fakeStore) Named(context.Context, string) (map[string]string, error) { return nil, nil }
+
+func (s fakeStore) AddNamed(ctx context.Context, _ string, r io.Reader) (string, error) {
+	return s.Add(ctx, r)
+}
 
 func (s fakeStore) Collect(context.Context) error { return nil }
 
