@@ -58,7 +58,7 @@ func (d *dataFlags) bind(flags *pflag.FlagSet) {
 // bindImages makes the flags of image files.
 func (d *dataFlags) bindImages(flags *pflag.FlagSet) {
 	flags.StringVar(&d.images, "images", "", "instead of a data set: folder or ZIP archive of DICOM, PNG and JPEG images, with a folder for each class or a manifest.csv")
-	flags.StringVar(&d.manifest, "write-manifest", "", "with --images: file for what was read, as a manifest.csv: names, classes, parts, patients, digests")
+	flags.StringVar(&d.manifest, "write-manifest", "", "with --images: file for what was read, as a manifest.csv: names, classes, parts, patients, digests; node run keeps one in any case, manifests/TASK.csv in the identity's folder")
 	flags.StringArrayVar(&d.renamed, "class", nil, `what a class of the data is called here, for instance --class "Pneumonia (viral)=pneumonia"; may come several times`)
 	flags.StringArrayVar(&d.absent, "no-examples-of", nil, "class that the data have no example of; may come several times")
 	bindDICOM(flags, "with --images: ", &d.frame, &d.burnedIn)

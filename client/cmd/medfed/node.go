@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -159,6 +160,11 @@ func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error
 	f.data.shapedFor(node.Spec(terms), in)
 	config.Log.Info("this is the task's model", "architecture", terms.Model, "data", terms.Data, "classes", classesInWords(terms.ClassNames),
 		"images", imagesInWords(node.Spec(terms), in.Fit), "pixels", inputInWords(in))
+	if f.data.images != "" && f.data.manifest == "" {
+		if f.data.manifest, err = keptManifest(a.identity, config.Task); err != nil {
+			return err
+		}
+	}
 	data, err := f.data.load(ctx, a)
 	if err != nil {
 		return err
@@ -193,6 +199,16 @@ func (f *nodeFlags) load(ctx context.Context, a *app, config *node.Config) error
 	}
 	config.Train, config.Validation, config.Test = own.Train, own.Validation, own.Test
 	return nil
+}
+
+// keptManifest is where a node keeps what it has read for a task, so that it can be said
+// afterwards what a model was trained on.
+func keptManifest(identity, task string) (string, error) {
+	folder := filepath.Join(identity, "manifests")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", codes.Wrapf("MF-WRITE-MANIFEST", "the manifest can't be kept: %w; name another file with --write-manifest", err)
+	}
+	return filepath.Join(folder, task+".csv"), nil
 }
 
 // openJournal opens the file of --journal for appending; without one what is
