@@ -2,13 +2,8 @@ package network
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"os"
-	"strings"
 	"time"
 )
 
@@ -20,13 +15,12 @@ import (
 const (
 	garbageFirst    = time.Minute // after up, which may have followed an unclean end
 	garbageInterval = time.Hour   // then
-	garbageTime     = 10 * time.Minute
 )
 
 // GarbageNode is an IPFS node whose garbage is collected.
 type GarbageNode struct {
-	RPC       string // host:port
-	TokenFile string // holds the RPC's bearer token
+	RPC     string // host:port
+	Collect func(context.Context) error
 }
 
 // garbageProcess is the process that has the IPFS nodes collect their garbage.
@@ -57,43 +51,10 @@ func CollectGarbage(ctx context.Context, nodes []GarbageNode, log io.Writer) {
 		case <-timer.C:
 		}
 		for _, node := range nodes {
-			if err := node.collect(ctx); err != nil && ctx.Err() == nil {
+			if err := node.Collect(ctx); err != nil && ctx.Err() == nil {
 				fmt.Fprintf(log, "%s no garbage is collected on %s: %v\n", time.Now().UTC().Format(time.DateTime), node.RPC, err)
 			}
 		}
 		timer.Reset(garbageInterval)
-	}
-}
-
-func (g GarbageNode) collect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, garbageTime)
-	defer cancel()
-	token, err := os.ReadFile(g.TokenFile)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+g.RPC+"/api/v0/repo/gc?stream-errors=true", nil)
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return errors.New(response.Status)
-	}
-	for told := json.NewDecoder(response.Body); ; { // a line for each block that is gone
-		var block struct{ Error string }
-		if err := told.Decode(&block); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		if block.Error != "" {
-			return errors.New(block.Error)
-		}
 	}
 }

@@ -18,10 +18,11 @@ type Erased struct {
 
 // Erase begins the erasure of a record, or goes on with it: every node of the
 // client forgets the ciphertexts, which is seen on each, the custodian's collections
-// are purged, the keys of what they held are deleted, an officer attests for the own organisation, and once every member has
-// attested the erasure is complete. Repeating it is safe. Caller: an officer of the
-// custodian, who needs Keys, or the patient, who can't attest for the hospital and needs
-// Key: all nodes of Own, Others, Public and PublicErased are to forget.
+// are purged, the keys of what they held are deleted, an officer attests for the own
+// organisation, and once every member has attested the erasure is complete. Repeating it
+// is safe. Caller: an officer of the custodian, who needs Keys, or the patient, who can't
+// attest for the hospital and needs Key: all nodes of Own, Others, Public and PublicErased
+// are to forget.
 func (c *Client) Erase(ctx context.Context, rec string) (Erased, error) {
 	erased := Erased{CIDs: []string{}}
 	public, err := c.Ledger.Records.RequestErasure(ctx, record.ErasureRequest{Record: rec, Members: append([]string{}, c.Members...)})

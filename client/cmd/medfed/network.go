@@ -16,6 +16,7 @@ import (
 	"github.com/medfed/medfed/chaincode/codes"
 	"github.com/medfed/medfed/chaincode/consortium"
 	"github.com/medfed/medfed/client/cmd/medfed/exit"
+	"github.com/medfed/medfed/client/ipfs"
 	"github.com/medfed/medfed/client/record"
 	"github.com/medfed/medfed/network"
 )
@@ -207,7 +208,14 @@ func newNetworkCollectGarbage() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var nodes []network.GarbageNode
 			for pair := range slices.Chunk(args, 2) {
-				nodes = append(nodes, network.GarbageNode{RPC: pair[0], TokenFile: pair[1]})
+				nodes = append(nodes, network.GarbageNode{RPC: pair[0], Collect: func(ctx context.Context) error {
+					node, err := ipfs.Open(ipfs.Config{URL: "http://" + pair[0], TokenFile: pair[1]})
+					if err != nil {
+						return err
+					}
+					defer node.Close()
+					return node.Collect(ctx)
+				}})
 			}
 			network.CollectGarbage(cmd.Context(), nodes, cmd.ErrOrStderr())
 			return nil
